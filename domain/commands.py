@@ -1,0 +1,36 @@
+"""What can be asked of a review. There are three: take a decision, let a deadline fall due, turn a message away."""
+
+from __future__ import annotations
+
+from domain.decisions import Envelope, Reason
+from domain.values import DecisionId, Digest, PersonId, Value
+
+
+class Take(Value):
+    """Take a stored decision. `digest` is that of its stored bytes."""
+
+    envelope: Envelope
+    digest: Digest
+
+
+class FallDue(Value):
+    """Let this deadline fall due."""
+
+    deadline: str
+
+
+class TurnAway(Value):
+    """Put on record a message that no stored decision stands behind; `ordinal` is its number among those of this review."""
+
+    ordinal: int
+    reason: Reason
+    detail: str
+    decision: DecisionId | None = None
+    kind: str | None = None
+    person: PersonId | None = None
+    digest: Digest
+    length: int
+    shown: str
+
+
+Command = Take | FallDue | TurnAway

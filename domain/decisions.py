@@ -1,0 +1,294 @@
+"""What people say about a review: one act of one person, on the digest that they were shown.
+
+The content of a decision is a value of its own per kind; the `Envelope` around it holds what every kind has. Its
+fields are frozen: what is stored, signalled and put on the ledger is this, byte for byte.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from domain.people import Role
+from domain.stages import Stage
+from domain.values import DecisionId, Digest, Instant, PersonId, Prose, ReviewId, Slug, Value
+
+
+class Finding(StrEnum):
+    """What a reviewer finds about one principle."""
+
+    RESPECTED = "respected"
+    CONCERN = "concern"
+    BREACH = "breach"
+
+
+class Verdict(Value):
+    """A finding about one principle, with its reason; a concern can carry a condition."""
+
+    principle: Slug
+    finding: Finding
+    reason: Prose
+    condition: Prose | None = None
+
+    @model_validator(mode="after")
+    def _only_a_concern_has_a_condition(self) -> Self:
+        if self.condition is not None and self.finding is not Finding.CONCERN:
+            raise ValueError("only a concern can carry a condition")
+        return self
+
+
+class Stance(StrEnum):
+    """Where a council member stands. The Council advises: no stance stops a proposal."""
+
+    SUPPORTS = "supports"
+    SUPPORTS_WITH_ADVICE = "supports_with_advice"
+    OPPOSES = "opposes"
+
+
+class Answer(StrEnum):
+    """What the officer answers to a piece of advice."""
+
+    ACCEPTED = "accepted"
+    ACCEPTED_IN_PART = "accepted_in_part"
+    DECLINED = "declined"
+
+
+class AdviceAnswer(Value):
+    """The officer's answer to one piece of advice. Accepted advice becomes a condition; in part, `condition` says which."""
+
+    advice: Annotated[str, Field(max_length=64)]
+    answer: Answer
+    reason: Prose
+    condition: Prose | None = None
+
+    @model_validator(mode="after")
+    def _part_needs_its_condition(self) -> Self:
+        if self.answer is Answer.ACCEPTED_IN_PART and self.condition is None:
+            raise ValueError("advice accepted in part needs the condition that remains of it")
+        if self.answer is Answer.DECLINED and self.condition is not None:
+            raise ValueError("declined advice leaves no condition")
+        return self
+
+
+class Content(Value):
+    """The base of what is said; a kind that must be given with a reason says so."""
+
+    needs_reason: ClassVar[bool] = False
+
+
+class Submission(Content):
+    """The owner's or author's first act: the proposal itself is named by the envelope's content digest."""
+
+    kind: Literal["submission"] = "submission"
+
+
+class Revision(Content):
+    """A new text of the proposal, named by its digest, in place of the one that the envelope names."""
+
+    kind: Literal["revision"] = "revision"
+    proposal: Digest
+
+
+class VerdictSheet(Content):
+    """One reviewer's verdict on each principle that the route names."""
+
+    kind: Literal["verdict_sheet"] = "verdict_sheet"
+    verdicts: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=20)]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is no breach in it."""
+        return not any(verdict.finding is Finding.BREACH for verdict in self.verdicts)
+
+
+class ChangeRequest(Content):
+    """Sends the proposal back to its owner; the reason says what must change."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["change_request"] = "change_request"
+
+
+class Question(Content):
+    """A question to the owner; the text of it is the reason."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["question"] = "question"
+
+
+class QuestionAnswer(Content):
+    """The owner's answer to a question; the text of it is the reason."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["answer"] = "answer"
+    question: DecisionId
+
+
+class Escalation(Content):
+    """Asks for the Council, whatever the tier."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["escalation"] = "escalation"
+
+
+class Opinion(Content):
+    """A council member's opinion, and any number of pieces of advice."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["opinion"] = "opinion"
+    stance: Stance
+    advice: Annotated[tuple[Prose, ...], Field(max_length=10)] = ()
+
+
+class Recusal(Content):
+    """A council member steps aside; they are counted nowhere after it."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["recusal"] = "recusal"
+
+
+class AdviceResponse(Content):
+    """The officer's answers to one or more pieces of advice."""
+
+    kind: Literal["advice_response"] = "advice_response"
+    answers: Annotated[tuple[AdviceAnswer, ...], Field(min_length=1, max_length=100)]
+
+
+class NoOpinion(Content):
+    """The officer goes on although no opinion could be had; the reason stands on the certificate."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["no_opinion"] = "no_opinion"
+
+
+class Extension(Content):
+    """The officer gives the present wait until another moment."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["extension"] = "extension"
+    until: Instant
+
+
+class Ruling(Content):
+    """The officer decides where the reviewers did not, or where a wait ran out."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["ruling"] = "ruling"
+    ruling: Literal["proceed", "decline"]
+
+
+class Signature(Content):
+    """A signatory's seal on `basis`, the digest of everything before it."""
+
+    kind: Literal["signature"] = "signature"
+    basis: Digest
+    conditions: Annotated[tuple[Prose, ...], Field(max_length=10)] = ()
+
+
+class Declining(Content):
+    """A signatory declines the proposal."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["declining"] = "declining"
+    basis: Digest
+
+
+class Withdrawal(Content):
+    """The owner withdraws the proposal."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["withdrawal"] = "withdrawal"
+
+
+class TrainingRecorded(Content):
+    """The training register's own word that a completion arrived which this review waits for."""
+
+    kind: Literal["training_recorded"] = "training_recorded"
+
+
+AnyContent = Annotated[
+    Submission
+    | Revision
+    | VerdictSheet
+    | ChangeRequest
+    | Question
+    | QuestionAnswer
+    | Escalation
+    | Opinion
+    | Recusal
+    | AdviceResponse
+    | NoOpinion
+    | Extension
+    | Ruling
+    | Signature
+    | Declining
+    | Withdrawal
+    | TrainingRecorded,
+    Field(discriminator="kind"),
+]
+"""What can be said, told apart by `kind`."""
+
+
+class Envelope(Value):
+    """A decision as it is stored, signalled and recorded. These fields are frozen.
+
+    `revision`, `content_digest`, `pack_digest`, `stage` and `round` are what the person was shown; `meaning` is what
+    the act means, in words; `grant` is the id of the grant of `role` that they acted under; `received_at` is the
+    database's time at which the decision was stored, and what timeliness is decided by.
+    """
+
+    decision_id: DecisionId
+    review: ReviewId
+    revision: int
+    content_digest: Digest
+    pack_digest: Digest
+    stage: Stage | None
+    round: int
+    kind: str
+    content: AnyContent
+    meaning: str
+    reason: Prose | None
+    person: PersonId
+    role: Role
+    grant: str
+    received_at: Instant
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.kind != self.content.kind:
+            raise ValueError(f"the envelope says {self.kind!r} and its content {self.content.kind!r}")
+        if self.content.needs_reason and self.reason is None:
+            raise ValueError(f"a decision of kind {self.kind!r} needs a reason")
+        return self
+
+
+class Reason(StrEnum):
+    """Why a message was refused."""
+
+    NOT_ENTITLED = "not_entitled"
+    SEPARATION_OF_DUTIES = "separation_of_duties"
+    STALE = "stale"
+    LATE = "late"
+    OUT_OF_STAGE = "out_of_stage"
+    ALREADY_GIVEN = "already_given"
+    INCOMPLETE = "incomplete"
+    UNKNOWN_REFERENCE = "unknown_reference"
+    TRAINING_GAP = "training_gap"
+    INVALID = "invalid"
+    NOT_STORED = "not_stored"
+    ID_REUSED = "id_reused"
+    UNREADABLE = "unreadable"
+    CANCEL_REFUSED = "cancel_refused"
+
+
+class Receipt(Value):
+    """What became of a decision. `seq` is the ledger entry that says so."""
+
+    decision_id: DecisionId
+    review: ReviewId
+    status: Literal["accepted", "refused"]
+    reason: Reason | None = None
+    detail: str | None = None
+    seq: int
+    at: Instant

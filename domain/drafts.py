@@ -1,0 +1,79 @@
+"""A decision on its way in: what a person says, before the present state of the review is put around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from domain.canonical import canonical_bytes
+from domain.decisions import AnyContent, Envelope, Submission, TrainingRecorded
+from domain.entitlement import REGISTER, acting_grant, meaning
+from domain.people import Grant
+from domain.state import Review
+from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
+
+
+class Draft(Value):
+    """What a person says about a review; `digest` is that of the content that they were shown."""
+
+    decision_id: DecisionId
+    review: ReviewId
+    person: PersonId
+    digest: Digest
+    content: AnyContent
+    reason: Prose | None = None
+
+    def repeats(self, envelope: Envelope) -> bool:
+        """Whether this says the same as the stored decision with its id."""
+        mine = (self.review, self.person, self.content, self.reason, self.digest)
+        return mine == (envelope.review, envelope.person, envelope.content, envelope.reason, envelope.content_digest)
+
+
+def seal(draft: Draft, review: Review, pack_digest: Digest, grants: Iterable[Grant], received_at: datetime) -> Envelope | None:
+    """The envelope around a draft, as the review stands when it is received; None if the person holds no role that
+    could entitle them to a decision of this kind.
+
+    `pack_digest` is the one that a submission names; every other decision is pinned to the review's own.
+    """
+    grant = acting_grant(review, draft.content.kind, grants)
+    if grant is None:
+        return None
+    opening = isinstance(draft.content, Submission)
+    current = draft.digest == review.content_digest
+    return Envelope(
+        decision_id=draft.decision_id,
+        review=draft.review,
+        revision=1 if opening else review.revision if current else 0,
+        content_digest=draft.digest,
+        pack_digest=pack_digest if opening else review.pack_digest,
+        stage=review.stage,
+        round=review.round,
+        kind=draft.content.kind,
+        content=draft.content,
+        meaning=meaning(review, draft.content.kind, grant),
+        reason=draft.reason,
+        person=draft.person,
+        role=grant.role,
+        grant=grant.id,
+        received_at=received_at,
+    )
+
+
+def training_recorded(decision_id: DecisionId, review: Review, received_at: datetime) -> Envelope:
+    """The training register's word to a review that waits for training."""
+    draft = Draft(
+        decision_id=decision_id,
+        review=review.id,
+        person=REGISTER.person,
+        digest=review.content_digest,
+        content=TrainingRecorded(),
+    )
+    envelope = seal(draft, review, review.pack_digest, (REGISTER,), received_at)
+    if envelope is None:
+        raise ValueError("the training register holds its own role")
+    return envelope
+
+
+def stored_bytes(envelope: Envelope) -> bytes:
+    """The bytes of an envelope that are stored, signalled and digested."""
+    return canonical_bytes(envelope)

@@ -1,0 +1,139 @@
+"""Which roles entitle to which decisions, and under which grant somebody acts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from domain.decisions import Reason
+from domain.people import Grant, Role
+from domain.policy import Phase, SignatoryStep
+from domain.rebuff import Rebuff
+from domain.stages import Stage
+from domain.state import Review
+
+ROLES: dict[str, tuple[Role, ...]] = {
+    "submission": (Role.OWNER,),
+    "revision": (Role.OWNER,),
+    "answer": (Role.OWNER,),
+    "withdrawal": (Role.OWNER,),
+    "verdict_sheet": (Role.REVIEWER,),
+    "change_request": (Role.REVIEWER, Role.OFFICER),
+    "question": (Role.REVIEWER, Role.OFFICER, Role.COUNCIL_MEMBER, Role.SIGNATORY),
+    "escalation": (Role.REVIEWER, Role.OFFICER),
+    "opinion": (Role.COUNCIL_MEMBER,),
+    "recusal": (Role.COUNCIL_MEMBER,),
+    "advice_response": (Role.OFFICER,),
+    "no_opinion": (Role.OFFICER,),
+    "extension": (Role.OFFICER,),
+    "ruling": (Role.OFFICER,),
+    "signature": (Role.SIGNATORY,),
+    "declining": (Role.SIGNATORY,),
+    "training_recorded": (Role.SERVICE,),
+}
+"""The roles of which one must be held for each kind of decision."""
+
+REGISTER = Grant(id="ringi", person="ringi:training-register", role=Role.SERVICE)
+"""What the training register acts under. It is granted to nobody."""
+
+_MEANINGS = {
+    "submission": "submits the proposal for review",
+    "revision": "submits a revised proposal",
+    "answer": "answers for the proposal",
+    "withdrawal": "withdraws the proposal",
+    "change_request": "asks for changes",
+    "question": "asks the owner",
+    "escalation": "escalates to the Advisory Council",
+    "recusal": "steps aside from this case",
+    "advice_response": "answers the Council's advice",
+    "no_opinion": "goes on without an opinion of the Council",
+    "extension": "extends the time",
+    "ruling": "rules on the review",
+    "training_recorded": "records that training was completed",
+}
+
+
+def current_step(review: Review) -> SignatoryStep | None:
+    """The signature that is due next, if the review is in sign-off."""
+    if review.route is None or review.stage is not Stage.SIGN_OFF:
+        return None
+    done = len(review.signatures)
+    return review.route.signatories[done] if done < len(review.route.signatories) else None
+
+
+def officer_offices(review: Review) -> tuple[str, ...]:
+    """The offices that may act as officer now: the one the route names, and its deputy once the answer to advice is overdue."""
+    if review.route is None:
+        return ()
+    deputy = review.route.deputy_officer
+    if deputy is not None and review.overdue and review.phase is Phase.ANSWERING_ADVICE:
+        return (review.route.officer, deputy)
+    return (review.route.officer,)
+
+
+def signatory_offices(review: Review) -> tuple[str, ...]:
+    """The offices that may sign now: the one whose turn it is, and its deputy once it is overdue."""
+    step = current_step(review)
+    if step is None:
+        return ()
+    return (step.office, step.deputy) if review.overdue and step.deputy is not None else (step.office,)
+
+
+def entitles(review: Review, kind: str, grant: Grant) -> bool:
+    """Whether the grant entitles its holder to a decision of `kind` on this review as it stands.
+
+    An officer's or signatory's grant counts in the offices whose turn it can be; a council member's where they are
+    seated; an owner's for the proposals that they own, or, short of withdrawing, wrote.
+    """
+    if grant.role not in ROLES.get(kind, ()):
+        return False
+    match grant.role:
+        case Role.OWNER if kind == "submission":
+            return True
+        case Role.OWNER:
+            subject = review.subject
+            people = () if subject is None else (subject.owner, subject.author)
+            return grant.person in (people[:1] if kind == "withdrawal" else people)
+        case Role.OFFICER:
+            return grant.office in officer_offices(review)
+        case Role.SIGNATORY:
+            return grant.office in signatory_offices(review)
+        case Role.COUNCIL_MEMBER:
+            roster = review.council.roster
+            return roster is not None and any(seat.id == grant.id for seat in roster)
+        case _:
+            return True
+
+
+def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
+    """Why a grant that does not entitle to this decision does not."""
+    if grant.role is Role.SIGNATORY and review.route is not None:
+        step = current_step(review)
+        if any(grant.office == signatory.office for signatory in review.route.signatories):
+            turn = "The review is not in sign-off." if step is None else f"The next signature is the {step.title}'s."
+            return Rebuff(Reason.OUT_OF_STAGE, f"It is not your office's turn to sign. {turn}")
+    office = "" if grant.office is None else f" ({grant.office})"
+    return Rebuff(
+        Reason.NOT_ENTITLED,
+        f"Your role as {grant.role}{office} does not entitle you to this on this review, as it stands.",
+    )
+
+
+def acting_grant(review: Review, kind: str, grants: Iterable[Grant]) -> Grant | None:
+    """The grant that somebody acts under: one that entitles them, or else one of a role that could (so that the refusal
+    is on record with it), or none."""
+    fitting = [grant for grant in grants if grant.role in ROLES.get(kind, ())]
+    return next((grant for grant in fitting if entitles(review, kind, grant)), fitting[0] if fitting else None)
+
+
+def meaning(review: Review, kind: str, grant: Grant) -> str:
+    """What a decision of `kind` under `grant` means, in words that stand beside a name."""
+    step = current_step(review)
+    if kind == "signature" and step is not None:
+        return step.meaning if grant.office == step.office else f"{step.meaning}, as deputy"
+    if kind == "declining":
+        return "declines the proposal as signatory"
+    if kind == "verdict_sheet":
+        return "reviewed the proposal by each principle"
+    if kind == "opinion":
+        return f"gives an opinion for the {grant.office} seat of the Advisory Council"
+    return _MEANINGS.get(kind, kind)

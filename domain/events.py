@@ -1,0 +1,160 @@
+"""What can happen to a review. Each is one entry of its ledger; nothing else ever changes a review."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from domain.assessment import Assessment
+from domain.certificate import Certificate
+from domain.decisions import Envelope, Reason
+from domain.people import Grant, Role
+from domain.policy import Phase
+from domain.stages import Outcome, Stage
+from domain.state import Subject
+from domain.training import TrainingCheck
+from domain.values import DecisionId, Digest, Instant, PersonId, Prose, Slug, Value
+
+
+class Happened(Value):
+    """The base of every event: `at` is the time of the commit that put it on record."""
+
+    at: Instant
+
+
+class Accepted(Happened):
+    """A decision was applied. `digest` is that of the stored envelope."""
+
+    type: Literal["accepted"] = "accepted"
+    envelope: Envelope
+    digest: Digest
+
+
+class Refused(Happened):
+    """A message was not applied, and why.
+
+    `decision` is its id where one could be read; `ordinal` counts the messages of this review that no stored decision
+    stands behind; `shown`, `length` and `digest` tell what could not be understood.
+    """
+
+    type: Literal["refused"] = "refused"
+    reason: Reason
+    detail: str
+    decision: DecisionId | None = None
+    kind: str | None = None
+    person: PersonId | None = None
+    ordinal: int | None = None
+    digest: Digest | None = None
+    length: int | None = None
+    shown: str | None = None
+
+
+class Assessed(Happened):
+    """A revision of the proposal was assessed; a round of review begins with it."""
+
+    type: Literal["assessed"] = "assessed"
+    revision: int
+    round: int
+    content_digest: Digest
+    subject: Subject
+    assessment: Assessment
+
+
+class Returned(Happened):
+    """The review went back to a stage."""
+
+    type: Literal["returned"] = "returned"
+    stage: Stage
+    because: str
+
+
+class Began(Happened):
+    """A wait began, with its deadlines."""
+
+    type: Literal["began"] = "began"
+    phase: Phase
+    number: int
+    remind_at: Instant | None
+    due_at: Instant
+
+
+class Reminded(Happened):
+    """A reminder fell due."""
+
+    type: Literal["reminded"] = "reminded"
+    deadline: str
+
+
+class FellDue(Happened):
+    """A deadline passed; `next_in_line` may act from here on."""
+
+    type: Literal["fell_due"] = "fell_due"
+    deadline: str
+    next_in_line: tuple[Role, Slug | None]
+
+
+class Seated(Happened):
+    """The Council's members for this case."""
+
+    type: Literal["seated"] = "seated"
+    roster: tuple[Grant, ...]
+
+
+class Concluded(Happened):
+    """The Council's part ended with an opinion."""
+
+    type: Literal["concluded"] = "concluded"
+    because: str
+
+
+class TrainingChecked(Happened):
+    """The staff's training was compared with what is required."""
+
+    type: Literal["training_checked"] = "training_checked"
+    check: TrainingCheck
+
+
+class Lapsed(Happened):
+    """Signatures no longer hold, because what they rest on changed."""
+
+    type: Literal["lapsed"] = "lapsed"
+    decisions: tuple[DecisionId, ...]
+    because: str
+
+
+class Passed(Happened):
+    """A stage was passed."""
+
+    type: Literal["passed"] = "passed"
+    stage: Stage
+    result: Literal["completed", "not_required", "no_opinion"]
+    because: Prose
+
+
+class Closed(Happened):
+    """The review has its outcome."""
+
+    type: Literal["closed"] = "closed"
+    outcome: Outcome
+    because: Prose
+    certificate: Certificate | None = None
+
+
+Event = Annotated[
+    Accepted
+    | Refused
+    | Assessed
+    | Returned
+    | Began
+    | Reminded
+    | FellDue
+    | Seated
+    | Concluded
+    | TrainingChecked
+    | Lapsed
+    | Passed
+    | Closed,
+    Field(discriminator="type"),
+]
+"""What can happen, told apart by `type`."""

@@ -1,0 +1,51 @@
+"""What a rule may need to know that is not in the review: read inside the transaction that applies it."""
+
+from __future__ import annotations
+
+from domain.assessment import Assessment, assess
+from domain.people import Grant
+from domain.policy import PolicyPack
+from domain.proposal import Proposal
+from domain.state import Subject
+from domain.training import Completion
+from domain.values import Value
+
+
+class Proposed(Value):
+    """A proposal as the process sees it: its subject, and what the pack made of it."""
+
+    subject: Subject
+    assessment: Assessment
+
+
+class Facts(Value):
+    """The present state of the registers.
+
+    `grants` are those in force of the person who decides; `council` those of all council members; `completions` those
+    of the assigned staff in the courses that the route requires; `proposed` is what a submission or revision names,
+    or, where it could not be assessed, `unassessable` says why.
+    """
+
+    grants: tuple[Grant, ...] = ()
+    council: tuple[Grant, ...] = ()
+    completions: tuple[Completion, ...] = ()
+    proposed: Proposed | None = None
+    unassessable: str | None = None
+
+
+def propose(pack: PolicyPack, proposal: Proposal) -> Proposed:
+    """What the process sees of a proposal under a pack.
+
+    Raises:
+        AnswersError: the answers don't fit the pack's questionnaire.
+    """
+    return Proposed(
+        subject=Subject(
+            title=proposal.title,
+            business_unit=proposal.business_unit,
+            owner=proposal.owner,
+            author=proposal.author,
+            staff=proposal.staff,
+        ),
+        assessment=assess(pack, proposal),
+    )

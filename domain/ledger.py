@@ -1,0 +1,163 @@
+"""The ledger of one review: entries chained over their stored bytes, and the check of a whole record.
+
+An entry's bytes are the canonical JSON of `Entry`; its hash is their SHA-256. Each entry holds the hash of the one
+before, so the last hash answers for them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from domain.canonical import canonical_bytes, sha256
+from domain.events import Event
+from domain.review import evolve, state_digest, waits_for
+from domain.state import Review
+from domain.turns import Turn
+from domain.values import Digest, ReviewId, Value
+
+GENESIS: Digest = "0" * 64
+"""What stands before the first entry."""
+
+
+class Entry(Value):
+    """One entry: what happened, its number in the review, and the hash of the entry before."""
+
+    review: ReviewId
+    seq: int
+    previous: Digest
+    event: Event
+
+
+class Recorded(Value):
+    """An entry as stored: its exact bytes, as text, and their hash."""
+
+    seq: int
+    data: str
+    hash: Digest
+
+
+def append(review_id: ReviewId, seq: int, previous: Digest, events: Sequence[Event]) -> tuple[Recorded, ...]:
+    """The stored form of `events` after entry number `seq`, whose hash is `previous`."""
+    recorded: list[Recorded] = []
+    for event in events:
+        seq += 1
+        data = canonical_bytes(Entry(review=review_id, seq=seq, previous=previous, event=event))
+        previous = sha256(data)
+        recorded.append(Recorded(seq=seq, data=data.decode(), hash=previous))
+    return tuple(recorded)
+
+
+class ReadModel(Value):
+    """What the read model says of a review, in the form in which it can be compared with the fold."""
+
+    seq: int
+    head: Digest
+    state_digest: Digest
+    stage: str | None
+    outcome: str | None
+    turns: tuple[Turn, ...]
+
+
+class WorkflowState(Value):
+    """What the running, or finished, workflow says of a review, if it could be asked."""
+
+    status: Literal["answered", "gone", "unreachable"]
+    seq: int | None = None
+    state_digest: Digest | None = None
+    detail: str | None = None
+
+
+class Evidence(Value):
+    """One review's record, its read model, and its workflow's word, to be checked against each other."""
+
+    review: ReviewId
+    entries: tuple[Recorded, ...]
+    read_model: ReadModel
+    workflow: WorkflowState
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a check: the number of entries that hold, and the first place where something differs, if any."""
+
+    entries: int
+    difference: str | None
+    head: Digest
+    review: Review
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return self.difference is None
+
+
+def verify(evidence: Evidence) -> Verification:
+    """Recompute the chain and the fold, and name the first place where record, read model and workflow differ.
+
+    A workflow that cannot be asked is not a difference; one that answers otherwise is.
+    """
+    review = Review(id=evidence.review)
+    previous = GENESIS
+    for number, recorded in enumerate(evidence.entries, start=1):
+        problem, entry = _check_entry(evidence.review, number, previous, recorded)
+        if entry is None:
+            return Verification(number - 1, f"entry {number}: {problem}", previous, review)
+        review = evolve(review, entry.event)
+        previous = recorded.hash
+    return Verification(len(evidence.entries), _first_difference(evidence, review, previous), previous, review)
+
+
+def _check_entry(review_id: ReviewId, number: int, previous: Digest, recorded: Recorded) -> tuple[str, Entry | None]:
+    data = recorded.data.encode()
+    if sha256(data) != recorded.hash:
+        return "its bytes do not have the hash that is stored with them", None
+    try:
+        entry = Entry.model_validate_json(data)
+    except ValidationError as error:
+        where = "/".join(str(part) for part in error.errors()[0]["loc"])
+        return f"its bytes are not an entry (at {where or 'the root'})", None
+    if entry.seq != number or recorded.seq != number:
+        return f"it is numbered {entry.seq}, so an entry is missing or out of place", None
+    if entry.review != review_id:
+        return f"it belongs to the review {entry.review}", None
+    if entry.previous != previous:
+        return "it does not follow from the entry before: the chain is broken", None
+    return "", entry
+
+
+def _first_difference(evidence: Evidence, review: Review, head: Digest) -> str | None:
+    rows = evidence.read_model
+    expected = read_model(review, head)
+    for name in ReadModel.model_fields:
+        stored, folded = getattr(rows, name), getattr(expected, name)
+        if stored != folded:
+            return f"read model: {name} is {_brief(stored)}, and the ledger's fold says {_brief(folded)}"
+    workflow = evidence.workflow
+    if workflow.status != "answered":
+        return None
+    if workflow.seq != review.seq:
+        return f"workflow: it has seen {workflow.seq} entries of {review.seq}"
+    if workflow.state_digest != expected.state_digest:
+        return "workflow: it has seen every entry, and its state is another than the ledger's fold"
+    return None
+
+
+def read_model(review: Review, head: Digest) -> ReadModel:
+    """What the read model must say of this review, whose last entry has the hash `head`."""
+    return ReadModel(
+        seq=review.seq,
+        head=head,
+        state_digest=state_digest(review),
+        stage=review.stage,
+        outcome=review.outcome,
+        turns=waits_for(review),
+    )
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

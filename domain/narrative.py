@@ -1,0 +1,183 @@
+"""What an entry of the ledger says, in plain words."""
+
+from __future__ import annotations
+
+from domain.decisions import (
+    AdviceResponse,
+    ChangeRequest,
+    Declining,
+    Envelope,
+    Escalation,
+    Extension,
+    NoOpinion,
+    Opinion,
+    Question,
+    QuestionAnswer,
+    Recusal,
+    Revision,
+    Ruling,
+    Signature,
+    Submission,
+    TrainingRecorded,
+    VerdictSheet,
+    Withdrawal,
+)
+from domain.events import (
+    Accepted,
+    Assessed,
+    Began,
+    Closed,
+    Concluded,
+    Event,
+    FellDue,
+    Lapsed,
+    Passed,
+    Refused,
+    Reminded,
+    Returned,
+    Seated,
+    TrainingChecked,
+)
+from domain.policy import Phase
+from domain.stages import Stage
+from domain.values import Digest, PersonId, Value
+
+STAGES = {
+    Stage.PRINCIPLE_REVIEW: "principle review",
+    Stage.COUNCIL: "the Advisory Council",
+    Stage.TRAINING: "training",
+    Stage.SIGN_OFF: "sign-off",
+}
+
+PHASES = {
+    Phase.REVIEWING: "verdicts on the principles",
+    Phase.WITH_OWNER: "the owner",
+    Phase.CONSULTING: "opinions of the Council",
+    Phase.ANSWERING_ADVICE: "answers to the Council's advice",
+    Phase.TRAINING: "training to be completed",
+    Phase.SIGNING: "the next signature",
+}
+
+
+class Told(Value):
+    """One entry in plain words: who, if anybody; what; and the digest that it was done on, if it was."""
+
+    who: PersonId | None
+    role: str | None
+    what: str
+    said: str | None
+    on_digest: Digest | None
+
+
+def tell(event: Event) -> Told:
+    """What this entry says. Total over every event."""
+    match event:
+        case Accepted(envelope=envelope):
+            return Told(
+                who=envelope.person,
+                role=envelope.role,
+                what=_decision(envelope),
+                said=envelope.reason,
+                on_digest=envelope.content_digest,
+            )
+        case Refused():
+            kind = "a message" if event.kind is None else f"a decision of kind {event.kind}"
+            return Told(
+                who=event.person,
+                role=None,
+                what=f"Refused {kind} ({event.reason}): {event.detail}",
+                said=event.shown,
+                on_digest=event.digest,
+            )
+        case Assessed():
+            a = event.assessment
+            route = (
+                f"Assessed revision {event.revision}: {a.score} of {a.max_score} points, tier {a.tier} "
+                f"({a.route.tier_name}). Round {event.round} of review begins."
+            )
+            return _engine(route, a.tier_because, event.content_digest)
+        case Returned():
+            return _engine(f"Back to {STAGES[event.stage]}.", event.because)
+        case Began():
+            reminder = "" if event.remind_at is None else f", reminder {event.remind_at:%Y-%m-%d %H:%M} UTC"
+            return _engine(f"Waits for {PHASES[event.phase]}, until {event.due_at:%Y-%m-%d %H:%M} UTC{reminder}.")
+        case Reminded():
+            return _engine(f"Reminded: {_of(event.deadline)} is still awaited.")
+        case FellDue():
+            role, office = event.next_in_line
+            next_in_line = role if office is None else f"{role} ({office})"
+            return _engine(f"Time ran out for {_of(event.deadline)}; next in line: {next_in_line}.")
+        case Seated():
+            seats = ", ".join(f"{grant.person} ({grant.office})" for grant in event.roster) or "nobody"
+            return _engine(f"The Council sits on this case: {seats}.")
+        case Concluded():
+            return _engine("The Council's consultation is concluded.", event.because)
+        case TrainingChecked():
+            gaps = event.check.gaps
+            if not gaps:
+                return _engine("Training checked: nothing is missing.", None, event.check.rests_on)
+            names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
+            return _engine(f"Training checked, gaps: {names}.", None, event.check.rests_on)
+        case Lapsed():
+            return _engine(f"{len(event.decisions)} signatures lapsed.", event.because)
+        case Passed():
+            how = {
+                "completed": "completed",
+                "not_required": "passed as not required",
+                "no_opinion": "passed with no opinion obtained",
+            }[event.result]
+            return _engine(f"Stage {STAGES[event.stage]}: {how}.", event.because)
+        case Closed():
+            return _engine(f"Closed: {event.outcome}.", event.because)
+
+
+def _engine(what: str, said: str | None = None, digest: Digest | None = None) -> Told:
+    return Told(who=None, role=None, what=what, said=said, on_digest=digest)
+
+
+def _of(deadline: str) -> str:
+    return PHASES[Phase(deadline.rsplit("-", 2)[0])]
+
+
+def _decision(envelope: Envelope) -> str:
+    match envelope.content:
+        case Submission():
+            return "Submitted the proposal."
+        case Revision(proposal=digest):
+            return f"Submitted a revised proposal ({digest[:12]})."
+        case VerdictSheet() as sheet:
+            findings = ", ".join(f"{verdict.principle}: {verdict.finding}" for verdict in sheet.verdicts)
+            return f"Gave a verdict sheet ({'agrees' if sheet.agrees else 'finds a breach'}): {findings}."
+        case ChangeRequest():
+            return "Asked for changes."
+        case Question():
+            return "Asked the owner a question."
+        case QuestionAnswer(question=question):
+            return f"Answered the question {question}."
+        case Escalation():
+            return "Escalated to the Advisory Council."
+        case Opinion() as opinion:
+            return f"Gave an opinion ({opinion.stance}) with {len(opinion.advice)} pieces of advice."
+        case Recusal():
+            return "Stepped aside."
+        case AdviceResponse() as response:
+            return (
+                "Answered advice: "
+                + ", ".join(f"{a.advice[-2:].strip('.')} {a.answer}" for a in response.answers)
+                + "."
+            )
+        case NoOpinion():
+            return "Went on with no opinion obtained."
+        case Extension(until=until):
+            return f"Extended the time until {until:%Y-%m-%d %H:%M} UTC."
+        case Ruling(ruling=ruling):
+            return f"Ruled: {ruling}."
+        case Signature() as signature:
+            conditions = f", with {len(signature.conditions)} conditions" if signature.conditions else ""
+            return f"Signed: {envelope.meaning}{conditions}."
+        case Declining():
+            return "Declined the proposal."
+        case Withdrawal():
+            return "Withdrew the proposal."
+        case TrainingRecorded():
+            return "A completion was recorded that this review waits for."

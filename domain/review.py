@@ -1,0 +1,617 @@
+"""A review: `decide` says what a command does to it, `evolve` folds what happened into it.
+
+These two functions are the only rules of the process. The commit, the workflow, the read model and the verifier run
+them; none has rules of its own. Each stage's rules are in its own module; here it is only asked which stage is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import reduce
+
+from domain import council, principles, sign_off, training
+from domain.canonical import digest_of
+from domain.commands import Command, FallDue, Take, TurnAway
+from domain.decisions import (
+    AdviceResponse,
+    ChangeRequest,
+    Declining,
+    Envelope,
+    Escalation,
+    Extension,
+    NoOpinion,
+    Opinion,
+    Question,
+    QuestionAnswer,
+    Reason,
+    Recusal,
+    Revision,
+    Ruling,
+    Signature,
+    Submission,
+    TrainingRecorded,
+    VerdictSheet,
+    Withdrawal,
+)
+from domain.entitlement import REGISTER, entitles, not_entitled, officer_offices
+from domain.events import (
+    Accepted,
+    Assessed,
+    Began,
+    Closed,
+    Concluded,
+    Event,
+    FellDue,
+    Lapsed,
+    Passed,
+    Refused,
+    Reminded,
+    Returned,
+    Seated,
+    TrainingChecked,
+)
+from domain.facts import Facts
+from domain.people import Role
+from domain.policy import Phase
+from domain.rebuff import Rebuff
+from domain.separation import broken_rule, excluded
+from domain.stages import Outcome, Stage
+from domain.state import Asked, Called, Consultation, Deadline, Given, Passage, Review
+from domain.turns import Turn
+from domain.values import Digest, ReviewId, Slug
+
+ORDER = tuple(Stage)
+LONGEST_EXTENSION = timedelta(days=366)
+_NO_LONGER_SAME = "The proposal was revised since: you were shown {shown}, and revision {revision} is {digest}."
+
+
+def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tuple[Event, ...]:
+    """What this command does to this review. Total: whatever comes, it is applied or refused, on record.
+
+    Args:
+        review: the review as it stands.
+        command: what is asked of it.
+        facts: the registers as they stand, read in the same transaction.
+        at: the time of the commit; it stamps the events. Timeliness is decided by `received_at`.
+
+    Returns:
+        What happened, in order. Empty only for a deadline that no longer stands. Of a decision, exactly one event says
+        `accepted` or `refused`.
+    """
+    happened = _Happened(review)
+    match command:
+        case FallDue(deadline=name):
+            deadline = next((d for d in review.deadlines if d.id == name), None)
+            if deadline is None or review.closed:
+                return ()
+            happened.add(
+                Reminded(at=at, deadline=name)
+                if deadline.kind == "remind"
+                else FellDue(at=at, deadline=name, next_in_line=next_in_line(review))
+            )
+        case TurnAway():
+            happened.add(Refused(at=at, **{name: getattr(command, name) for name in TurnAway.model_fields}))
+            return happened.events
+        case Take(envelope=envelope, digest=digest):
+            rebuff = _refuses(review, envelope, facts, at)
+            if rebuff is None:
+                happened.add(Accepted(at=at, envelope=envelope, digest=digest))
+                _consequences(happened, review, envelope, facts, at)
+            else:
+                happened.add(
+                    Refused(
+                        at=at,
+                        reason=rebuff.reason,
+                        detail=rebuff.detail,
+                        decision=envelope.decision_id,
+                        kind=envelope.kind,
+                        person=envelope.person,
+                        digest=digest,
+                    )
+                )
+                if rebuff.reason is Reason.TRAINING_GAP:
+                    _lapse(happened, at, "The training that the signatures rest on no longer holds.")
+                    happened.add(Returned(at=at, stage=Stage.TRAINING, because=rebuff.detail))
+                elif isinstance(envelope.content, Submission) and review.stage is None and not review.closed:
+                    happened.add(Closed(at=at, outcome=Outcome.DECLINED, because=f"Not opened: {rebuff.detail}"[:2000]))
+    while (event := _follows(happened.review, facts, at)) is not None:
+        happened.add(event)
+    return happened.events
+
+
+def evolve(review: Review, event: Event) -> Review:
+    """The review after the event. Never refuses: what is on record happened."""
+    return _evolve(review, event).model_copy(update={"seq": review.seq + 1})
+
+
+def fold(review_id: ReviewId, events: Iterable[Event]) -> Review:
+    """The review that these events amount to, from its beginning."""
+    return reduce(evolve, events, Review(id=review_id))
+
+
+def state_digest(review: Review) -> Digest:
+    """The digest of the whole state: what record, read model and workflow are compared by."""
+    return digest_of(review)
+
+
+def due_before(review: Review, moment: datetime) -> Deadline | None:
+    """The earliest deadline of an open review that fell due before `moment`, if there is one.
+
+    A decision received at `moment` is taken only after the deadlines that fell due before it.
+    """
+    past = [deadline for deadline in review.deadlines if deadline.at < moment and not review.closed]
+    return min(past, key=lambda deadline: deadline.at, default=None)
+
+
+def next_deadline(review: Review) -> Deadline | None:
+    """The deadline that falls due next."""
+    return min(review.deadlines, key=lambda deadline: deadline.at, default=None)
+
+
+def next_in_line(review: Review) -> tuple[Role, Slug | None]:
+    """Who may act once the present wait is overdue."""
+    if review.route is None:
+        return Role.OFFICER, None
+    if review.phase is Phase.ANSWERING_ADVICE:
+        return Role.OFFICER, review.route.deputy_officer or review.route.officer
+    if review.phase is Phase.SIGNING:
+        done = len(review.signatures)
+        step = review.route.signatories[min(done, len(review.route.signatories) - 1)]
+        return Role.SIGNATORY, step.deputy or step.office
+    return Role.OFFICER, review.route.officer
+
+
+def waits_for(review: Review) -> tuple[Turn, ...]:
+    """Whose turn it is, for what, since when: the whole answer to "what is blocking?". Empty once closed."""
+    if review.stage is None or review.closed or review.phase_since is None or review.subject is None:
+        return ()
+    with_owner = _owner_turns(review)
+    if review.phase is Phase.WITH_OWNER:
+        return (*with_owner, *_overdue_turns(review))
+    match review.stage:
+        case Stage.PRINCIPLE_REVIEW:
+            own = principles.turns(review)
+        case Stage.COUNCIL:
+            own = council.turns(review)
+        case Stage.TRAINING:
+            own = (_training_turn(review), *_overdue_turns(review))
+        case Stage.SIGN_OFF:
+            own = sign_off.turns(review)
+    return (*own, *with_owner)
+
+
+class _Happened:
+    """What happened so far, and the review after it."""
+
+    def __init__(self, review: Review) -> None:
+        self.review = review
+        self.events: tuple[Event, ...] = ()
+
+    def add(self, event: Event) -> None:
+        self.review = evolve(self.review, event)
+        self.events = (*self.events, event)
+
+
+def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> Rebuff | None:
+    """Why this decision can't be taken, if it can't."""
+    if review.closed:
+        return Rebuff(Reason.LATE, f"The review is closed: {review.outcome}.")
+    content = envelope.content
+    if (review.stage is None) is not isinstance(content, Submission):
+        if review.stage is None:
+            return Rebuff(Reason.OUT_OF_STAGE, "The review has not been opened yet.")
+        return Rebuff(Reason.ALREADY_GIVEN, "The proposal was submitted before.")
+    grants = (REGISTER,) if isinstance(content, TrainingRecorded) else facts.grants
+    grant = next((g for g in grants if g.id == envelope.grant and g.person == envelope.person), None)
+    if grant is None or grant.role is not envelope.role:
+        return Rebuff(Reason.NOT_ENTITLED, f"The role as {envelope.role} is no longer held.")
+    rule = broken_rule(review, envelope.kind, envelope.person)
+    if rule is not None:
+        return Rebuff(Reason.SEPARATION_OF_DUTIES, rule.sentence)
+    if not entitles(review, envelope.kind, grant):
+        return not_entitled(review, envelope.kind, grant)
+    if isinstance(content, Submission | Revision):
+        return _refuses_proposal(review, envelope, facts)
+    if envelope.content_digest != review.content_digest or envelope.pack_digest != review.pack_digest:
+        return Rebuff(
+            Reason.STALE,
+            _NO_LONGER_SAME.format(
+                shown=envelope.content_digest[:12], revision=review.revision, digest=review.content_digest[:12]
+            ),
+        )
+    return _refuses_content(review, envelope, facts, at)
+
+
+def _refuses_proposal(review: Review, envelope: Envelope, facts: Facts) -> Rebuff | None:
+    if isinstance(envelope.content, Revision):
+        if envelope.content_digest != review.content_digest:
+            return Rebuff(Reason.STALE, f"Revision {review.revision} is another one than you revised.")
+        if review.changes is None:
+            return Rebuff(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
+        if envelope.content.proposal == review.content_digest:
+            return Rebuff(Reason.INVALID, "The revision is the same text as the one it should replace.")
+    if facts.proposed is None:
+        return Rebuff(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
+    subject = facts.proposed.subject
+    if envelope.person not in (subject.owner, subject.author):
+        return Rebuff(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
+    if review.subject is not None and subject.owner != review.subject.owner:
+        return Rebuff(Reason.INVALID, "A revision can't change who owns the proposal.")
+    return None
+
+
+def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> Rebuff | None:
+    match envelope.content:
+        case VerdictSheet() as sheet:
+            return principles.refuse_sheet(review, envelope, sheet)
+        case ChangeRequest():
+            if review.changes is not None:
+                return Rebuff(Reason.ALREADY_GIVEN, "Changes were asked for already.")
+            if envelope.role is Role.REVIEWER and review.stage is not Stage.PRINCIPLE_REVIEW:
+                return Rebuff(Reason.OUT_OF_STAGE, "After principle review only the officer asks for changes.")
+        case Question():
+            return _refuses_question(review, envelope)
+        case QuestionAnswer(question=question):
+            if all(asked.by.decision != question for asked in review.questions):
+                return Rebuff(Reason.UNKNOWN_REFERENCE, "No open question has this id.")
+        case Escalation():
+            return council.refuse_escalation(review)
+        case Opinion() | Recusal():
+            return council.refuse_member(review, envelope)
+        case AdviceResponse() as response:
+            return council.refuse_response(review, response)
+        case NoOpinion():
+            return council.refuse_no_opinion(review)
+        case Extension(until=until):
+            if review.phase is None or review.due_at is None:
+                return Rebuff(Reason.OUT_OF_STAGE, "Nothing waits that could be given more time.")
+            if not max(review.due_at, envelope.received_at) < until <= envelope.received_at + LONGEST_EXTENSION:
+                return Rebuff(
+                    Reason.INVALID, "The time can be extended past the present deadline, by at most 366 days from now."
+                )
+        case Ruling() as ruling:
+            return principles.refuse_ruling(review, ruling)
+        case Signature() | Declining() as seal:
+            rebuff = sign_off.refuse_seal(review, envelope, seal)
+            if rebuff is None and isinstance(seal, Signature):
+                return _refuses_untrained(review, facts, at)
+            return rebuff
+        case TrainingRecorded():
+            if review.phase is not Phase.TRAINING:
+                return Rebuff(Reason.OUT_OF_STAGE, "The review does not wait for training.")
+        case Withdrawal() | Submission() | Revision():
+            pass
+    return None
+
+
+def _refuses_question(review: Review, envelope: Envelope) -> Rebuff | None:
+    asks_in = {
+        Role.REVIEWER: Stage.PRINCIPLE_REVIEW,
+        Role.COUNCIL_MEMBER: Stage.COUNCIL,
+        Role.SIGNATORY: Stage.SIGN_OFF,
+    }
+    stage = asks_in.get(envelope.role)
+    if stage is not None and review.stage is not stage:
+        return Rebuff(Reason.OUT_OF_STAGE, f"As {envelope.role} you ask during {stage}.")
+    if len(review.questions) >= 20:
+        return Rebuff(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
+    return None
+
+
+def _refuses_untrained(review: Review, facts: Facts, at: datetime) -> Rebuff | None:
+    gaps = _check(review, facts, at).check.gaps
+    if not gaps:
+        return None
+    names = "; ".join(f"{gap.person} lacks {gap.course}" for gap in gaps)
+    return Rebuff(Reason.TRAINING_GAP, f"The staff's training no longer holds: {names}."[:2000])
+
+
+def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts: Facts, at: datetime) -> None:
+    """What an accepted decision brings about at once, beside its own effect."""
+    match envelope.content:
+        case Submission() | Revision() as content if facts.proposed is not None:
+            digest = content.proposal if isinstance(content, Revision) else envelope.content_digest
+            happened.add(
+                Assessed(
+                    at=at,
+                    revision=before.revision + 1,
+                    round=before.round + 1,
+                    content_digest=digest,
+                    subject=facts.proposed.subject,
+                    assessment=facts.proposed.assessment,
+                )
+            )
+        case ChangeRequest():
+            _lapse(happened, at, "Changes to the proposal were asked for.")
+            if before.stage is not Stage.PRINCIPLE_REVIEW:
+                happened.add(Returned(at=at, stage=Stage.PRINCIPLE_REVIEW, because="Changes were asked for."))
+        case Escalation():
+            _lapse(happened, at, "The proposal was escalated to the Advisory Council.")
+            if before.stage in (Stage.TRAINING, Stage.SIGN_OFF):
+                happened.add(Returned(at=at, stage=Stage.COUNCIL, because="The proposal was escalated to the Council."))
+        case Extension(until=until) if before.phase is not None and before.route is not None:
+            allowance = before.route.allowances[before.phase]
+            remind_at = until - (allowance.due_after - allowance.remind_after)
+            happened.add(
+                Began(
+                    at=at,
+                    phase=before.phase,
+                    number=before.waits + 1,
+                    remind_at=remind_at if remind_at > at else None,
+                    due_at=until,
+                )
+            )
+        case Withdrawal():
+            happened.add(Closed(at=at, outcome=Outcome.WITHDRAWN, because=envelope.reason or "Withdrawn."))
+        case Declining():
+            happened.add(Closed(at=at, outcome=Outcome.DECLINED, because=envelope.reason or "Declined."))
+        case _:
+            pass
+
+
+def _lapse(happened: _Happened, at: datetime, because: str) -> None:
+    signatures = happened.review.signatures
+    if signatures:
+        happened.add(Lapsed(at=at, decisions=tuple(s.by.decision for s in signatures), because=because))
+
+
+def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
+    """The next thing that follows by itself, or nothing."""
+    if review.closed or review.stage is None or review.route is None:
+        return None
+    if review.ruling is not None and review.ruling.ruling == "decline":
+        because = f"The officer declined the proposal: {review.ruling.reason}"[:2000]
+        return Closed(at=at, outcome=Outcome.DECLINED, because=because)
+    if review.changes is None:
+        event = _stage_follows(review, facts, at)
+        if event is not None:
+            return event
+    wanted = _wanted_phase(review)
+    if review.phase is wanted:
+        return None
+    allowance = review.route.allowances[wanted]
+    return Began(
+        at=at,
+        phase=wanted,
+        number=review.waits + 1,
+        remind_at=at + allowance.remind_after,
+        due_at=at + allowance.due_after,
+    )
+
+
+def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
+    match review.stage:
+        case Stage.PRINCIPLE_REVIEW:
+            principle = principles.breached(review)
+            if principle is not None:
+                count = principles.breaches(review)[principle]
+                because = f"{count} reviewers found a breach of the principle {principle}."
+                return Closed(at=at, outcome=Outcome.DECLINED, because=because)
+            return principles.follows(review, at)
+        case Stage.COUNCIL:
+            return council.follows(review, facts, at)
+        case Stage.TRAINING:
+            if review.route is None or not review.route.training_required:
+                return Passed(at=at, stage=Stage.TRAINING, result="not_required", because=review.training_because)
+            if review.training is None:
+                return _check(review, facts, at)
+            if not review.training.gaps:
+                because = "Everybody assigned has completed what their role requires."
+                return Passed(at=at, stage=Stage.TRAINING, result="completed", because=because)
+            return None
+        case Stage.SIGN_OFF:
+            return None if _held(review) else sign_off.follows(review, at)
+        case None:
+            return None
+
+
+def _check(review: Review, facts: Facts, at: datetime) -> TrainingChecked:
+    staff = () if review.subject is None else review.subject.staff
+    requirements = () if review.route is None or not review.route.training_required else review.route.requirements
+    return TrainingChecked(at=at, check=training.check(staff, requirements, facts.completions, at))
+
+
+def _wanted_phase(review: Review) -> Phase:
+    if review.changes is not None or _held(review):
+        return Phase.WITH_OWNER
+    match review.stage:
+        case Stage.COUNCIL:
+            return council.phase(review)
+        case Stage.TRAINING:
+            return Phase.TRAINING
+        case Stage.SIGN_OFF:
+            return Phase.SIGNING
+        case _:
+            return Phase.REVIEWING
+
+
+def _held(review: Review) -> bool:
+    return review.stage is Stage.SIGN_OFF and any(asked.holds_sign_off for asked in review.questions)
+
+
+def _evolve(review: Review, event: Event) -> Review:
+    match event:
+        case Accepted():
+            return _accepted(review, event)
+        case Refused():
+            unstored = review.unstored if event.ordinal is None else event.ordinal
+            return _with(review, refused=review.refused + 1, unstored=unstored)
+        case Assessed():
+            return _assessed(review, event)
+        case Began():
+            reminder = (
+                () if event.remind_at is None else (_deadline(event.phase, event.number, "remind", event.remind_at),)
+            )
+            return _with(
+                review,
+                phase=event.phase,
+                waits=event.number,
+                phase_since=review.phase_since if review.phase is event.phase else event.at,
+                deadlines=(*reminder, _deadline(event.phase, event.number, "due", event.due_at)),
+                due_at=event.due_at,
+                overdue=False,
+            )
+        case Reminded(deadline=name):
+            return _with(review, deadlines=tuple(d for d in review.deadlines if d.id != name))
+        case FellDue():
+            return _with(review, deadlines=(), overdue=True)
+        case Seated(roster=roster):
+            return _with(review, council=review.council.model_copy(update={"roster": roster}))
+        case Concluded():
+            return _with(review, council=review.council.model_copy(update={"concluded": "opinion"}))
+        case TrainingChecked(check=check):
+            return _with(review, training=check)
+        case Lapsed():
+            return _with(review, signatures=(), phase=None)
+        case Returned(stage=stage):
+            kept = {passed: how for passed, how in review.passed.items() if ORDER.index(passed) < ORDER.index(stage)}
+            return _with(_at_rest(review), stage=stage, passed=kept, training=None)
+        case Passed(stage=stage, result=result, because=because):
+            following = ORDER[min(ORDER.index(stage) + 1, len(ORDER) - 1)]
+            passed = {**review.passed, stage: Passage(result=result, because=because)}
+            return _with(_at_rest(review), stage=following, passed=passed)
+        case Closed(outcome=outcome, because=because, certificate=certificate, at=at):
+            return _with(
+                _at_rest(review),
+                outcome=outcome,
+                outcome_because=because,
+                closed_at=at,
+                certificate=certificate,
+            )
+
+
+def _accepted(review: Review, event: Accepted) -> Review:
+    envelope = event.envelope
+    given = Given(decision=envelope.decision_id, digest=event.digest, person=envelope.person, at=envelope.received_at)
+    reason = envelope.reason or ""
+    match envelope.content:
+        case Submission():
+            return _with(review, pack_digest=envelope.pack_digest)
+        case VerdictSheet() as sheet:
+            return principles.with_sheet(review, given, sheet)
+        case ChangeRequest():
+            return _with(review, changes=given)
+        case Question():
+            holds = envelope.role is Role.SIGNATORY
+            return _with(review, questions=(*review.questions, Asked(by=given, holds_sign_off=holds)))
+        case QuestionAnswer(question=question):
+            return _with(
+                review,
+                questions=tuple(asked for asked in review.questions if asked.by.decision != question),
+                answered=(*review.answered, event.digest),
+            )
+        case Escalation():
+            return _with(review, called=Called(person=envelope.person, reason=reason))
+        case Opinion() as opinion:
+            return council.with_opinion(review, given, envelope.grant, opinion, reason)
+        case Recusal():
+            return council.with_recusal(review, given)
+        case AdviceResponse() as response:
+            return council.with_response(review, given, response)
+        case NoOpinion():
+            return council.with_no_opinion(review, given, reason)
+        case Ruling() as ruling:
+            return principles.with_ruling(review, given, ruling, reason)
+        case Signature() as signature:
+            return sign_off.with_signature(review, given, envelope, signature)
+        case TrainingRecorded():
+            return _with(review, training=None)
+        case Revision() | Extension() | Declining() | Withdrawal():
+            return review
+
+
+def _assessed(review: Review, event: Assessed) -> Review:
+    assessment = event.assessment
+    return _with(
+        _at_rest(review),
+        subject=event.subject,
+        route=assessment.route,
+        pack_digest=assessment.pack_digest,
+        assessment_digest=digest_of(assessment),
+        content_digest=event.content_digest,
+        council_because=assessment.council_because,
+        training_because=assessment.training_because,
+        score=assessment.score,
+        max_score=assessment.max_score,
+        revision=event.revision,
+        round=event.round,
+        stage=Stage.PRINCIPLE_REVIEW,
+        passed={},
+        sheets=(),
+        changes=None,
+        questions=(),
+        ruling=None,
+        council=Consultation(),
+        training=None,
+        signatures=(),
+    )
+
+
+def _at_rest(review: Review) -> Review:
+    return _with(review, phase=None, deadlines=(), due_at=None, overdue=False)
+
+
+def _deadline(phase: Phase, number: int, kind: str, at: datetime) -> Deadline:
+    return Deadline.model_validate({"id": f"{phase}-{number}-{kind}", "kind": kind, "at": at})
+
+
+def _with(review: Review, **update: object) -> Review:
+    return review.model_copy(update=update)
+
+
+def _owner_turns(review: Review) -> tuple[Turn, ...]:
+    if review.subject is None or review.stage is None or review.phase_since is None:
+        return ()
+    base = Turn(
+        stage=review.stage,
+        kinds=("revision",),
+        what="Answer the change request with a new revision.",
+        role=Role.OWNER,
+        person=review.subject.owner,
+        since=review.phase_since,
+        due_at=review.due_at,
+    )
+    revise = () if review.changes is None else (base,)
+    answers = tuple(
+        base.model_copy(
+            update={
+                "kinds": ("answer",),
+                "what": f"Answer the question {asked.by.decision} of {asked.by.person}.",
+                "since": asked.by.at,
+                "due_at": review.due_at if asked.holds_sign_off else None,
+                "blocking": asked.holds_sign_off,
+            }
+        )
+        for asked in review.questions
+    )
+    return (*revise, *answers)
+
+
+def _training_turn(review: Review) -> Turn:
+    gaps = () if review.training is None else review.training.gaps
+    names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
+    return Turn(
+        stage=Stage.TRAINING,
+        kinds=("completion",),
+        what=f"Close the gaps in training: {names}."[:2000],
+        role=Role.TRAINING_OFFICER,
+        since=review.phase_since or datetime.min,
+        due_at=review.due_at,
+    )
+
+
+def _overdue_turns(review: Review) -> tuple[Turn, ...]:
+    if not review.overdue or review.stage is None or review.due_at is None:
+        return ()
+    return (
+        Turn(
+            stage=review.stage,
+            kinds=("extension", "ruling"),
+            what="The time has run out: extend it, or decline the proposal.",
+            role=Role.OFFICER,
+            office=officer_offices(review)[0],
+            not_for=excluded(review, "ruling"),
+            since=review.due_at,
+        ),
+    )

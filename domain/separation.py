@@ -1,0 +1,114 @@
+"""Separation of duties: who may not do what in a review, whatever roles they hold.
+
+The rules are named, and each is a sentence that a refused person understands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from domain.state import Review
+from domain.values import PersonId
+
+JUDGING = frozenset(
+    {
+        "verdict_sheet",
+        "change_request",
+        "question",
+        "escalation",
+        "opinion",
+        "advice_response",
+        "no_opinion",
+        "extension",
+        "ruling",
+        "signature",
+        "declining",
+    }
+)
+"""The kinds by which somebody judges a proposal, or steers how it is judged."""
+
+SEALING = frozenset({"signature", "declining"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named rule; it forbids `kinds` to the people whom `applies` picks out."""
+
+    name: str
+    sentence: str
+    kinds: frozenset[str]
+    applies: Callable[[Review, PersonId], bool]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "proposers_do_not_judge",
+        "You own or wrote this proposal, so others must judge it.",
+        JUDGING,
+        lambda review, person: review.subject is not None and person in (review.subject.owner, review.subject.author),
+    ),
+    Rule(
+        "staff_do_not_judge",
+        "You are on the staff assigned to this proposal, so others must judge it.",
+        JUDGING,
+        lambda review, person: review.subject is not None and any(m.person == person for m in review.subject.staff),
+    ),
+    Rule(
+        "reviewers_do_not_advise",
+        "You gave a verdict on this proposal as a reviewer, so you can't also advise on it for the Council.",
+        frozenset({"opinion"}),
+        lambda review, person: person in review.reviewed_by,
+    ),
+    Rule(
+        "advisers_do_not_review",
+        "You advised on this proposal for the Council, so you can't also review it.",
+        frozenset({"verdict_sheet"}),
+        lambda review, person: person in review.advised_by,
+    ),
+    Rule(
+        "reviewers_do_not_sign",
+        "You gave a verdict on this proposal as a reviewer, so others must sign it off.",
+        SEALING,
+        lambda review, person: person in review.reviewed_by,
+    ),
+    Rule(
+        "advisers_do_not_sign",
+        "You advised on this proposal for the Council, so others must sign it off.",
+        SEALING,
+        lambda review, person: person in review.advised_by,
+    ),
+    Rule(
+        "officer_does_not_sign",
+        "You answered the Council's advice or ruled on this proposal as officer, so others must sign it off.",
+        SEALING,
+        lambda review, person: person in review.ruled_by,
+    ),
+    Rule(
+        "one_seal_each",
+        "You have already signed this proposal in another office; each signature is another person's.",
+        SEALING,
+        lambda review, person: any(signature.by.person == person for signature in review.signatures),
+    ),
+)
+
+
+def broken_rule(review: Review, kind: str, person: PersonId) -> Rule | None:
+    """The first rule that forbids `person` a decision of `kind` on this review."""
+    return next((rule for rule in RULES if kind in rule.kinds and rule.applies(review, person)), None)
+
+
+def excluded(review: Review, kind: str) -> tuple[PersonId, ...]:
+    """Everybody involved in this review whom a rule keeps from a decision of `kind`, sorted."""
+    if review.subject is None:
+        return ()
+    involved = {
+        review.subject.owner,
+        review.subject.author,
+        *(member.person for member in review.subject.staff),
+        *review.reviewed_by,
+        *review.advised_by,
+        *review.ruled_by,
+        *(signature.by.person for signature in review.signatures),
+    }
+    return tuple(sorted(person for person in involved if broken_rule(review, kind, person) is not None))

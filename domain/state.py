@@ -1,0 +1,241 @@
+"""The state of a review: what the fold of its events amounts to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
+from domain.decisions import Answer, Finding, Stance
+from domain.people import Assigned, Grant, Seat
+from domain.policy import Phase, Route
+from domain.stages import Outcome, Stage
+from domain.training import TrainingCheck
+from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
+
+
+class Subject(Value):
+    """What the process must know of a proposal: who stands for it and who would work on it."""
+
+    title: Line
+    business_unit: Line
+    owner: PersonId
+    author: PersonId
+    staff: tuple[Assigned, ...]
+
+
+class Given(Value):
+    """The core of an accepted decision: which one, whose, and the digest of its envelope."""
+
+    decision: DecisionId
+    digest: Digest
+    person: PersonId
+    at: Instant
+
+
+class Found(Value):
+    """A finding on one principle. The reason is kept where it may have to stand on the certificate: at a breach."""
+
+    principle: Slug
+    finding: Finding
+    condition: Prose | None = None
+    reason: Prose | None = None
+
+
+class Sheet(Value):
+    """A reviewer's verdicts."""
+
+    by: Given
+    findings: tuple[Found, ...]
+    agrees: bool
+
+
+class Asked(Value):
+    """A question to the owner that is still open."""
+
+    by: Given
+    holds_sign_off: bool
+
+
+class Advised(Value):
+    """A council member's opinion; the reason is kept where it dissents."""
+
+    by: Given
+    seat: Seat
+    stance: Stance
+    reason: Prose | None = None
+
+
+class Advice(Value):
+    """One piece of advice, and what the officer answered."""
+
+    id: str
+    text: Prose
+    given_by: PersonId
+    decision: DecisionId
+    answer: Answer | None = None
+    answered_by: PersonId | None = None
+    answered_in: DecisionId | None = None
+    reason: Prose | None = None
+    condition: Prose | None = None
+
+
+class Called(Value):
+    """Why the Council is asked though the route did not."""
+
+    person: PersonId
+    reason: Prose
+
+
+class Consultation(Value):
+    """The Council's part in this round."""
+
+    roster: tuple[Grant, ...] | None = None
+    opinions: tuple[Advised, ...] = ()
+    recused: tuple[PersonId, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    concluded: Literal["opinion", "no_opinion"] | None = None
+    no_opinion_because: Prose | None = None
+
+
+class Ruled(Value):
+    """The officer's ruling."""
+
+    by: Given
+    ruling: Literal["proceed", "decline"]
+    reason: Prose
+
+
+class Signed(Value):
+    """A signature on `basis`."""
+
+    by: Given
+    office: Slug
+    meaning: Line
+    basis: Digest
+    conditions: tuple[Prose, ...] = ()
+
+
+class Deadline(Value):
+    """An absolute moment at which something happens by itself."""
+
+    id: str
+    kind: Literal["remind", "due"]
+    at: Instant
+
+
+class Passage(Value):
+    """How a stage was passed."""
+
+    result: Literal["completed", "not_required", "no_opinion"]
+    because: Prose
+
+
+class Review(Value):
+    """One run of the process over a proposal, as far as the ledger tells it. `seq` is the last entry folded in."""
+
+    id: ReviewId
+    seq: int = 0
+    subject: Subject | None = None
+    route: Route | None = None
+    pack_digest: Digest = "0" * 64
+    assessment_digest: Digest = "0" * 64
+    content_digest: Digest = "0" * 64
+    council_because: str | None = None
+    training_because: str = ""
+    score: int = 0
+    max_score: int = 0
+    revision: int = 0
+    round: int = 0
+
+    stage: Stage | None = None
+    phase: Phase | None = None
+    waits: int = 0
+    phase_since: Instant | None = None
+    deadlines: tuple[Deadline, ...] = ()
+    due_at: Instant | None = None
+    overdue: bool = False
+    passed: dict[Stage, Passage] = {}
+
+    sheets: tuple[Sheet, ...] = ()
+    changes: Given | None = None
+    questions: tuple[Asked, ...] = ()
+    answered: tuple[Digest, ...] = ()
+    ruling: Ruled | None = None
+    called: Called | None = None
+    council: Consultation = Consultation()
+    training: TrainingCheck | None = None
+    signatures: tuple[Signed, ...] = ()
+
+    reviewed_by: tuple[PersonId, ...] = ()
+    advised_by: tuple[PersonId, ...] = ()
+    ruled_by: tuple[PersonId, ...] = ()
+
+    outcome: Outcome | None = None
+    outcome_because: str | None = None
+    closed_at: Instant | None = None
+    certificate: Certificate | None = None
+    refused: int = 0
+    unstored: int = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has its outcome."""
+        return self.outcome is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether it was opened and has no outcome yet."""
+        return self.stage is not None and not self.closed
+
+
+def joined(people: tuple[PersonId, ...], person: PersonId) -> tuple[PersonId, ...]:
+    """`people` with `person` in it, once, in order of arrival."""
+    return people if person in people else (*people, person)
+
+
+def conditions(review: Review) -> tuple[Condition, ...]:
+    """Every condition that this round has set so far, in the order of the process."""
+    from_sheets = (
+        Condition(text=verdict.condition, set_by=sheet.by.person, decision=sheet.by.decision, source="verdict")
+        for sheet in review.sheets
+        for verdict in sheet.findings
+        if verdict.condition is not None
+    )
+    from_advice = (
+        Condition(text=advice.condition, set_by=advice.answered_by, decision=advice.answered_in, source="advice")
+        for advice in review.council.advice
+        if advice.condition is not None and advice.answered_by is not None and advice.answered_in is not None
+    )
+    from_signatures = (
+        Condition(text=text, set_by=signature.by.person, decision=signature.by.decision, source="signature")
+        for signature in review.signatures
+        for text in signature.conditions
+    )
+    return (*from_sheets, *from_advice, *from_signatures)
+
+
+def dissent(review: Review) -> tuple[Dissent, ...]:
+    """Every breach found and every opinion against, in this round."""
+    breaches = (
+        Dissent(person=sheet.by.person, about=found.principle, reason=found.reason, decision=sheet.by.decision)
+        for sheet in review.sheets
+        for found in sheet.findings
+        if found.finding is Finding.BREACH and found.reason is not None
+    )
+    opposed = (
+        Dissent(person=o.by.person, about=f"opinion of the {o.seat} seat", reason=o.reason, decision=o.by.decision)
+        for o in review.council.opinions
+        if o.stance is Stance.OPPOSES and o.reason is not None
+    )
+    return (*breaches, *opposed)
+
+
+def declined_advice(review: Review) -> tuple[DeclinedAdvice, ...]:
+    """Every piece of advice that the officer declined."""
+    return tuple(
+        DeclinedAdvice(
+            advice=advice.text, given_by=advice.given_by, answered_by=advice.answered_by, reason=advice.reason
+        )
+        for advice in review.council.advice
+        if advice.answer is Answer.DECLINED and advice.answered_by is not None and advice.reason is not None
+    )

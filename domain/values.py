@@ -1,0 +1,68 @@
+"""The base of every value, and the small types that the other modules are made of."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+
+class Value(BaseModel):
+    """A value that crosses process borders: frozen, and deaf to fields that a newer version added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Written(BaseModel):
+    """A value that a person wrote: frozen, and a field we don't know is an error, not a loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _plain(text: str) -> str:
+    for position, character in enumerate(text):
+        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t":
+            raise ValueError(f"character {position} (U+{ord(character):04X}) is a control character")
+    return text
+
+
+def _line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("must be one line")
+    return _plain(text)
+
+
+def _uuid_text(value: UUID) -> str:
+    return str(value)
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_line)]
+"""One line of text: 1 to 200 characters, no control characters."""
+
+Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_plain)]
+"""Text of 1 to 2,000 characters; line breaks and tabs are the only control characters."""
+
+LongProse = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000), AfterValidator(_plain)
+]
+"""Text of 1 to 10,000 characters; line breaks and tabs are the only control characters."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+"""A name that policy packs give to something: a question, a course, an office, a role in a project."""
+
+PersonId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._|:@-]{0,127}$")]
+"""The subject that the identity provider knows a person by; ASCII, so that no two of them look alike."""
+
+ReviewId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""The business id of a review; its workflow is named after it."""
+
+DecisionId = Annotated[UUID, PlainSerializer(_uuid_text, return_type=str)]
+"""The id that the client gave a decision."""
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 digest in lower-case hexadecimal."""
+
+Instant = AwareDatetime
+"""A moment, with its offset; written in UTC."""
