@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, the migrations, one typed method per query."""

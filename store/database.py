@@ -1,0 +1,67 @@
+"""The pool of connections, and the clock that decisions are stamped with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+Clock = Callable[[], datetime]
+"""Tells the present; injected where time is skipped."""
+
+
+class Database:
+    """A pool of connections as the application's role.
+
+    `clock` replaces the database's own time where tests skip time; everywhere else the database's clock counts.
+    """
+
+    def __init__(self, pool: Pool, clock: Clock | None = None) -> None:
+        self.pool = pool
+        self._clock = clock
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction; committed when the block ends well."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def now(self, connection: Connection) -> datetime:
+        """The present moment: the database's, unless a clock was injected."""
+        if self._clock is not None:
+            return self._clock()
+        moment: datetime = await connection.fetchval("select clock_timestamp()")
+        return moment
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, min_size: int = 1, max_size: int = 10, clock: Clock | None = None
+) -> AsyncIterator[Database]:
+    """A database for the length of the block.
+
+    Args:
+        url: of the application's role, which can't change the ledger.
+        min_size: connections kept open.
+        max_size: connections at most.
+        clock: replaces the database's time; for tests that skip time.
+
+    Raises:
+        OSError: the database can't be reached.
+    """
+    async with asyncpg.create_pool(
+        url, min_size=min_size, max_size=max_size, command_timeout=30, timeout=10
+    ) as pool:
+        yield Database(pool, clock)

@@ -1,0 +1,278 @@
+"""Decisions on their way: stored before anything else happens to them, and handed on until they have their receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from activities.ports import Delivery
+from domain.access import may_read
+from domain.canonical import canonical_bytes, sha256
+from domain.decisions import Envelope, Receipt
+from domain.drafts import Draft, seal, stored_bytes, training_recorded
+from domain.people import Grant
+from domain.proposal import Proposal
+from domain.state import Review, Subject
+from domain.values import Digest, PersonId
+from store.database import Connection, Database
+
+GRACE = timedelta(seconds=3)
+"""For so long the dispatcher leaves a new decision to whoever stored it."""
+
+_KNOWN = "select envelope from decisions where id = $1"
+
+_SHARE = "select state, title, business_unit, owner, author from reviews where id = $1 for share"
+
+_GRANTS = "select id, person, role, office from grants where person = $1 and revoked_at is null order by id"
+
+_INSERT = """
+insert into decisions (id, review_id, kind, person, envelope, digest, received_at, next_attempt_at)
+values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8)
+on conflict do nothing returning id
+"""
+
+_PROPOSAL = "insert into proposals (digest, content) values ($1, $2) on conflict do nothing"
+
+_REVIEW = """
+insert into reviews (id, title, business_unit, owner, author, submitted_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $6) on conflict do nothing returning id
+"""
+
+_RECEIPT = """
+select id, review_id, status, reason, detail, seq, settled_at from decisions where id = $1 and status <> 'pending'
+"""
+
+_DUE = """
+update decisions d set next_attempt_at = clock_timestamp()
+    + least(interval '30 seconds', greatest(interval '2 seconds', clock_timestamp() - d.received_at))
+from reviews r
+where r.id = d.review_id and d.id in (
+    select id from decisions where status = 'pending' and next_attempt_at <= clock_timestamp()
+    order by next_attempt_at limit $1 for update skip locked
+)
+returning d.id, d.review_id, d.kind, d.envelope, d.digest, r.outcome is not null as closed
+"""
+
+_CLOSED_GAPS = """
+select distinct w.review_id from training_waits w
+where (select count(*) from completions c where c.person = w.person and c.course = w.course) > w.on_record
+and not exists (
+    select from decisions d where d.review_id = w.review_id and d.status = 'pending' and d.kind = 'training_recorded'
+)
+"""
+
+
+Sight = Callable[[Review, PersonId, Sequence[Grant]], bool]
+
+
+class NotFoundError(Exception):
+    """There is no such review."""
+
+
+class IdReusedError(Exception):
+    """A decision with this id is stored, and says something else. `data` is what was said now."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__("a decision with this id is stored, and says something else")
+        self.data = data
+
+
+class PendingError(Exception):
+    """Another decision of the same person on this review has no receipt yet."""
+
+
+class NoRoleError(Exception):
+    """The person holds no role that could entitle them to a decision of this kind."""
+
+
+class Decisions:
+    """Stores decisions and answers what became of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def submit(self, draft: Draft, proposal: Proposal, pack_digest: Digest) -> Delivery:
+        """Store a submission, with its proposal and a review to come, in one transaction. Repeating it changes nothing.
+
+        Raises:
+            IdReusedError: the decision id, or the review id, is taken by something else.
+            NoRoleError: the person may not submit proposals.
+        """
+        async with self._database.transaction() as connection:
+            known = await self._known(connection, draft)
+            if known is not None:
+                return known
+            now = await self._database.now(connection)
+            grants = await self._grants(connection, draft.person)
+            envelope = _sealed(draft, Review(id=draft.review), pack_digest, grants, now)
+            fresh = await connection.fetchval(
+                _REVIEW, draft.review, proposal.title, proposal.business_unit, proposal.owner, proposal.author, now
+            )
+            if fresh is None:
+                known = await self._known(connection, draft)
+                if known is not None:
+                    return known
+                raise IdReusedError(stored_bytes(envelope))
+            await self._store_proposal(connection, proposal)
+            return await self._insert(connection, envelope, GRACE)
+
+    async def store(self, draft: Draft, proposal: Proposal | None = None, sees: Sight = may_read) -> Delivery:
+        """Store a decision about an existing review, with the new text of the proposal where it brings one.
+        Repeating it changes nothing. `sees` says whether the person may read the review at all.
+
+        Raises:
+            NotFoundError: there is no such review, as far as the person may know.
+            IdReusedError: the id is taken by a decision that says something else.
+            PendingError: the person's decision before has no receipt yet.
+            NoRoleError: the person holds no role for this kind of decision.
+        """
+        async with self._database.transaction() as connection:
+            known = await self._known(connection, draft)
+            if known is not None:
+                return known
+            review = await self._shared(connection, draft.review)
+            grants = await self._grants(connection, draft.person)
+            if not sees(review, draft.person, grants):
+                raise NotFoundError
+            envelope = _sealed(draft, review, review.pack_digest, grants, await self._database.now(connection))
+            if proposal is not None:
+                await self._store_proposal(connection, proposal)
+            return await self._insert(connection, envelope, GRACE)
+
+    async def receipt(self, decision: UUID) -> Receipt | None:
+        """What became of a decision; None while it is pending, or if there is none."""
+        row = await self._database.pool.fetchrow(_RECEIPT, decision)
+        if row is None:
+            return None
+        return Receipt(
+            decision_id=row["id"],
+            review=row["review_id"],
+            status=row["status"],
+            reason=row["reason"],
+            detail=row["detail"],
+            seq=row["seq"],
+            at=row["settled_at"],
+        )
+
+    async def envelope(self, decision: UUID) -> Envelope | None:
+        """A stored decision, settled or not."""
+        data = await self._database.pool.fetchval(_KNOWN, decision)
+        return None if data is None else Envelope.model_validate_json(data)
+
+    async def due(self, limit: int) -> Sequence[Delivery]:
+        """Claim up to `limit` pending decisions whose next delivery is due; each is due again later, until it is settled."""
+        rows = await self._database.pool.fetch(_DUE, limit)
+        return [
+            Delivery(
+                decision=row["id"],
+                review=row["review_id"],
+                kind=row["kind"],
+                data=row["envelope"],
+                digest=row["digest"],
+                closed=row["closed"],
+            )
+            for row in rows
+        ]
+
+    async def word_from_the_register(self) -> int:
+        """Store a decision of the training register for each review that waits for a completion now on record.
+
+        Returns:
+            How many there were.
+        """
+        rows = await self._database.pool.fetch(_CLOSED_GAPS)
+        for row in rows:
+            async with self._database.transaction() as connection:
+                review = await self._shared(connection, row["review_id"])
+                now = await self._database.now(connection)
+                data = training_recorded(uuid4(), review, now)
+                await self._insert(connection, data, timedelta(0), repeatable=True)
+        return len(rows)
+
+    async def _known(self, connection: Connection, draft: Draft) -> Delivery | None:
+        data = await connection.fetchval(_KNOWN, draft.decision_id)
+        if data is None:
+            return None
+        envelope = Envelope.model_validate_json(data)
+        if not draft.repeats(envelope):
+            said = envelope.model_copy(
+                update={
+                    "review": draft.review,
+                    "person": draft.person,
+                    "kind": draft.content.kind,
+                    "content": draft.content,
+                    "reason": draft.reason,
+                    "content_digest": draft.digest,
+                }
+            )
+            raise IdReusedError(stored_bytes(said))
+        return _delivery(envelope, data, fresh=False)
+
+    async def _shared(self, connection: Connection, review_id: str) -> Review:
+        """The review as it stands. Its row stays locked against commits until this transaction ends, so that nothing
+        received before a deadline can slip behind the commit of that deadline."""
+        row = await connection.fetchrow(_SHARE, review_id)
+        if row is None:
+            raise NotFoundError
+        return state_of(review_id, row)
+
+    async def _grants(self, connection: Connection, person: PersonId) -> tuple[Grant, ...]:
+        rows = await connection.fetch(_GRANTS, person)
+        return tuple(Grant.model_validate(dict(row)) for row in rows)
+
+    async def _insert(
+        self, connection: Connection, envelope: Envelope, grace: timedelta, *, repeatable: bool = False
+    ) -> Delivery:
+        data = stored_bytes(envelope)
+        try:
+            inserted = await connection.fetchval(
+                _INSERT,
+                envelope.decision_id,
+                envelope.review,
+                envelope.kind,
+                envelope.person,
+                data,
+                sha256(data),
+                envelope.received_at,
+                grace,
+            )
+        except asyncpg.ForeignKeyViolationError as error:
+            raise NotFoundError from error
+        if inserted is None and not repeatable:
+            raise PendingError
+        return _delivery(envelope, data)
+
+    async def _store_proposal(self, connection: Connection, proposal: Proposal) -> None:
+        content = canonical_bytes(proposal)
+        await connection.execute(_PROPOSAL, sha256(content), content)
+
+
+def state_of(review_id: str, row: asyncpg.Record) -> Review:
+    """The review of a row; of one that is submitted and not opened yet, only who stands for it is known."""
+    if row["state"] is not None:
+        return Review.model_validate_json(row["state"])
+    names = ("title", "business_unit", "owner", "author")
+    return Review(id=review_id, subject=Subject(**{name: row[name] for name in names}, staff=()))
+
+
+def _sealed(
+    draft: Draft, review: Review, pack_digest: Digest, grants: Sequence[Grant], received_at: datetime
+) -> Envelope:
+    envelope = seal(draft, review, pack_digest, grants, received_at)
+    if envelope is None:
+        raise NoRoleError
+    return envelope
+
+
+def _delivery(envelope: Envelope, data: bytes, *, fresh: bool = True) -> Delivery:
+    return Delivery(
+        decision=envelope.decision_id,
+        review=envelope.review,
+        kind=envelope.kind,
+        data=data,
+        digest=sha256(data),
+        fresh=fresh,
+    )

@@ -1,0 +1,287 @@
+"""The record of reviews: the locked head, and everything that one commit writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
+from domain.assessment import AnswersError
+from domain.canonical import canonical_bytes, sha256
+from domain.decisions import Envelope, Revision, Submission
+from domain.events import Accepted, Event, FellDue, Refused, Reminded, TrainingChecked
+from domain.facts import Facts, Proposed, propose
+from domain.ledger import Entry, append
+from domain.people import Grant, Role
+from domain.policy import PolicyPack
+from domain.proposal import Proposal
+from domain.review import waits_for
+from domain.state import Review
+from domain.training import Completion, required
+from domain.turns import Turn
+from store.database import Connection, Database
+
+RECEIPTS = "ringi_receipts"
+"""The channel on which the id of a decision is notified when it has its receipt."""
+
+CATCH_UP = 100
+"""Entries that one answer carries at most to a workflow that has not seen them."""
+
+_DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+_LOCK = "select seq, head, state from reviews where id = $1 for no key update"
+
+_SINCE = "select data from ledger where review_id = $1 and seq > $2 order by seq limit $3"
+
+_DECISION = "select envelope, digest, status from decisions where id = $1 and review_id = $2"
+
+_SUBMISSION = "select envelope, digest, status from decisions where review_id = $1 and kind = 'submission'"
+
+_PENDING = """
+select envelope, digest, status from decisions
+where review_id = $1 and status = 'pending' and received_at <= $2 order by received_at, id
+"""
+
+_GRANTS = """
+select id, person, role, office from grants
+where revoked_at is null and (person = $1 or ($2 and role = 'council_member')) order by id
+"""
+
+_COMPLETIONS = """
+select c.person, c.course, c.completed_at, c.expires_at
+from unnest($1::text[], $2::text[]) as wanted (person, course)
+join completions c on c.person = wanted.person and c.course = wanted.course
+order by c.person, c.course, c.completed_at
+"""
+
+_WRITE = """
+with entries as (
+    insert into ledger (review_id, seq, data, hash)
+    select $1, e.seq, e.data, e.hash from unnest($2::integer[], $3::bytea[], $4::text[]) as e (seq, data, hash)
+), settled as (
+    update decisions d set status = r.status, reason = r.reason, detail = r.detail, seq = r.seq, settled_at = $5
+    from unnest($6::uuid[], $7::text[], $8::text[], $9::text[], $10::integer[]) as r (id, status, reason, detail, seq)
+    where d.id = r.id
+    returning pg_notify($11, d.id::text)
+), read_model as (
+    update reviews set
+        seq = $12, head = $13, state = $14, state_digest = $15, stage = $16, phase = $17, outcome = $18, tier = $19,
+        title = coalesce($20, title), business_unit = coalesce($21, business_unit), author = coalesce($22, author),
+        updated_at = $5, closed_at = $23
+    where id = $1
+)
+select count(*) from settled
+"""
+
+_FORGET_TURNS = "delete from turns where review_id = $1"
+
+_TURN = """
+insert into turns (review_id, position, stage, kinds, what, role, office, person, not_for, since, due_at, blocking)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+
+_FORGET_WAITS = "delete from training_waits where review_id = $1"
+
+_WAIT = "insert into training_waits (review_id, person, course, on_record) values ($1, $2, $3, $4)"
+
+_NOTICE = """
+insert into notices (review_id, seq, role, office, person, what, due_at) values ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+class Ledgers:
+    """The record of all reviews, in `database`; implements the commit's port."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def head(self, review_id: str) -> AsyncIterator[LockedHead]:
+        """Lock the head of a review for one transaction.
+
+        Raises:
+            UnknownReviewError: nothing was ever submitted under this id.
+            UnstorableError: PostgreSQL refuses the data that was appended.
+        """
+        try:
+            async with self._database.transaction() as connection:
+                row = await connection.fetchrow(_LOCK, review_id)
+                if row is None:
+                    raise UnknownReviewError(f"nothing was ever submitted under the id {review_id!r}")
+                review = Review(id=review_id) if row["state"] is None else Review.model_validate_json(row["state"])
+                yield LockedHead(connection, review, row["head"], await self._database.now(connection))
+        except _DATA_ERRORS as error:
+            raise UnstorableError(f"{type(error).__name__} ({error.sqlstate})") from error
+
+
+class LockedHead:
+    """The head of a review's ledger, locked; see the port for what its methods promise."""
+
+    def __init__(self, connection: Connection, review: Review, head: str, now: datetime) -> None:
+        self._connection = connection
+        self._head = head
+        self._turns = waits_for(review)
+        self._on_record: Counter[tuple[str, str]] = Counter()
+        self.review = review
+        self.now = now
+
+    async def since(self, seq: int) -> tuple[Event, ...]:
+        """The entries after `seq`."""
+        rows = await self._connection.fetch(_SINCE, self.review.id, seq, CATCH_UP)
+        return tuple(Entry.model_validate_json(row["data"]).event for row in rows)
+
+    async def decision(self, decision: UUID) -> StoredDecision | None:
+        """The stored decision with this id."""
+        return _stored(await self._connection.fetchrow(_DECISION, decision, self.review.id))
+
+    async def submission(self) -> StoredDecision | None:
+        """The decision that opens this review."""
+        return _stored(await self._connection.fetchrow(_SUBMISSION, self.review.id))
+
+    async def pending(self, received_by: datetime) -> tuple[StoredDecision, ...]:
+        """The decisions without a receipt that were received by then."""
+        rows = await self._connection.fetch(_PENDING, self.review.id, received_by)
+        return tuple(stored for stored in map(_stored, rows) if stored is not None)
+
+    async def facts(self, review: Review, envelope: Envelope | None) -> Facts:
+        """The registers, as far as a rule about this review and this decision can ask."""
+        proposed, unassessable = await self._proposed(envelope)
+        seating = review.council.roster is None
+        person = None if envelope is None else envelope.person
+        rows = () if person is None and not seating else await self._connection.fetch(_GRANTS, person, seating)
+        grants = [Grant.model_validate(dict(row)) for row in rows]
+        return Facts(
+            grants=tuple(grant for grant in grants if grant.person == person),
+            council=tuple(grant for grant in grants if grant.role is Role.COUNCIL_MEMBER),
+            completions=await self._completions(review, proposed),
+            proposed=proposed,
+            unassessable=unassessable,
+        )
+
+    async def append(self, events: Sequence[Event], review: Review) -> None:
+        """Put `events` on the ledger, with everything that goes with them."""
+        recorded = append(review.id, self.review.seq, self._head, events)
+        receipts = [_receipt(entry.seq, event) for entry, event in zip(recorded, events, strict=True)]
+        settled = [receipt for receipt in receipts if receipt is not None]
+        state = canonical_bytes(review)
+        subject = review.subject
+        await self._connection.fetchval(
+            _WRITE,
+            review.id,
+            [entry.seq for entry in recorded],
+            [entry.data.encode() for entry in recorded],
+            [entry.hash for entry in recorded],
+            self.now,
+            *(list(column) for column in (zip(*settled, strict=True) if settled else ((), (), (), (), ()))),
+            RECEIPTS,
+            review.seq,
+            recorded[-1].hash,
+            state,
+            sha256(state),
+            review.stage,
+            review.phase,
+            review.outcome,
+            None if review.route is None else review.route.tier,
+            None if subject is None else subject.title,
+            None if subject is None else subject.business_unit,
+            None if subject is None else subject.author,
+            review.closed_at,
+        )
+        turns = waits_for(review)
+        if turns != self._turns:
+            await self._connection.execute(_FORGET_TURNS, review.id)
+            await self._connection.executemany(
+                _TURN, [_turn_row(review.id, position, turn) for position, turn in enumerate(turns)]
+            )
+        await self._queue_notices(review, turns, events)
+        if any(isinstance(event, TrainingChecked) for event in events) or review.training != self.review.training:
+            await self._connection.execute(_FORGET_WAITS, review.id)
+            await self._connection.executemany(_WAIT, [(review.id, *wait) for wait in self._training_waits(review)])
+
+    async def _queue_notices(self, review: Review, turns: Sequence[Turn], events: Sequence[Event]) -> None:
+        """Whoever's turn it has become is told; everybody whose turn it is, when a deadline fell due."""
+        known = {_key(turn) for turn in self._turns}
+        urged = any(isinstance(event, Reminded | FellDue) for event in events)
+        told = [turn for turn in turns if urged or _key(turn) not in known]
+        await self._connection.executemany(
+            _NOTICE, [(review.id, review.seq, t.role, t.office, t.person, t.what, t.due_at) for t in told]
+        )
+
+    def _training_waits(self, review: Review) -> list[tuple[str, str, int]]:
+        if review.closed or review.training is None:
+            return []
+        return [(gap.person, gap.course, self._on_record[gap.person, gap.course]) for gap in review.training.gaps]
+
+    async def _proposed(self, envelope: Envelope | None) -> tuple[Proposed | None, str | None]:
+        if envelope is None or not isinstance(envelope.content, Submission | Revision):
+            return None, None
+        content = envelope.content
+        digest = content.proposal if isinstance(content, Revision) else envelope.content_digest
+        row = await self._connection.fetchrow(
+            "select p.content, k.content as pack from proposals p, policy_packs k where p.digest = $1 and k.digest = $2",
+            digest,
+            envelope.pack_digest,
+        )
+        if row is None:
+            return None, "The proposal, or the policy pack, is not on record."
+        try:
+            proposal = Proposal.model_validate_json(row["content"], extra="ignore")
+            return propose(PolicyPack.model_validate_json(row["pack"], extra="ignore"), proposal), None
+        except AnswersError as error:
+            return None, f"The answers don't fit the questionnaire: {error}"[:1000]
+
+    async def _completions(self, review: Review, proposed: Proposed | None) -> tuple[Completion, ...]:
+        subject = review.subject if proposed is None else proposed.subject
+        route = review.route if proposed is None else proposed.assessment.route
+        if subject is None or route is None or not route.training_required:
+            return ()
+        wanted = [(member.person, course.id) for member, course in required(subject.staff, route.requirements)]
+        if not wanted:
+            return ()
+        people, courses = zip(*wanted, strict=True)
+        rows = await self._connection.fetch(_COMPLETIONS, list(people), list(courses))
+        self._on_record = Counter((row["person"], row["course"]) for row in rows)
+        return tuple(Completion.model_validate(dict(row)) for row in rows)
+
+
+def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
+    if row is None:
+        return None
+    envelope = Envelope.model_validate_json(row["envelope"])
+    return StoredDecision(envelope=envelope, digest=row["digest"], settled=row["status"] != "pending")
+
+
+def _receipt(seq: int, event: Event) -> tuple[UUID, str, str | None, str | None, int] | None:
+    match event:
+        case Accepted():
+            return event.envelope.decision_id, "accepted", None, None, seq
+        case Refused(ordinal=None, decision=UUID() as decision):
+            return decision, "refused", event.reason, event.detail, seq
+        case _:
+            return None
+
+
+def _key(turn: Turn) -> tuple[object, ...]:
+    return turn.stage, turn.kinds, turn.role, turn.office, turn.person
+
+
+def _turn_row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:
+    return (
+        review_id,
+        position,
+        turn.stage,
+        list(turn.kinds),
+        turn.what,
+        turn.role,
+        turn.office,
+        turn.person,
+        list(turn.not_for),
+        turn.since,
+        turn.due_at,
+        turn.blocking,
+    )

@@ -1,0 +1,163 @@
+"""The registers that reviews are judged by: people and their roles, training, policy packs, documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from domain.canonical import canonical_bytes, sha256
+from domain.people import Grant, Person, Role
+from domain.policy import PolicyPack
+from domain.training import Completion
+from domain.values import Digest, PersonId
+from store.database import Database
+
+_PERSON = """
+insert into people (id, name, unit) values ($1, $2, $3)
+on conflict (id) do update set name = excluded.name, unit = excluded.unit
+where (people.name, people.unit) is distinct from (excluded.name, excluded.unit)
+"""
+
+_GRANT = """
+insert into grants (id, person, role, office) values ($1, $2, $3, $4) on conflict do nothing returning id
+"""
+
+_REVOKE = "update grants set revoked_at = clock_timestamp() where id = $1 and revoked_at is null returning id"
+
+_GRANTS = "select id, person, role, office from grants where person = $1 and revoked_at is null order by id"
+
+_STAGE_COMPLETIONS = """
+create temporary table arriving (
+    person text, course text, completed_at timestamptz, expires_at timestamptz
+) on commit drop
+"""
+
+_TAKE_COMPLETIONS = """
+insert into completions (person, course, completed_at, expires_at)
+select person, course, completed_at, expires_at from arriving on conflict do nothing
+"""
+
+_PACK = """
+insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4) on conflict do nothing returning digest
+"""
+
+_PACK_BY_ID = "select content from policy_packs where id = $1 order by published_at desc, version desc limit 1"
+
+_PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
+
+_DOCUMENT = """
+insert into documents (digest, media_type, content, uploaded_by) values ($1, $2, $3, $4) on conflict do nothing
+"""
+
+
+@dataclass(frozen=True)
+class Document:
+    """An uploaded document."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    uploaded_by: PersonId
+
+
+class PublishedOtherwiseError(Exception):
+    """A pack of this id and version is published with another content; published packs are immutable."""
+
+
+class Registers:
+    """The registers, in `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._pool = database.pool
+        self._database = database
+
+    async def grants(self, person: PersonId) -> tuple[Grant, ...]:
+        """The grants in force of a person."""
+        rows = await self._pool.fetch(_GRANTS, person)
+        return tuple(Grant.model_validate(dict(row)) for row in rows)
+
+    async def enter_people(self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]]) -> int:
+        """Enter people and grant roles, all or none. What is there already stays as it is.
+
+        Returns:
+            How many grants are new.
+        """
+        async with self._database.transaction() as connection:
+            await connection.executemany(_PERSON, [(person.id, person.name, person.unit) for person in people])
+            rows = [(f"grant-{uuid4()}", person, role, office) for person, role, office in roles]
+            before = await connection.fetchval("select count(*) from grants")
+            await connection.executemany(_GRANT.replace(" returning id", ""), rows)
+            after: int = await connection.fetchval("select count(*) from grants")
+            return int(after - before)
+
+    async def revoke(self, grant: str) -> bool:
+        """Revoke a grant. Returns whether it was in force."""
+        return await self._pool.fetchval(_REVOKE, grant) is not None
+
+    async def ensure_operator(self, person: PersonId) -> bool:
+        """Grant the operator's role to `person` if nobody holds it. Returns whether that was done."""
+        async with self._database.transaction() as connection:
+            if await connection.fetchval("select 1 from grants where role = 'operator' and revoked_at is null"):
+                return False
+            await connection.execute(_PERSON, person, person, "operations")
+            return await connection.fetchval(_GRANT, f"grant-{uuid4()}", person, Role.OPERATOR, None) is not None
+
+    async def enter_completions(self, completions: Sequence[Completion]) -> int:
+        """Put completions on record, all or none; those on record already change nothing.
+
+        Returns:
+            How many are new.
+        """
+        async with self._database.transaction() as connection:
+            await connection.execute(_STAGE_COMPLETIONS)
+            await connection.copy_records_to_table(
+                "arriving",
+                records=[(c.person, c.course, c.completed_at, c.expires_at) for c in completions],
+                columns=["person", "course", "completed_at", "expires_at"],
+            )
+            status: str = await connection.execute(_TAKE_COMPLETIONS)
+            return int(status.rsplit(" ", 1)[1])
+
+    async def publish(self, pack: PolicyPack) -> Digest:
+        """Publish a policy pack. Publishing the same one again changes nothing.
+
+        Raises:
+            PublishedOtherwiseError: this id and version stands for another content.
+        """
+        content = canonical_bytes(pack)
+        digest = sha256(content)
+        fresh = await self._pool.fetchval(_PACK, digest, pack.id, pack.version, content)
+        if fresh is None and await self._pool.fetchval(_PACK_OF_VERSION, pack.id, pack.version) != digest:
+            raise PublishedOtherwiseError(
+                f"version {pack.version} of {pack.id} is published with another content; a change needs a new version"
+            )
+        return digest
+
+    async def pack(self, pack_id: str) -> PolicyPack | None:
+        """The policy pack that was last published under this id."""
+        content = await self._pool.fetchval(_PACK_BY_ID, pack_id)
+        return None if content is None else PolicyPack.model_validate_json(content, extra="ignore")
+
+    async def pack_of(self, digest: Digest) -> PolicyPack | None:
+        """The policy pack with this digest."""
+        content = await self._pool.fetchval("select content from policy_packs where digest = $1", digest)
+        return None if content is None else PolicyPack.model_validate_json(content, extra="ignore")
+
+    async def keep_document(self, content: bytes, media_type: str, person: PersonId) -> Digest:
+        """Keep a document; its address is its digest."""
+        digest = sha256(content)
+        await self._pool.execute(_DOCUMENT, digest, media_type, content, person)
+        return digest
+
+    async def document(self, digest: Digest) -> Document | None:
+        """The document at this address."""
+        row = await self._pool.fetchrow(
+            "select digest, media_type, content, uploaded_by from documents where digest = $1", digest
+        )
+        return None if row is None else Document(**dict(row))
+
+    async def missing_documents(self, digests: Sequence[Digest]) -> set[Digest]:
+        """Those of these addresses at which there is no document."""
+        rows = await self._pool.fetch("select digest from documents where digest = any($1)", list(digests))
+        return set(digests) - {row["digest"] for row in rows}

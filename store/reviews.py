@@ -1,0 +1,164 @@
+"""Reading reviews: the state, the record, the lists, the inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from domain.events import Assessed
+from domain.ledger import Entry, ReadModel, Recorded
+from domain.proposal import Proposal
+from domain.state import Review
+from domain.turns import Turn
+from domain.values import Digest, PersonId
+from store.database import Database
+from store.decisions import state_of
+
+_HEADS = "select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews"
+
+_TURNS = """
+select stage, kinds, what, role, office, person, not_for, since, due_at, blocking from turns
+where review_id = $1 order by position
+"""
+
+_INBOX = """
+select t.review_id, r.title, r.state, t.stage, t.kinds, t.what, t.role, t.office, t.person, t.not_for, t.since, t.due_at, t.blocking
+from turns t join reviews r on r.id = t.review_id
+where (t.person = $1 or (t.person is null and exists (
+    select from grants g where g.person = $1 and g.role = t.role and g.revoked_at is null
+    and (t.office is null or t.office = g.office)
+))) and not $1 = any(t.not_for)
+order by t.due_at nulls last, t.since, t.review_id, t.position
+limit $2
+"""
+
+_ENTRIES = "select seq, data, hash from ledger where review_id = $1 and seq > $2 order by seq limit $3"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A review in a list."""
+
+    id: str
+    title: str
+    business_unit: str
+    owner: PersonId
+    author: PersonId
+    tier: int | None
+    stage: str | None
+    outcome: str | None
+    submitted_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class InboxItem:
+    """Something that waits for a person."""
+
+    state: Review
+    title: str
+    turn: Turn
+
+
+class Reviews:
+    """Reads of reviews, from `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._pool = database.pool
+        self._database = database
+
+    async def state(self, review_id: str) -> Review | None:
+        """The review as it stands, or None; one that was submitted and not opened yet has no stage."""
+        row = await self._pool.fetchrow(
+            "select state, title, business_unit, owner, author from reviews where id = $1", review_id
+        )
+        return None if row is None else state_of(review_id, row)
+
+    async def of_proposer(self, person: PersonId, limit: int, before: datetime | None = None) -> tuple[Listed, ...]:
+        """The reviews that a person owns or wrote, the newest first, submitted before `before`."""
+        rows = await self._pool.fetch(
+            f"{_HEADS} where (owner = $1 or author = $1) and ($3::timestamptz is null or submitted_at < $3)"
+            " order by submitted_at desc limit $2",
+            person,
+            limit,
+            before,
+        )
+        return tuple(Listed(**dict(row)) for row in rows)
+
+    async def all(self, limit: int, before: datetime | None = None) -> tuple[Listed, ...]:
+        """All reviews, the newest first, submitted before `before`."""
+        rows = await self._pool.fetch(
+            f"{_HEADS} where ($2::timestamptz is null or submitted_at < $2) order by submitted_at desc limit $1",
+            limit,
+            before,
+        )
+        return tuple(Listed(**dict(row)) for row in rows)
+
+    async def inbox(self, person: PersonId, limit: int) -> tuple[InboxItem, ...]:
+        """What waits for this person, by their roles or by name, the most urgent first."""
+        rows = await self._pool.fetch(_INBOX, person, limit)
+        return tuple(
+            InboxItem(state=Review.model_validate_json(row["state"]), title=row["title"], turn=_turn(row))
+            for row in rows
+        )
+
+    async def proposal(self, digest: Digest) -> Proposal | None:
+        """The proposal with this content digest."""
+        content = await self._pool.fetchval("select content from proposals where digest = $1", digest)
+        return None if content is None else Proposal.model_validate_json(content, extra="ignore")
+
+    async def revisions(self, review_id: str) -> tuple[Digest, ...]:
+        """The content digests of the review's revisions, in order."""
+        events = await self.events(review_id, 0, 1_000_000)
+        return tuple(entry.event.content_digest for entry in events if isinstance(entry.event, Assessed))
+
+    async def names_document(self, review_id: str, digest: Digest) -> bool:
+        """Whether a revision of the review's proposal names this document."""
+        for revision in await self.revisions(review_id):
+            proposal = await self.proposal(revision)
+            if proposal is not None and any(document.digest == digest for document in proposal.documents):
+                return True
+        return False
+
+    async def entries(self, review_id: str, after: int, limit: int) -> tuple[Recorded, ...]:
+        """The ledger's entries after `after`, as stored."""
+        rows = await self._pool.fetch(_ENTRIES, review_id, after, limit)
+        return tuple(_recorded(row) for row in rows)
+
+    async def events(self, review_id: str, after: int, limit: int) -> tuple[Entry, ...]:
+        """The ledger's entries after `after`, read."""
+        rows = await self._pool.fetch(_ENTRIES, review_id, after, limit)
+        return tuple(Entry.model_validate_json(row["data"]) for row in rows)
+
+    async def record(self, review_id: str) -> tuple[tuple[Recorded, ...], ReadModel] | None:
+        """The whole ledger of a review and what the read model says of it, as of one moment."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await connection.fetchrow(
+                "select seq, head, state_digest, stage, outcome from reviews where id = $1", review_id
+            )
+            if row is None:
+                return None
+            entries = await connection.fetch(_ENTRIES, review_id, 0, 1_000_000)
+            turns = await connection.fetch(_TURNS, review_id)
+        model = ReadModel(
+            seq=row["seq"],
+            head=row["head"],
+            state_digest=row["state_digest"] or "0" * 64,
+            stage=row["stage"],
+            outcome=row["outcome"],
+            turns=tuple(_turn(turn) for turn in turns),
+        )
+        return tuple(_recorded(entry) for entry in entries), model
+
+
+def _recorded(row: asyncpg.Record) -> Recorded:
+    return Recorded(seq=row["seq"], data=row["data"].decode(), hash=row["hash"])
+
+
+def _turn(row: asyncpg.Record) -> Turn:
+    return Turn.model_validate({name: row[name] for name in Turn.model_fields})
