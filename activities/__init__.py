@@ -1,0 +1,1 @@
+"""The effects, one class per concern, with what they need injected through small ports."""

@@ -1,0 +1,173 @@
+"""The commit: the only place where a rule is applied to a real review."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.messages import Arrived, CancelRequested, Commit, Committed, Due, Message, Opening
+from activities.ports import (
+    Delivery,
+    Head,
+    Ledger,
+    RecordBehindError,
+    StoredDecision,
+    UnknownReviewError,
+    UnstorableError,
+)
+from domain.canonical import sha256
+from domain.commands import Command, FallDue, Take, TurnAway
+from domain.decisions import Envelope, Reason
+from domain.events import Event, Refused
+from domain.review import decide, due_before, evolve
+
+
+class Commits:
+    """Applies messages to reviews, each in one short transaction. `ledger` is where they are on record."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @activity.defn
+    async def commit(self, request: Commit) -> Committed:
+        """Apply a message if the workflow has seen the whole record; tell it what it has not seen otherwise.
+
+        Running it again changes nothing: a decision with a receipt, a deadline that passed and a message turned away
+        under the same ordinal are dealt with already.
+        """
+        try:
+            try:
+                return await self._commit(request, unstorable=None)
+            except UnstorableError as error:
+                return await self._commit(request, unstorable=str(error))
+        except UnknownReviewError as error:
+            raise ApplicationError(str(error), type="UnknownReview", non_retryable=True) from error
+
+    async def settle_late(self, delivery: Delivery) -> bool:
+        """Put on record what became of a decision whose review is closed: no workflow takes it any more.
+
+        Returns:
+            Whether the review is closed; if it is not, nothing was done.
+        """
+        async with self._ledger.head(delivery.review) as head:
+            if not head.review.closed:
+                return False
+            unit = _Unit(head, None)
+            await unit.settle(delivery.decision)
+            if unit.events:
+                await head.append(unit.events, unit.review)
+            return True
+
+    async def _commit(self, request: Commit, unstorable: str | None) -> Committed:
+        async with self._ledger.head(request.review) as head:
+            if head.review.seq < request.seen:
+                raise RecordBehindError(
+                    f"review {request.review}: the workflow has seen {request.seen} entries, the record holds {head.review.seq}"
+                )
+            if head.review.seq > request.seen:
+                return Committed(events=await head.since(request.seen), done=False)
+            unit = _Unit(head, unstorable)
+            await unit.deal_with(request.message, request.ordinal)
+            if unit.events:
+                await head.append(unit.events, unit.review)
+            return Committed(events=tuple(unit.events), done=True)
+
+
+class _Unit:
+    """One transaction's work: the review as it becomes, and the events that make it so."""
+
+    def __init__(self, head: Head, unstorable: str | None) -> None:
+        self._head = head
+        self._unstorable = unstorable
+        self.review = head.review
+        self.events: list[Event] = []
+
+    async def deal_with(self, message: Message, ordinal: int) -> None:
+        match message:
+            case Opening():
+                submission = await self._head.submission()
+                if submission is not None and not submission.settled:
+                    await self._take(submission)
+            case Due(deadline=name):
+                deadline = next((d for d in self.review.deadlines if d.id == name), None)
+                if deadline is not None:
+                    for stored in await self._head.pending(deadline.at):
+                        await self._take(stored)
+                    await self._decide(FallDue(deadline=name), None)
+            case Arrived():
+                await self._arrived(message, ordinal)
+            case CancelRequested(why=why):
+                why_bytes = why.encode(errors="backslashreplace")
+                await self._turn_away(
+                    TurnAway(
+                        ordinal=ordinal,
+                        reason=Reason.CANCEL_REFUSED,
+                        detail="A review is not cancelled from outside; its owner can withdraw it.",
+                        digest=sha256(why_bytes),
+                        length=len(why_bytes),
+                        shown=why,
+                    )
+                )
+
+    async def settle(self, decision: UUID) -> None:
+        stored = await self._head.decision(decision)
+        if stored is not None and not stored.settled:
+            await self._take(stored)
+
+    async def _arrived(self, message: Arrived, ordinal: int) -> None:
+        stored = None if message.decision is None else await self._head.decision(message.decision)
+        if stored is not None and stored.digest == message.digest:
+            if not stored.settled:
+                await self._take(stored)
+            return
+        if message.decision is None:
+            reason, detail = Reason.UNREADABLE, "The message can't be understood."
+        elif stored is None:
+            reason, detail = Reason.NOT_STORED, "No stored decision of this review has the id that the message names."
+        else:
+            reason, detail = Reason.ID_REUSED, "The message has the id of a stored decision, and another content."
+        await self._turn_away(
+            TurnAway(
+                ordinal=ordinal,
+                reason=reason,
+                detail=f"{detail} It came under the name {message.name}.",
+                decision=message.decision,
+                digest=message.digest,
+                length=message.length,
+                shown=message.shown,
+            )
+        )
+
+    async def _take(self, stored: StoredDecision) -> None:
+        envelope = stored.envelope
+        while (deadline := due_before(self.review, envelope.received_at)) is not None:
+            await self._decide(FallDue(deadline=deadline.id), None)
+        if self._unstorable is None:
+            await self._decide(Take(envelope=envelope, digest=stored.digest), envelope)
+            return
+        self._add(
+            Refused(
+                at=self._head.now,
+                reason=Reason.INVALID,
+                detail=f"The database refuses this data: {self._unstorable}",
+                decision=envelope.decision_id,
+                kind=envelope.kind,
+                person=envelope.person,
+                digest=stored.digest,
+            )
+        )
+
+    async def _turn_away(self, command: TurnAway) -> None:
+        if self.review.unstored < command.ordinal:
+            await self._decide(command, None)
+
+    async def _decide(self, command: Command, envelope: Envelope | None) -> None:
+        facts = await self._head.facts(self.review, envelope)
+        for event in decide(self.review, command, facts, self._head.now):
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        self.review = evolve(self.review, event)
+        self.events.append(event)

@@ -1,0 +1,63 @@
+"""The dispatcher: a loop in every worker that hands on what is stored and has no receipt yet.
+
+Whoever stores a decision tries to hand it on at once; this is what makes sure, over crashes of anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from activities.commits import Commits
+from activities.ports import Courier, Delivery, Outbox, UndeliverableError
+
+_BATCH = 50
+
+_log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Hands on pending decisions, settles those of closed reviews, and wakes reviews whose gap in training has closed."""
+
+    def __init__(self, outbox: Outbox, courier: Courier, commits: Commits, every: float = 1.0) -> None:
+        self._outbox = outbox
+        self._courier = courier
+        self._commits = commits
+        self._every = every
+
+    async def run(self) -> None:
+        """Go round until cancelled, every so many seconds; a round that fails is told and tried again."""
+        while True:
+            try:
+                busy = await self.round()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a loop that must outlive whatever its servers do
+                _log.warning("dispatcher round failed", extra={"error": type(error).__name__})
+                busy = False
+            if not busy:
+                await asyncio.sleep(self._every)
+
+    async def round(self) -> bool:
+        """Hand on one batch of what is due.
+
+        Returns:
+            Whether the batch was full, so that more may be due at once.
+        """
+        await self._outbox.word_from_the_register()
+        deliveries = await self._outbox.due(_BATCH)
+        for delivery in deliveries:
+            await self._hand_on(delivery)
+        return len(deliveries) == _BATCH
+
+    async def _hand_on(self, delivery: Delivery) -> None:
+        about = {"review_id": delivery.review, "decision_id": str(delivery.decision)}
+        if delivery.closed and await self._commits.settle_late(delivery):
+            _log.info("settled a late decision", extra=about)
+            return
+        try:
+            await self._courier.deliver(delivery)
+        except UndeliverableError as error:
+            _log.warning("not delivered for now", extra={**about, "why": str(error)})
+        else:
+            _log.info("handed on a pending decision", extra=about)

@@ -1,0 +1,65 @@
+"""What passes between the workflow and the commit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from domain.events import Event
+from domain.values import DecisionId, Digest, ReviewId, Value
+
+
+class Opening(Value):
+    """Open the review with its stored submission."""
+
+    type: Literal["opening"] = "opening"
+
+
+class Arrived(Value):
+    """A signal: its name and size, the digest of its bytes, an escaped beginning, and the decision it names, if it does."""
+
+    type: Literal["arrived"] = "arrived"
+    name: str
+    decision: DecisionId | None = None
+    digest: Digest
+    length: int
+    shown: str
+
+
+class CancelRequested(Value):
+    """A client asked Temporal to cancel the workflow."""
+
+    type: Literal["cancel_requested"] = "cancel_requested"
+    why: str
+
+
+class Due(Value):
+    """The timer of this deadline fired."""
+
+    type: Literal["due"] = "due"
+    deadline: str
+
+
+Message = Annotated[Opening | Arrived | CancelRequested | Due, Field(discriminator="type")]
+
+
+class Commit(Value):
+    """Apply this message to the review, if `seen` is still its last entry.
+
+    `ordinal` is the number that the message gets among those that no stored decision stands behind, if it turns out to
+    be one of them.
+    """
+
+    review: ReviewId
+    seen: int
+    ordinal: int
+    message: Message
+
+
+class Committed(Value):
+    """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with;
+    where it was not, others were faster, and the workflow tries again when it has learnt what they did."""
+
+    events: tuple[Event, ...]
+    done: bool

@@ -1,0 +1,105 @@
+"""The worker: runs the workflows and the commits, and hands on what is pending. Composition only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from temporalio.worker import Worker
+
+from activities.commits import Commits
+from activities.dispatcher import Dispatcher
+from runtime import temporal
+from runtime.courier import TemporalCourier
+from runtime.health import health_router
+from runtime.logging import configure_logging
+from runtime.settings import Settings, load_settings
+from store.database import Database, connect
+from store.decisions import Decisions
+from store.ledgers import Ledgers
+
+DRAIN = timedelta(seconds=10)
+"""How long a stopping worker lets what it has begun come to its end."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: Settings, database: Database) -> AsyncIterator[None]:
+    """A worker for the length of the block; it is drained when the block ends.
+
+    Raises:
+        RuntimeError: Temporal can't be reached.
+    """
+    client = await temporal.connect()
+    commits = Commits(Ledgers(database))
+    courier = TemporalCourier(client, settings.task_queue, settings.events_per_run)
+    dispatcher = Dispatcher(Decisions(database), courier, commits)
+    worker = Worker(
+        client,
+        task_queue=settings.task_queue,
+        activities=[commits.commit],
+        graceful_shutdown_timeout=DRAIN,
+        max_concurrent_local_activities=settings.database_pool_max,
+        max_concurrent_activities=settings.database_pool_max,
+    )
+    checks = {"database": lambda: database.pool.fetchval("select 1"), "temporal": client.service_client.check_health}
+    async with worker, _beside(dispatcher.run()):
+        if settings.worker_health_port is None:
+            yield
+            return
+        health = FastAPI(openapi_url=None)
+        health.include_router(health_router(checks))
+        async with _serving(health, settings.worker_health_port):
+            yield
+
+
+async def main() -> None:
+    """Run until asked to stop."""
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    url = settings.database_url.get_secret_value()
+    async with connect(url, max_size=settings.database_pool_max) as database, running(settings, database):
+        _log.info("worker started", task_queue=settings.task_queue)
+        await stop.wait()
+        _log.info("worker stopping")
+    await asyncio.sleep(0.05)  # lets the SDK's threads end before the interpreter does (temporalio/sdk-python#300)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class _HealthServer(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the worker."""
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
+    server = _HealthServer(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
+    async with _beside(server.serve()):
+        yield
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

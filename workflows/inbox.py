@@ -1,0 +1,68 @@
+"""The one inbox of a review: every signal and every deadline that falls due goes in, and `run` takes them out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Sequence
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from activities.messages import Arrived, Message
+
+_SHOWN = 120
+
+
+class Inbox:
+    """A queue of messages. `put` never raises and never waits; `take` waits for the next message."""
+
+    def __init__(self, carried: Sequence[Message] = ()) -> None:
+        self._messages = deque(carried)
+        self.taken = 0
+
+    def put(self, message: Message) -> None:
+        """Add a message."""
+        self._messages.append(message)
+
+    async def take(self) -> Message:
+        """The next message, when there is one."""
+        await workflow.wait_condition(lambda: bool(self._messages))
+        self.taken += 1
+        return self._messages.popleft()
+
+    @property
+    def waiting(self) -> tuple[Message, ...]:
+        """The messages that have not been taken."""
+        return tuple(self._messages)
+
+
+def read_signal(name: str, args: Sequence[RawValue]) -> Arrived:
+    """What a signal says, whatever it says: the decision it names if that can be read, and what it looks like.
+
+    The digest is that of the bytes that arrived, so that it can be compared with that of the stored ones. Total: never
+    raises.
+    """
+    data = b"".join(arg.payload.data for arg in args)
+    return Arrived(
+        name=_escaped(name.encode(errors="backslashreplace")),
+        decision=_decision(data) if len(args) == 1 else None,
+        digest=hashlib.sha256(data).hexdigest(),
+        length=len(data),
+        shown=_escaped(data),
+    )
+
+
+def _decision(data: bytes) -> UUID | None:
+    try:
+        said = json.loads(data)
+        return UUID(said["decision_id"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _escaped(data: bytes) -> str:
+    text = data[:_SHOWN].decode("ascii", errors="backslashreplace").encode("unicode_escape").decode("ascii")
+    return text if len(data) <= _SHOWN else f"{text}…"

@@ -1,0 +1,206 @@
+"""The process, as Temporal runs it: the workflow waits, wakes and carries on; the rules are in the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import reduce
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.commits import Commits
+    from activities.messages import Arrived, CancelRequested, Commit, Committed, Due, Message, Opening
+    from domain.narrative import PHASES, STAGES
+    from domain.review import evolve, next_deadline, state_digest, waits_for
+    from domain.stages import Outcome, Stage
+    from domain.state import Review
+    from domain.values import Digest, ReviewId, Value
+    from workflows.alarm import Alarm
+    from workflows.inbox import Inbox, read_signal
+
+
+def workflow_id_for(review: ReviewId) -> str:
+    """The id of the workflow of a review."""
+    return f"review:{review}"
+
+
+class StartReview(Value):
+    """What a review's workflow is started with, and carries on with.
+
+    `messages_per_run` is after how many messages it continues as a new run; without it, when Temporal suggests it.
+    `state` and `waiting` are what one run hands to the next.
+    """
+
+    review: ReviewId
+    messages_per_run: int | None = None
+    state: Review | None = None
+    waiting: tuple[Message, ...] = ()
+
+
+class WhereItStands(Value):
+    """What the workflow knows of its review: how many entries it has seen, and the digest of the state they fold to."""
+
+    seq: int
+    state_digest: Digest
+
+
+class Result(Value):
+    """How a review ended."""
+
+    review: ReviewId
+    outcome: Outcome
+    because: str
+    seq: int
+    state_digest: Digest
+
+
+_SHORTLY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1), maximum_attempts=5
+)
+_UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
+
+
+@workflow.defn
+class ProposalReview:
+    """One review of one proposal, from submission to its outcome."""
+
+    @workflow.init
+    def __init__(self, start: StartReview) -> None:
+        self._review = start.state or Review(id=start.review)
+        self._messages_per_run = start.messages_per_run
+        self._inbox = Inbox(start.waiting)
+        self._alarm = Alarm(self._inbox)
+
+    @workflow.run
+    async def run(self, start: StartReview) -> Result:
+        """The process: every review passes all four stages, once for each revision, until it has its outcome."""
+        await self._open()
+        while not self._review.closed:
+            await self._through(Stage.PRINCIPLE_REVIEW)
+            await self._through(Stage.COUNCIL)
+            await self._through(Stage.TRAINING)
+            await self._through(Stage.SIGN_OFF)
+        await self._answer_what_is_late()
+        return self._result()
+
+    @workflow.signal(dynamic=True)
+    def receive(self, name: str, args: Sequence[RawValue]) -> None:
+        """Every signal, under whatever name and with whatever in it, goes to the inbox."""
+        self._inbox.put(read_signal(name, args))
+
+    @workflow.query
+    def where_it_stands(self) -> WhereItStands:
+        """What this workflow has seen of its review."""
+        return WhereItStands(seq=self._review.seq, state_digest=state_digest(self._review))
+
+    def cancel_requested(self, why: str) -> None:
+        """A client asked Temporal to cancel: that is a message like any other, and refused on record."""
+        self._inbox.put(CancelRequested(why=why))
+
+    async def _open(self) -> None:
+        if workflow.info().workflow_id != workflow_id_for(self._review.id):
+            raise ApplicationError("this workflow does not have the id of its review", type="NotItsReview")
+        if self._review.seq == 0:
+            await self._commit(Opening())
+
+    async def _through(self, stage: Stage) -> None:
+        """Take message after message until the review has left this stage; at once, where it is not in it."""
+        while self._review.stage is stage and not self._review.closed:
+            self._tell()
+            self._alarm.follow(next_deadline(self._review))
+            message = await self._inbox.take()
+            if not self._is_past(message):
+                await self._commit(message)
+            self._continue_if_long()
+
+    async def _answer_what_is_late(self) -> None:
+        self._tell()
+        for message in self._inbox.waiting:
+            if not isinstance(message, Due):
+                await self._commit(await self._inbox.take())
+
+    def _is_past(self, message: Message) -> bool:
+        return isinstance(message, Due) and all(d.id != message.deadline for d in self._review.deadlines)
+
+    async def _commit(self, message: Message) -> None:
+        """Have the message applied, and learn what is on record since: what is stored wins."""
+        done = False
+        while not done:
+            request = Commit(
+                review=self._review.id, seen=self._review.seq, ordinal=self._review.unstored + 1, message=message
+            )
+            committed = await self._committed(request, _summary(message))
+            self._review = reduce(evolve, committed.events, self._review)
+            done = committed.done
+
+    async def _committed(self, request: Commit, summary: str) -> Committed:
+        try:
+            return await workflow.execute_local_activity_method(
+                Commits.commit,
+                request,
+                start_to_close_timeout=timedelta(seconds=5),
+                schedule_to_close_timeout=timedelta(seconds=8),
+                retry_policy=_SHORTLY,
+                summary=summary,
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == "UnknownReview":
+                raise error.cause from error
+            workflow.logger.warning("commit not possible for now", extra={"cause": str(error.cause)[:200]})
+        return await workflow.execute_activity_method(
+            Commits.commit,
+            request,
+            start_to_close_timeout=timedelta(seconds=30),
+            retry_policy=_UNTIL_IT_IS_BACK,
+            summary=summary,
+        )
+
+    def _continue_if_long(self) -> None:
+        limit = self._messages_per_run
+        full = limit is not None and self._inbox.taken >= limit
+        if not self._review.closed and (full or workflow.info().is_continue_as_new_suggested()):
+            workflow.continue_as_new(
+                StartReview(
+                    review=self._review.id,
+                    messages_per_run=limit,
+                    state=self._review,
+                    waiting=self._inbox.waiting,
+                )
+            )
+
+    def _result(self) -> Result:
+        review = self._review
+        return Result(
+            review=review.id,
+            outcome=review.outcome or Outcome.DECLINED,
+            because=review.outcome_because or "",
+            seq=review.seq,
+            state_digest=state_digest(review),
+        )
+
+    def _tell(self) -> None:
+        """Say in Temporal's own UI where the review stands, without naming anybody."""
+        review = self._review
+        if review.closed or review.stage is None or review.phase is None:
+            workflow.set_current_details(f"**{review.outcome or 'not open'}**")
+            return
+        turns = "\n".join(f"- {turn.role}: {', '.join(turn.kinds)}" for turn in waits_for(review))
+        due = "" if review.due_at is None else f", due {review.due_at:%Y-%m-%d %H:%M} UTC"
+        workflow.set_current_details(
+            f"**{STAGES[review.stage]}**, round {review.round}: waits for {PHASES[review.phase]}{due}\n\n{turns}"
+        )
+
+
+def _summary(message: Message) -> str:
+    match message:
+        case Opening():
+            return "open the review"
+        case Arrived():
+            return f"take {message.name[:60]}"
+        case CancelRequested():
+            return "refuse a cancel request"
+        case Due():
+            return f"{message.deadline} falls due"
