@@ -1,0 +1,1 @@
+"""What runs the rooms: settings, clients, logging, the embedded servers."""

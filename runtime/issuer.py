@@ -1,0 +1,150 @@
+"""The token issuer of the embedded system: a signing key in a file, and the two documents that publish its public half.
+
+It never hands a token out over HTTP. Whoever can read the key file can mint: that is the same user, and root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
+from pydantic import Field, validate_call
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from domain.values import PersonId
+
+AUDIENCE = "ringi"
+CLIENT_ID = "ringi-local"
+ALGORITHM = "ES256"
+KEY_FILE = "issuer-key.json"
+_KEY_FILE_BYTES = 4096
+
+
+class KeyFileError(Exception):
+    """The key file can't be used; the text says why, in one sentence, without anything of the key."""
+
+
+def signing_key(folder: Path) -> ECKey:
+    """The P-256 key kept in `folder`, made on first use in a file that only its owner can read.
+
+    Several processes may ask at the same time: all get the same key.
+
+    Raises:
+        KeyFileError: the file is damaged, not a plain file, or readable for others.
+        OSError: the folder can't be written, or the file not be read.
+    """
+    path = folder / KEY_FILE
+    try:
+        return _load(path)
+    except FileNotFoundError:
+        _make(path)
+        return _load(path)
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Mints access tokens with `key`, in the name of `url`."""
+
+    key: ECKey
+    url: str
+
+    @validate_call
+    def mint(
+        self,
+        person_id: PersonId,
+        *,
+        minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = 60,
+        audience: str = AUDIENCE,
+    ) -> str:
+        """An RFC 9068 access token that says `person_id` for `minutes` from now, at most a week.
+
+        Raises:
+            ValueError: `person_id` has not the form of one, or `minutes` is out of range.
+        """
+        now = int(time.time())
+        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self.key.thumbprint()}
+        claims = {
+            "iss": self.url,
+            "aud": audience,
+            "sub": person_id,
+            "client_id": CLIENT_ID,
+            "iat": now,
+            "nbf": now,
+            "exp": now + minutes * 60,
+            "jti": secrets.token_urlsafe(16),
+        }
+        return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
+
+
+def issuer_app(key: ECKey, issuer_url: str) -> ASGIApp:
+    """An ASGI application that serves the discovery document and the public keys of the issuer, and nothing else."""
+    # OpenID Connect Discovery also requires an authorization endpoint; there is none, and we don't pretend.
+    discovery = {
+        "issuer": issuer_url,
+        "jwks_uri": issuer_url.rstrip("/") + "/jwks.json",
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+    }
+    public = key.as_dict(private=False, kid=key.thumbprint(), use="sig", alg=ALGORITHM)
+    keys = KeySet([ECKey.import_key(public)]).as_dict()
+
+    async def configuration(_: Request) -> JSONResponse:
+        return JSONResponse(discovery)
+
+    async def jwks(_: Request) -> JSONResponse:
+        return JSONResponse(keys, media_type="application/jwk-set+json")
+
+    return Starlette(
+        routes=[Route("/.well-known/openid-configuration", configuration), Route("/jwks.json", jwks)],
+    )
+
+
+def _load(path: Path) -> ECKey:
+    # What is checked is what is read: the open file, not the name. Nothing is followed and nothing can block.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError(f"{path} is not a plain file")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise KeyFileError(f"{path} must be readable for its owner only (chmod 600)")
+        data = file.read(_KEY_FILE_BYTES + 1)
+    try:
+        key = ECKey.import_key(json.loads(data))
+        usable = key.is_private and key.curve_name == "P-256"
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        usable = False
+    if not usable:
+        raise KeyFileError(f"{path} is damaged: it holds no P-256 private key") from None
+    return key
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            json.dump(ECKey.generate_key("P-256").as_dict(private=True), file)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a rename: where two processes make a key, the first one stays, and never half of one is seen.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,135 @@
+"""Policy packs and proposals in files: YAML or JSON in, values out, and every fault told with file and place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from domain.policy import PolicyPack, read_pack
+from domain.problems import Problem, ProblemsError, problems_of
+from domain.proposal import Proposal
+
+SHIPPED = Path(__file__).resolve().parent.parent / "policies"
+"""The folder of the packs that come with Ringi."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Neither a pack nor a proposal is larger."""
+
+
+class FileError(ValueError):
+    """A file does not hold what it should.
+
+    Attributes:
+        path: the file.
+        problems: what is wrong with it, each with a JSON pointer; a file that cannot be read at all has one, at its root.
+    """
+
+    def __init__(self, path: Path, *problems: Problem) -> None:
+        self.path = path
+        self.problems = problems
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+
+
+def load_pack(path: Path) -> PolicyPack:
+    """Read a policy pack from a YAML or JSON file.
+
+    Raises:
+        FileError: it cannot be read, or it is not a pack.
+    """
+    given = _load(path)
+    try:
+        return read_pack(given)
+    except ProblemsError as error:
+        raise FileError(path, *error.problems) from error
+
+
+def shipped_packs() -> tuple[PolicyPack, ...]:
+    """Read the packs that come with Ringi, in the order of their file names."""
+    return tuple(load_pack(path) for path in sorted(SHIPPED.glob("*.yaml")))
+
+
+def load_proposal(path: Path) -> Proposal:
+    """Read a proposal from a YAML or JSON file.
+
+    Raises:
+        FileError: it cannot be read, or it is not a proposal.
+    """
+    given = _load(path)
+    try:
+        return Proposal.model_validate(given)
+    except ValidationError as error:
+        raise FileError(path, *problems_of(error, given)) from error
+
+
+def _load(path: Path) -> object:
+    """Read plain data. `.json` is read as JSON, everything else as YAML."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise _unreadable(path, f"larger than {MOST_BYTES:,} bytes")
+        text = data.decode()
+        if path.suffix.lower() == ".json":
+            return json.loads(text, object_pairs_hook=_each_key_once)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - derived from SafeLoader
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"not UTF-8: byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise _unreadable(path, f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise _unreadable(path, f"{place}{error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise _unreadable(path, str(error)) from error
+    except RecursionError as error:
+        raise _unreadable(path, "nested too deeply") from error
+    except _TwiceError as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _unreadable(path: Path, detail: str) -> FileError:
+    return FileError(path, Problem(pointer="", detail=detail))
+
+
+class _TwiceError(ValueError):
+    """A key stands in an object twice."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _TwiceError(f"the key {twice!r} stands in an object twice")
+    return result
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its surprises: a key twice is an error, and NO, on or 2026-04-01 are the text that they look like."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands in it twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in {"bool", "timestamp"}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))

@@ -1,0 +1,109 @@
+"""What can be set from outside: environment variables with the prefix `RINGI_`.
+
+How to reach Temporal is not here: Temporal's own variables and profiles (`TEMPORAL_ADDRESS`, …) say it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.values import PersonId
+
+PREFIX = "RINGI_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or makes no sense; the message is one sentence for the operator and holds no value."""
+
+
+class Settings(BaseSettings):
+    """The settings of every process of ours; the worker and the API are given the same ones."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr
+    """PostgreSQL as the application's role, which cannot change what is on record."""
+
+    owner_database_url: SecretStr | None = None
+    """PostgreSQL as the role that owns the schema. For migrations only: no long-running process needs it."""
+
+    database_pool_min: Annotated[int, Field(ge=0, le=1000)] = 1
+    database_pool_max: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    oidc_issuer: str | None = None
+    """The issuer whose access tokens the API accepts; the worker needs none."""
+
+    oidc_audience: Annotated[str, Field(min_length=1)] = "ringi"
+
+    task_queue: Annotated[str, Field(min_length=1, max_length=200)] = "ringi"
+
+    api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    api_port: Port = 8080
+
+    worker_health_port: Port | None = None
+    """Where the worker answers `/livez` and `/readyz`; without it, it listens nowhere."""
+
+    events_per_run: Annotated[int, Field(ge=1)] | None = None
+    """After how many messages a workflow continues as new; without it, when the server suggests it."""
+
+    document_max_bytes: Annotated[int, Field(ge=1, le=100 * 2**20)] = 10 * 2**20
+
+    bootstrap_operator: PersonId | None = None
+    """Who is given the operator's role in a system that has no operator yet."""
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return url
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return url
+
+    @model_validator(mode="after")
+    def _pool_has_room(self) -> Settings:
+        if self.database_pool_min > self.database_pool_max:
+            raise ValueError("database_pool_min is above database_pool_max")
+        return self
+
+
+def load_settings() -> Settings:
+    """The settings that the environment holds.
+
+    Raises:
+        SettingsError: one is missing or makes no sense; the message names the variables and never their values.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        said = [_said(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors()]
+        raise SettingsError("; ".join(said) + ".") from None
+
+
+def _said(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = PREFIX + str(place[0]).upper() if place else "The settings"
+    return f"{name} is not set" if kind == "missing" else f"{name}: {message.removeprefix('Value error, ')}"
