@@ -1,0 +1,1 @@
+"""The HTTP side: each endpoint authorises, converts, makes one call, returns."""

@@ -1,0 +1,181 @@
+"""How a request's body is read: bounded, and as JSON that every reader understands alike (I-JSON, RFC 7493).
+
+`APIRouter(route_class=BoundedRoute)` is where this is switched on; a router for larger bodies has a route class of its
+own. FastAPI's `max_body_size` is not used: where the length is declared it answers in plain text, whatever handlers
+there are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, ClassVar
+
+from fastapi import params
+from fastapi.routing import APIRoute
+from pydantic import JsonValue
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from api.problems import ContentTooLarge, MalformedRequest, UnsupportedMediaType
+
+KIB = 1024
+MIB = 1024 * KIB
+
+MAX_DEPTH = 64
+"""How deep arrays and objects may be nested."""
+
+_MAX_INTEGER = 2**53 - 1
+
+
+def parse_json(data: bytes) -> JsonValue:
+    """`data` as JSON.
+
+    Raises:
+        MalformedRequest: it is not JSON in UTF-8; or a name occurs twice in one object, a number is not finite or an
+            integer beyond ±(2^53 - 1), a surrogate stands alone, or it is nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        text = data.decode()
+        value: JsonValue = _DECODER.decode(text)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("The body is not UTF-8.", position=error.start) from None
+    except UnicodeEncodeError:
+        raise MalformedRequest("A surrogate stands alone in a string.") from None
+    except json.JSONDecodeError as error:
+        raise MalformedRequest(
+            "The body is not JSON.", position=error.pos, line=error.lineno, column=error.colno
+        ) from None
+    except _NotInteroperableError as error:
+        raise MalformedRequest(str(error)) from None
+    except RecursionError:
+        raise MalformedRequest(_TOO_DEEP) from None
+    if _deeper_than(value, MAX_DEPTH):
+        raise MalformedRequest(_TOO_DEEP)
+    return value
+
+
+class BoundedRequest(Request):
+    """A request whose body is at most `limit` bytes, however it is read, and whose JSON is I-JSON."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        super().__init__(scope, receive)
+        self._limit = limit
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body in pieces.
+
+        Raises:
+            ContentTooLarge: more of it arrived than the limit, or more is announced.
+        """
+        # A length that is no number is the server's to refuse; what counts is what arrives.
+        declared = self.headers.get("content-length", "")
+        size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
+        self._check(size)
+        size = 0
+        async for chunk in super().stream():
+            size += len(chunk)
+            self._check(size)
+            yield chunk
+
+    async def json(self) -> object:
+        """The body as JSON.
+
+        Raises:
+            MalformedRequest: it is not I-JSON.
+            ContentTooLarge: it is larger than the limit.
+        """
+        if not hasattr(self, "_json"):
+            self._json = parse_json(await self.body())
+        return self._json
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ContentTooLarge(f"At most {self._limit} bytes are taken here.", limit=self._limit)
+
+
+class BoundedRoute(APIRoute):
+    """A route whose requests are bounded, and which takes JSON as JSON only."""
+
+    body_limit: ClassVar[int] = 256 * KIB
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, given a `BoundedRequest`."""
+        handler: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
+        takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, params.Form)
+
+        async def bounded(request: Request) -> Response:
+            if takes_json and _has_body(request) and not _is_json(request):
+                raise UnsupportedMediaType("The body must be application/json.", headers={"Accept": "application/json"})
+            return await handler(BoundedRequest(request.scope, request.receive, self.body_limit))
+
+        return bounded
+
+
+class DocumentRoute(BoundedRoute):
+    """A route that takes a document."""
+
+    body_limit = 16 * MIB
+
+
+class ImportRoute(BoundedRoute):
+    """A route that takes an import of people or of completions."""
+
+    body_limit = 64 * MIB
+
+
+class _NotInteroperableError(Exception):
+    """JSON by its grammar, but readers differ over what it says."""
+
+
+_TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _NotInteroperableError("A name occurs twice in one object.")
+    return members
+
+
+def _integer(digits: str) -> int:
+    # The length first: a number of a million digits takes its time.
+    if len(digits) > 17 or abs(value := int(digits)) > _MAX_INTEGER:
+        raise _NotInteroperableError("An integer is beyond ±(2^53 - 1).")
+    return value
+
+
+def _float(digits: str) -> float:
+    return _constant(digits) if math.isinf(value := float(digits)) else value
+
+
+def _constant(_: str) -> float:
+    raise _NotInteroperableError("A number is not finite.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+def _deeper_than(value: object, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(inner, dict | list) for inner in level)
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))

@@ -1,0 +1,279 @@
+"""Problem details (RFC 9457): every answer that is not a success is one.
+
+Problem                    the base; a status, a stable type, a title, and what else the reader needs
+├── MalformedRequest       400  the body is not JSON, or not JSON that all readers understand alike
+├── Unauthenticated        401  no token, or none that we accept
+├── Forbidden              403  known, but not entitled
+├── NotFound               404  not there, or not for this person to see
+├── Conflict               409  the process refuses
+├── ContentTooLarge        413
+├── UnsupportedMediaType   415
+├── Invalid                422  understood, but not valid; `errors` points at the fields at fault
+└── Unavailable            503  something that we need is not there; worth trying again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:ringi:problem:"
+REQUEST_PREFIX = "urn:ringi:request:"
+
+# A body full of mistakes must not become an answer larger than itself.
+MAX_ERRORS = 50
+_MAX_NAME_LENGTH = 100
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request, and where."""
+
+    detail: str = Field(description="What is wrong, without the value")
+    type: str = Field(description="The kind of mistake, for programs")
+    pointer: str | None = Field(default=None, description="Where in the body: a JSON pointer (RFC 6901)")
+    parameter: str | None = Field(default=None, description="Which parameter, where it is not in the body")
+
+
+class ProblemDocument(BaseModel):
+    """Problem details as of RFC 9457. A type may have members of its own."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
+
+    type: str = Field(
+        description="A URN that names the kind of problem and doesn't change", examples=[TYPE_PREFIX + "conflict"]
+    )
+    title: str
+    status: int
+    detail: str | None = None
+    instance: str | None = Field(default=None, description="A URN with the id of the request")
+    errors: list[FieldError] | None = Field(default=None, max_length=MAX_ERRORS)
+
+
+class Problem(HTTPException):
+    """An answer that is not a success.
+
+    A subclass names its `status`, and a `slug` and `title` where those of the status say too little.
+
+    Args:
+        detail: what the person who gets it can do with it; never what they sent, never what we are made of.
+        headers: what the status asks for, as `WWW-Authenticate` or `Retry-After`.
+        members: members of the document that are this problem's own.
+    """
+
+    status: ClassVar[HTTPStatus]
+    slug: ClassVar[str | None] = None
+    title: ClassVar[str | None] = None
+
+    def __init__(
+        self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: JsonValue
+    ) -> None:
+        super().__init__(self.status.value, detail or "", headers)
+        self.members = members
+
+    def document(self) -> dict[str, JsonValue]:
+        """The problem as JSON, without its instance."""
+        title = self.title or self.status.phrase
+        return {**self.members, **_document(self.status, self.slug or _slug(self.status), title, self.detail)}
+
+
+class MalformedRequest(Problem):
+    """The body is not JSON, or not JSON that all readers understand alike."""
+
+    status = HTTPStatus.BAD_REQUEST
+    slug = "malformed-request"
+    title = "Malformed request"
+
+
+class Unauthenticated(Problem):
+    """No token, or none that we accept. Needs a `WWW-Authenticate` header."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    slug = "unauthenticated"
+    title = "Not authenticated"
+
+
+class Forbidden(Problem):
+    """Known, but not entitled."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(Problem):
+    """Not there, or not for this person to see."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(Problem):
+    """The process refuses."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class ContentTooLarge(Problem):
+    """The body is larger than this endpoint takes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "content-too-large"
+    title = "Content too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is of a kind that this endpoint doesn't take."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class Invalid(Problem):
+    """Understood, but not valid."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid"
+    title = "Not valid"
+
+    @classmethod
+    def at(cls, *errors: FieldError) -> Invalid:
+        """The problem with these mistakes, of which the first ones are named."""
+        named: list[JsonValue] = [error.model_dump(exclude_none=True) for error in errors[:MAX_ERRORS]]
+        return cls(f"{len(errors)} thing{'s are' if len(errors) > 1 else ' is'} wrong with the request", errors=named)
+
+
+class Unavailable(Problem):
+    """Something that we need is not there; worth trying again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    slug = "unavailable"
+    title = "Unavailable for now"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 5, **members: JsonValue) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **members)
+
+
+def problem_response(error: Exception, request_id: str | None) -> Response:
+    """The one place where an exception becomes an answer; one that we don't expect says nothing of itself."""
+    headers: Mapping[str, str] | None = None
+    match error:
+        case Problem():
+            document, headers = error.document(), error.headers
+        case RequestValidationError():
+            document = Invalid.at(*map(_field_error(error.body), error.errors())).document()
+        case HTTPException():
+            status, headers = HTTPStatus(error.status_code), error.headers
+            detail = None if error.detail == status.phrase else error.detail
+            document = _document(status, _slug(status), status.phrase, detail)
+        case _:
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            document = _document(status, _slug(status), status.phrase, "Something went wrong on our side.")
+    if request_id is not None:
+        document["instance"] = REQUEST_PREFIX + request_id
+    code = document["status"]
+    assert isinstance(code, int)
+    return JSONResponse(document, status_code=code, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Make every refusal of `app` a problem document, in its answers and in its OpenAPI description.
+
+    What nobody expected is answered by `api.middleware.RequestContext`, which knows more about it.
+    """
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return problem_response(error, getattr(request.state, "request_id", None))
+
+    app.add_exception_handler(HTTPException, handle)
+    app.add_exception_handler(RequestValidationError, handle)
+
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = described()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(_SCHEMAS)
+        # FastAPI describes 422 in its own form wherever there is something to validate; ours is another.
+        for operation in (operation for path in schema.get("paths", {}).values() for operation in path.values()):
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                operation["responses"]["422"] = problems(422)[422]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What `responses=` of an endpoint takes, for the statuses that it refuses with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
+_SCHEMAS = _schemas()
+
+# Pydantic quotes the input in these messages.
+_DISCREET = {
+    "union_tag_invalid": "The tag must be one of {expected_tags}",
+    "uuid_parsing": "Input should be a valid UUID",
+}
+
+
+def _document(status: HTTPStatus, slug: str, title: str, detail: str | None) -> dict[str, JsonValue]:
+    document: dict[str, JsonValue] = {"type": TYPE_PREFIX + slug, "title": title, "status": status.value}
+    if detail:
+        document["detail"] = detail
+    return document
+
+
+def _slug(status: HTTPStatus) -> str:
+    return status.phrase.lower().replace(" ", "-")
+
+
+def _field_error(body: object) -> Callable[[Mapping[str, Any]], FieldError]:
+    def convert(error: Mapping[str, Any]) -> FieldError:
+        context = error.get("ctx", {})
+        kind: str = error["type"]
+        detail = _DISCREET[kind].format(**context) if kind in _DISCREET else error["msg"]
+        place, *path = error["loc"]
+        if place == "body":
+            return FieldError(detail=detail, type=kind, pointer=_pointer(path, body, missing=kind == "missing"))
+        return FieldError(detail=detail, type=kind, parameter=".".join(map(str, path)))
+
+    return convert
+
+
+def _pointer(path: Sequence[Any], body: object, *, missing: bool) -> str:
+    """The JSON pointer to where `path` leads in `body`.
+
+    Pydantic's path has steps that are not in the body (the member of a union that was tried): they are left out. The
+    pointer ends early at a name that is so long that it would be input rather than a place.
+    """
+    pointer = ""
+    here: Any = body
+    for position, step in enumerate(path):
+        if isinstance(step, str) and len(step) > _MAX_NAME_LENGTH:
+            break
+        if (isinstance(here, dict) and step in here) or (
+            isinstance(here, list) and isinstance(step, int) and step < len(here)
+        ):
+            here = here[step]
+        elif not (missing and position == len(path) - 1):
+            continue
+        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+    return pointer

@@ -1,0 +1,1 @@
+"""The endpoints: each authorises, converts, makes one call, and returns."""

@@ -1,0 +1,72 @@
+"""The auditor's view: the ledger in plain words and as stored, and the workflow's history."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from temporalio.service import RPCError
+
+from api.bodies import BoundedRoute
+from api.problems import NotFound, Unavailable, problems
+from api.schemas import History, HistoryEvent, Timeline, TimelineEntry
+from api.services import AuditableReview, ReadableReview, TheServices
+from domain.ledger import Entry, Evidence
+from domain.narrative import tell
+from runtime.history import readable_history
+from runtime.witness import workflow_state
+from workflows.proposal_review import workflow_id_for
+
+router = APIRouter(route_class=BoundedRoute, tags=["record"])
+
+After = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+_ATTEMPTS = 3
+
+
+@router.get("/reviews/{review_id}/timeline", summary="Read the ledger in plain words", responses=problems(401, 404, 422))
+async def timeline(review: ReadableReview, services: TheServices, after: After = 0, limit: Limit = 100) -> Timeline:
+    """Every entry in plain words: who, when, what, on which digest."""
+    recorded = await services.reviews.entries(review.id, after, limit)
+    entries: list[TimelineEntry] = []
+    for stored in recorded:
+        event = Entry.model_validate_json(stored.data).event
+        entries.append(TimelineEntry(seq=stored.seq, at=event.at, hash=stored.hash, **tell(event).model_dump()))
+    return Timeline(review=review.id, entries=entries, next=recorded[-1].seq if len(recorded) == limit else None)
+
+
+@router.get(
+    "/reviews/{review_id}/history",
+    summary="Read the workflow's history",
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def history(review: AuditableReview, services: TheServices, after: After = 0, limit: Limit = 100) -> History:
+    """The Temporal history itself: every event, of every run, payloads decoded."""
+    try:
+        events = await readable_history(services.temporal, review.id, after, limit)
+    except (RPCError, RuntimeError) as error:
+        raise Unavailable("Temporal can't be asked now.") from error
+    if events is None:
+        raise NotFound("Temporal holds no history of this review: not started yet, or past its retention.")
+    return History(
+        review=review.id,
+        workflow_id=workflow_id_for(review.id),
+        events=[HistoryEvent(**asdict(event)) for event in events],
+        next=events[-1].id if len(events) == limit else None,
+    )
+
+
+@router.get("/reviews/{review_id}/evidence", summary="Take the whole record along", responses=problems(401, 403, 404))
+async def evidence(review: AuditableReview, services: TheServices) -> Evidence:
+    """The ledger's exact bytes, the read model, and the workflow's word, to be checked by whoever takes them."""
+    for _ in range(_ATTEMPTS):  # the review may move on between the two looks
+        workflow = await workflow_state(services.temporal, review.id)
+        record = await services.reviews.record(review.id)
+        if record is None:
+            raise NotFound("The review has no record.")
+        entries, read_model = record
+        if workflow.seq is None or workflow.seq == read_model.seq:
+            break
+    return Evidence(review=review.id, entries=entries, read_model=read_model, workflow=workflow)

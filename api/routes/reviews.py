@@ -1,0 +1,276 @@
+"""Submitting proposals, deciding about them, and seeing where they stand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from api.bodies import BoundedRoute
+from api.preferences import Prefer
+from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
+from api.schemas import (
+    AnyDecisionIn,
+    AssessIn,
+    Inbox,
+    InboxItemOut,
+    ListedOut,
+    Me,
+    Pending,
+    ReviewList,
+    ReviewOut,
+    SubmissionIn,
+    basis_out,
+    review_out,
+)
+from api.services import NO_SUCH_REVIEW, ReadableReview, Services, TheCaller, TheServices
+from domain.assessment import AnswersError, Assessment, assess
+from domain.certificate import Certificate
+from domain.decisions import Receipt, Submission
+from domain.drafts import Draft
+from domain.people import Role
+from domain.policy import PolicyPack
+from domain.proposal import Proposal, content_digest
+from domain.values import Digest
+from store.decisions import IdReusedError, NoRoleError, NotFoundError, PendingError
+
+router = APIRouter(route_class=BoundedRoute)
+
+IdempotencyKey = Annotated[
+    UUID | None, Header(alias="Idempotency-Key", description="The decision's id, where the body does not give it.")
+]
+_NO_SUCH_DECISION = "There is no such decision, or it is not yours to see."
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("/me", tags=["people"], summary="Who I am here, and the roles I hold", responses=problems(401, 503))
+async def me(caller: TheCaller) -> Me:
+    """Who asks, and the roles that they hold now."""
+    return Me(person=caller.person, grants=caller.grants)
+
+
+@router.post("/assessments", tags=["reviews"], summary="See which route a proposal would take, and why")
+async def assess_only(body: AssessIn, caller: TheCaller, services: TheServices) -> Assessment:
+    """Assess a proposal without submitting it. Nothing is stored."""
+    return _assessed(await _pack(services, body.pack), body.proposal)
+
+
+@router.post(
+    "/reviews",
+    tags=["reviews"],
+    summary="Submit a proposal",
+    response_model=Receipt,
+    responses={202: {"model": Pending}, **problems(400, 401, 403, 409, 413, 422, 503)},
+)
+async def submit(
+    body: SubmissionIn, caller: TheCaller, services: TheServices, prefer: Prefer, key: IdempotencyKey = None
+) -> Response:
+    """Submit a proposal for review. Stored first: from then on it can't be lost, and repeating it changes nothing."""
+    caller.must_hold(Role.OWNER)
+    pack = await _pack(services, body.pack)
+    _assessed(pack, body.proposal)
+    await _check_documents(services, body.proposal, "/proposal")
+    decision_id = _one_id(body.decision_id, key, "/decision_id")
+    draft = Draft(
+        decision_id=decision_id,
+        review=body.review or str(decision_id),
+        person=caller.person,
+        digest=content_digest(body.proposal),
+        content=Submission(),
+    )
+    if caller.person not in (body.proposal.owner, body.proposal.author):
+        raise Forbidden("Only its owner or its author submits a proposal.")
+    try:
+        delivery = await services.decisions.submit(draft, body.proposal, pack.digest)
+    except IdReusedError as error:
+        raise Conflict("This id is taken by another submission.", reason="id_reused") from error
+    except NoRoleError as error:
+        raise Forbidden("Submitting proposals needs the role owner.") from error
+    receipt = await services.settle(delivery, prefer.wait)
+    return _answer(receipt, draft, prefer.applied)
+
+
+@router.get("/reviews", tags=["reviews"], summary="List reviews", responses=problems(401, 422, 503))
+async def list_reviews(
+    caller: TheCaller, services: TheServices, limit: Limit = 50, before: datetime | None = None
+) -> ReviewList:
+    """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
+    if any(grant.role in (Role.REVIEWER, Role.OFFICER, Role.TRAINING_OFFICER, Role.AUDITOR) for grant in caller.grants):
+        listed = await services.reviews.all(limit, before)
+    else:
+        listed = await services.reviews.of_proposer(caller.person, limit, before)
+    following = listed[-1].submitted_at if len(listed) == limit else None
+    return ReviewList(reviews=[ListedOut.model_validate(row) for row in listed], next=following)
+
+
+@router.get("/reviews/{review_id}", tags=["reviews"], summary="See where a review stands", responses=problems(401, 404))
+async def status(review: ReadableReview) -> ReviewOut:
+    """What blocks it, whose turn it is, since when; and the digests that decisions about it name."""
+    return review_out(review)
+
+
+@router.get(
+    "/reviews/{review_id}/proposal", tags=["reviews"], summary="Read the proposal", responses=problems(401, 404, 422)
+)
+async def proposal(review: ReadableReview, services: TheServices, digest: Digest | None = None) -> Proposal:
+    """The proposal's present revision, or the revision with this digest."""
+    wanted = digest or review.content_digest
+    if wanted != review.content_digest and wanted not in await services.reviews.revisions(review.id):
+        raise NotFound("The review has no revision with this digest.")
+    found = await services.reviews.proposal(wanted)
+    if found is None:
+        raise NotFound("The review has no proposal yet.")
+    return found
+
+
+@router.get(
+    "/reviews/{review_id}/assessment", tags=["reviews"], summary="Read the assessment", responses=problems(401, 404)
+)
+async def assessment(review: ReadableReview, services: TheServices) -> Assessment:
+    """The assessment of the present revision: score, tier, what caused it, and the route."""
+    found = await services.reviews.proposal(review.content_digest)
+    pack = await services.registers.pack_of(review.pack_digest)
+    if found is None or pack is None:
+        raise NotFound("The review has no assessment yet.")
+    return _assessed(pack, found)
+
+
+@router.post(
+    "/reviews/{review_id}/decisions",
+    tags=["decisions"],
+    summary="Decide",
+    response_model=Receipt,
+    responses={202: {"model": Pending}, **problems(400, 401, 403, 404, 409, 413, 422, 503)},
+)
+async def decide(
+    review_id: str,
+    body: AnyDecisionIn,
+    caller: TheCaller,
+    services: TheServices,
+    prefer: Prefer,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Decide about a review: 200 with the receipt if the process accepts, 409 with the reason if it refuses, 202 and
+    where to ask for the receipt if it takes longer than the caller waits."""
+    if body.proposed is not None:
+        await _check_documents(services, body.proposed, "/proposal")
+    draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
+    try:
+        delivery = await services.decisions.store(draft, body.proposed)
+    except NotFoundError as error:
+        raise NotFound(NO_SUCH_REVIEW) from error
+    except NoRoleError as error:
+        raise Forbidden("You hold no role for a decision of this kind.") from error
+    except PendingError as error:
+        detail = "Your decision before has no receipt yet; wait for it."
+        raise Conflict(detail, reason="pending") from error
+    except IdReusedError as error:
+        if await services.may_read(review_id, caller):
+            services.report_reused(review_id, body.kind, error.data)
+        raise Conflict("This id is taken by a decision that says something else.", reason="id_reused") from error
+    receipt = await services.settle(delivery, prefer.wait)
+    return _answer(receipt, draft, prefer.applied)
+
+
+@router.get(
+    "/reviews/{review_id}/decisions/{decision_id}",
+    tags=["decisions"],
+    summary="Ask for a receipt",
+    responses={202: {"model": Pending}, **problems(401, 404, 422, 503)},
+    response_model=Receipt,
+)
+async def receipt_of(
+    review_id: str, decision_id: UUID, caller: TheCaller, services: TheServices, prefer: Prefer
+) -> Response:
+    """What became of a decision; its maker and whoever may read the review may ask."""
+    envelope = await services.decisions.envelope(decision_id)
+    if envelope is None or envelope.review != review_id:
+        raise NotFound(_NO_SUCH_DECISION)
+    if envelope.person != caller.person and not await services.may_read(review_id, caller):
+        raise NotFound(_NO_SUCH_DECISION)
+    receipt = await services.receipts.wait(decision_id, prefer.wait if prefer.asked else 0)
+    if receipt is not None:
+        return JSONResponse(receipt.model_dump(mode="json"), headers=prefer.applied)
+    return _pending(decision_id, review_id, prefer.applied)
+
+
+@router.get(
+    "/reviews/{review_id}/certificate",
+    tags=["reviews"],
+    summary="Read the certificate",
+    responses=problems(401, 404),
+)
+async def certificate(review: ReadableReview) -> Certificate:
+    """The certificate of an approved review."""
+    if review.certificate is None:
+        raise NotFound("The review is not approved, so it has no certificate.")
+    return review.certificate
+
+
+@router.get("/inbox", tags=["decisions"], summary="See what waits for me", responses=problems(401, 422, 503))
+async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) -> Inbox:
+    """What waits for the caller, by role or by name, the most urgent first."""
+    items: list[InboxItemOut] = []
+    for item in await services.reviews.inbox(caller.person, limit):
+        review = item.state
+        items.append(
+            InboxItemOut(
+                review=review.id,
+                title=item.title,
+                turn=item.turn,
+                digest=review.content_digest,
+                basis=basis_out(review),
+            )
+        )
+    return Inbox(items=items)
+
+
+def _answer(receipt: Receipt | None, draft: Draft, headers: dict[str, str]) -> Response:
+    if receipt is None:
+        return _pending(draft.decision_id, draft.review, headers)
+    if receipt.status == "refused":
+        raise Conflict(receipt.detail, reason=receipt.reason, receipt=receipt.model_dump(mode="json"), headers=headers)
+    return JSONResponse(receipt.model_dump(mode="json"), headers=headers)
+
+
+def _pending(decision_id: UUID, review: str, headers: dict[str, str]) -> Response:
+    body = Pending(decision_id=decision_id, review=review)
+    location = f"/reviews/{review}/decisions/{decision_id}"
+    return JSONResponse(body.model_dump(mode="json"), status_code=202, headers={**headers, "Location": location})
+
+
+def _one_id(given: UUID | None, key: UUID | None, pointer: str) -> UUID:
+    if given is not None and key is not None and given != key:
+        raise Invalid.at(FieldError(pointer=pointer, detail="differs from the Idempotency-Key", type="id_mismatch"))
+    return given or key or uuid4()
+
+
+async def _pack(services: Services, name: str) -> PolicyPack:
+    pack = await services.registers.pack(name)
+    if pack is None:
+        raise Invalid.at(FieldError(pointer="/pack", detail="no such policy pack is published", type="unknown_pack"))
+    return pack
+
+
+def _assessed(pack: PolicyPack, given: Proposal) -> Assessment:
+    try:
+        return assess(pack, given)
+    except AnswersError as error:
+        raise Invalid.at(
+            *(FieldError(pointer=f"/proposal{p.pointer}", detail=p.detail, type="answer") for p in error.problems)
+        ) from error
+
+
+async def _check_documents(services: Services, given: Proposal, at: str) -> None:
+    missing = await services.registers.missing_documents([document.digest for document in given.documents])
+    if missing:
+        raise Invalid.at(
+            *(
+                FieldError(pointer=f"{at}/documents/{n}/digest", detail="no such document was uploaded", type="missing")
+                for n, document in enumerate(given.documents)
+                if document.digest in missing
+            )
+        )

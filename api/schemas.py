@@ -1,0 +1,440 @@
+"""What comes in and goes out over HTTP. What comes in forbids fields that we don't know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain import decisions as said
+from domain.canonical import digest_of
+from domain.certificate import Condition
+from domain.drafts import Draft
+from domain.people import Grant
+from domain.policy import Phase
+from domain.proposal import Proposal
+from domain.review import waits_for
+from domain.sign_off import basis
+from domain.stages import Stage
+from domain.state import Advice, Passage, Review, conditions
+from domain.training import Gap
+from domain.turns import Turn
+from domain.values import Digest, Line, PersonId, Prose, ReviewId, Slug
+
+DEFAULT_PACK = "nec-human-rights"
+
+
+class In(BaseModel):
+    """The base of what comes in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AssessIn(In):
+    """A proposal to be assessed, without submitting it."""
+
+    pack: Slug = DEFAULT_PACK
+    proposal: Proposal
+
+
+class SubmissionIn(AssessIn):
+    """A proposal to be reviewed. `review` is its business id; without one, it is the decision's id."""
+
+    review: ReviewId | None = None
+    decision_id: UUID | None = None
+
+
+class DecisionIn(In):
+    """What every decision has: its id (or the Idempotency-Key), and the digest of the content that was shown."""
+
+    id: UUID | None = None
+    digest: Digest
+    reason: Prose | None = None
+
+    def draft(self, review: ReviewId, decision_id: UUID, person: PersonId) -> Draft:
+        """This decision, made by `person` on `review`."""
+        content = self.model_dump(exclude=set(DecisionIn.model_fields) | {"proposal"})
+        if self.proposed is not None:
+            content["proposal"] = digest_of(self.proposed)
+        return Draft.model_validate(
+            {
+                "decision_id": decision_id,
+                "review": review,
+                "person": person,
+                "digest": self.digest,
+                "content": content,
+                "reason": self.reason,
+            }
+        )
+
+    @property
+    def proposed(self) -> Proposal | None:
+        """The new text of the proposal, where the decision brings one."""
+        return None
+
+
+class ReasonedIn(DecisionIn):
+    """A decision that is never without its reason."""
+
+    reason: Prose
+
+
+class VerdictIn(said.Verdict, extra="forbid"):
+    """A finding about one principle."""
+
+
+class AdviceAnswerIn(said.AdviceAnswer, extra="forbid"):
+    """The answer to one piece of advice."""
+
+
+class VerdictSheetIn(DecisionIn, said.VerdictSheet, extra="forbid"):
+    """A reviewer's verdict on each principle."""
+
+    verdicts: Annotated[tuple[VerdictIn, ...], Field(min_length=1, max_length=20)]
+
+
+class ChangeRequestIn(ReasonedIn, said.ChangeRequest, extra="forbid"):
+    """Send the proposal back; the reason says what must change."""
+
+
+class RevisionIn(DecisionIn):
+    """The owner's new text in answer to a change request."""
+
+    kind: Literal["revision"] = "revision"
+    proposal: Proposal
+
+    @property
+    def proposed(self) -> Proposal | None:
+        """The new text."""
+        return self.proposal
+
+
+class QuestionIn(ReasonedIn, said.Question, extra="forbid"):
+    """Ask the owner; the reason is the question."""
+
+
+class AnswerIn(ReasonedIn, said.QuestionAnswer, extra="forbid"):
+    """Answer a question; the reason is the answer."""
+
+
+class EscalationIn(ReasonedIn, said.Escalation, extra="forbid"):
+    """Escalate to the Council."""
+
+
+class OpinionIn(ReasonedIn, said.Opinion, extra="forbid"):
+    """A council member's opinion and advice."""
+
+
+class RecusalIn(ReasonedIn, said.Recusal, extra="forbid"):
+    """A council member steps aside."""
+
+
+class AdviceResponseIn(DecisionIn, said.AdviceResponse, extra="forbid"):
+    """The officer's answers to advice."""
+
+    answers: Annotated[tuple[AdviceAnswerIn, ...], Field(min_length=1, max_length=100)]
+
+
+class NoOpinionIn(ReasonedIn, said.NoOpinion, extra="forbid"):
+    """Go on without an opinion of the Council."""
+
+
+class ExtensionIn(ReasonedIn, said.Extension, extra="forbid"):
+    """Give the present wait more time."""
+
+
+class RulingIn(ReasonedIn, said.Ruling, extra="forbid"):
+    """The officer's ruling."""
+
+
+class SignatureIn(DecisionIn, said.Signature, extra="forbid"):
+    """Sign, on the digest of everything before."""
+
+
+class DecliningIn(ReasonedIn, said.Declining, extra="forbid"):
+    """Decline, as signatory."""
+
+
+class WithdrawalIn(ReasonedIn, said.Withdrawal, extra="forbid"):
+    """Withdraw, as owner."""
+
+
+AnyDecisionIn = Annotated[
+    VerdictSheetIn
+    | ChangeRequestIn
+    | RevisionIn
+    | QuestionIn
+    | AnswerIn
+    | EscalationIn
+    | OpinionIn
+    | RecusalIn
+    | AdviceResponseIn
+    | NoOpinionIn
+    | ExtensionIn
+    | RulingIn
+    | SignatureIn
+    | DecliningIn
+    | WithdrawalIn,
+    Field(discriminator="kind"),
+]
+"""A decision, told apart by `kind`."""
+
+
+class Pending(BaseModel):
+    """A decision that is stored and has no receipt yet."""
+
+    decision_id: UUID
+    review: ReviewId
+    status: Literal["pending"] = "pending"
+
+
+class Me(BaseModel):
+    """Who asks, and the roles they hold."""
+
+    person: PersonId
+    grants: tuple[Grant, ...]
+
+
+class ListedOut(BaseModel):
+    """A review in a list."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: ReviewId
+    title: Line
+    business_unit: Line
+    owner: PersonId
+    author: PersonId
+    tier: int | None
+    stage: str | None
+    outcome: str | None
+    submitted_at: datetime
+    closed_at: datetime | None
+
+
+class ReviewList(BaseModel):
+    """A page of reviews, the newest first; `next` is what to give as `before` for the page after it."""
+
+    reviews: list[ListedOut]
+    next: datetime | None
+
+
+class SheetOut(BaseModel):
+    """A verdict sheet of this round, in short; its reasons are in the timeline."""
+
+    person: PersonId
+    decision_id: UUID
+    agrees: bool
+    findings: dict[Slug, str]
+
+
+class QuestionOut(BaseModel):
+    """A question that is still open."""
+
+    id: UUID
+    person: PersonId
+    at: datetime
+
+
+class OpinionOut(BaseModel):
+    """An opinion, in short; its reason is in the timeline."""
+
+    person: PersonId
+    seat: str
+    stance: str
+
+
+class CouncilOut(BaseModel):
+    """The Council's part in this round."""
+
+    roster: tuple[Grant, ...]
+    opinions: list[OpinionOut]
+    recused: tuple[PersonId, ...]
+    advice: tuple[Advice, ...]
+    concluded: str | None
+    no_opinion_because: str | None
+
+
+class SignatureOut(BaseModel):
+    """A signature that holds."""
+
+    person: PersonId
+    office: str
+    meaning: str
+    at: datetime
+    conditions: tuple[str, ...]
+
+
+class ReviewOut(BaseModel):
+    """Where a review stands: the whole answer to what blocks it, whose turn it is, and since when.
+
+    `digest` is what a decision names as shown; `basis`, in sign-off, what a signature signs.
+    """
+
+    review: ReviewId
+    title: Line | None
+    business_unit: Line | None
+    owner: PersonId | None
+    author: PersonId | None
+    stage: Stage | None
+    phase: Phase | None
+    outcome: str | None
+    outcome_because: str | None
+    closed_at: datetime | None
+    revision: int
+    round: int
+    tier: int | None
+    tier_name: str | None
+    digest: Digest
+    basis: Digest | None
+    pack_digest: Digest
+    due_at: datetime | None
+    overdue: bool
+    waits_for: tuple[Turn, ...]
+    passed: dict[Stage, Passage]
+    sheets: list[SheetOut]
+    questions: list[QuestionOut]
+    council: CouncilOut
+    gaps: tuple[Gap, ...]
+    signatures: list[SignatureOut]
+    conditions: tuple[Condition, ...]
+
+
+def review_out(review: Review) -> ReviewOut:
+    """A review as it stands."""
+    subject, route, council = review.subject, review.route, review.council
+    return ReviewOut(
+        review=review.id,
+        title=None if subject is None else subject.title,
+        business_unit=None if subject is None else subject.business_unit,
+        owner=None if subject is None else subject.owner,
+        author=None if subject is None else subject.author,
+        stage=review.stage,
+        phase=review.phase,
+        outcome=review.outcome,
+        outcome_because=review.outcome_because,
+        closed_at=review.closed_at,
+        revision=review.revision,
+        round=review.round,
+        tier=None if route is None else route.tier,
+        tier_name=None if route is None else route.tier_name,
+        digest=review.content_digest,
+        basis=basis_out(review),
+        pack_digest=review.pack_digest,
+        due_at=review.due_at,
+        overdue=review.overdue,
+        waits_for=waits_for(review),
+        passed=review.passed,
+        sheets=[
+            SheetOut(
+                person=sheet.by.person,
+                decision_id=sheet.by.decision,
+                agrees=sheet.agrees,
+                findings={found.principle: found.finding for found in sheet.findings},
+            )
+            for sheet in review.sheets
+        ],
+        questions=[QuestionOut(id=q.by.decision, person=q.by.person, at=q.by.at) for q in review.questions],
+        council=CouncilOut(
+            roster=council.roster or (),
+            opinions=[OpinionOut(person=o.by.person, seat=o.seat, stance=o.stance) for o in council.opinions],
+            recused=council.recused,
+            advice=council.advice,
+            concluded=council.concluded,
+            no_opinion_because=council.no_opinion_because,
+        ),
+        gaps=() if review.training is None or review.closed else review.training.gaps,
+        signatures=[
+            SignatureOut(person=s.by.person, office=s.office, meaning=s.meaning, at=s.by.at, conditions=s.conditions)
+            for s in review.signatures
+        ],
+        conditions=conditions(review),
+    )
+
+
+def basis_out(review: Review) -> Digest | None:
+    """What a signature signs now; None unless the review is in sign-off."""
+    return basis(review) if review.open and review.stage is Stage.SIGN_OFF else None
+
+
+class InboxItemOut(BaseModel):
+    """Something that waits for the person who asks, and the digests that a decision about it names."""
+
+    review: ReviewId
+    title: Line
+    turn: Turn
+    digest: Digest
+    basis: Digest | None
+
+
+class Inbox(BaseModel):
+    """What waits for the person who asks, the most urgent first."""
+
+    items: list[InboxItemOut]
+
+
+class TimelineEntry(BaseModel):
+    """One entry of the ledger in plain words; `hash` is that of its stored bytes."""
+
+    seq: int
+    at: datetime
+    who: PersonId | None
+    role: str | None
+    what: str
+    said: str | None
+    on_digest: Digest | None
+    hash: Digest
+
+
+class Timeline(BaseModel):
+    """A page of a review's ledger; `next` is what to give as `after` for the page after it."""
+
+    review: ReviewId
+    entries: list[TimelineEntry]
+    next: int | None
+
+
+class HistoryEvent(BaseModel):
+    """One event of the workflow's history; `id` counts over all its runs."""
+
+    id: int
+    run_id: str
+    event_id: int
+    time: datetime
+    type: str
+    what: str
+    details: dict[str, Any]
+
+
+class History(BaseModel):
+    """A page of the workflow's history; `next` is what to give as `after` for the page after it."""
+
+    review: ReviewId
+    workflow_id: str
+    events: list[HistoryEvent]
+    next: int | None
+
+
+class DocumentOut(BaseModel):
+    """A document that is kept; `digest` is its address."""
+
+    digest: Digest
+    media_type: str
+    size: int
+
+
+class PeopleImported(BaseModel):
+    """What an import of people brought."""
+
+    people: int
+    grants: int
+
+
+class TrainingImported(BaseModel):
+    """What an import of completions brought: how many were read, how many are new, how many reviews it woke."""
+
+    completions: int
+    new: int
+    woken: int

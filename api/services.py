@@ -1,0 +1,121 @@
+"""What the endpoints work with: made once for the process, handed to each by FastAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated
+from uuid import uuid4
+
+import structlog
+from fastapi import Depends, Request
+from temporalio.client import Client
+
+from activities.ports import Courier, Delivery, UndeliverableError
+from api.identity import CurrentPerson
+from api.problems import Forbidden, NotFound
+from domain.access import may_audit, may_read
+from domain.canonical import sha256
+from domain.decisions import Receipt
+from domain.people import Grant, Role
+from domain.state import Review
+from domain.values import PersonId
+from runtime.settings import Settings
+from store.decisions import Decisions
+from store.receipts import Receipts
+from store.registers import Registers
+from store.reviews import Reviews
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass
+class Services:
+    """The stores, the courier, and Temporal's client."""
+
+    settings: Settings
+    registers: Registers
+    reviews: Reviews
+    decisions: Decisions
+    receipts: Receipts
+    courier: Courier
+    temporal: Client
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def settle(self, delivery: Delivery, seconds: float) -> Receipt | None:
+        """Hand a stored decision on, and wait for its receipt for so long. One that can't be handed on stays pending:
+        the dispatcher sees to it."""
+        if delivery.fresh:
+            self.send(delivery)
+        return await self.receipts.wait(delivery.decision, seconds)
+
+    async def may_read(self, review_id: str, caller: Caller) -> bool:
+        """Whether the caller may read this review."""
+        review = await self.reviews.state(review_id)
+        return review is not None and may_read(review, caller.person, caller.grants)
+
+    def report_reused(self, review_id: str, kind: str, data: bytes) -> None:
+        """Have the review put on record that a decision's id was used again for another content."""
+        self.send(Delivery(decision=uuid4(), review=review_id, kind=kind, data=data, digest=sha256(data)))
+
+    def send(self, delivery: Delivery) -> None:
+        """Hand a decision on, beside whatever else happens."""
+        task = asyncio.create_task(self._deliver(delivery))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await self.courier.deliver(delivery)
+        except UndeliverableError as error:
+            _log.warning("not delivered for now", why=str(error), decision_id=str(delivery.decision))
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+TheServices = Annotated[Services, Depends(_services)]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and the roles that they hold now."""
+
+    person: PersonId
+    grants: tuple[Grant, ...]
+
+    def must_hold(self, *roles: Role) -> None:
+        """Raises Forbidden unless the caller holds one of these roles."""
+        if not any(grant.role in roles for grant in self.grants):
+            raise Forbidden(f"This is for people with the role {' or '.join(roles)}.")
+
+
+async def _caller(person: CurrentPerson, services: TheServices) -> Caller:
+    return Caller(person=person, grants=await services.registers.grants(person))
+
+
+TheCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def _readable(review_id: str, caller: TheCaller, services: TheServices) -> Review:
+    review = await services.reviews.state(review_id)
+    if review is None or not may_read(review, caller.person, caller.grants):
+        raise NotFound(NO_SUCH_REVIEW)
+    return review
+
+
+async def _auditable(review: ReadableReview, caller: TheCaller) -> Review:
+    if not may_audit(caller.person, caller.grants):
+        raise Forbidden("The record's bytes and the workflow's history are for auditors and officers.")
+    return review
+
+
+NO_SUCH_REVIEW = "There is no such review, or it is not yours to see."
+
+ReadableReview = Annotated[Review, Depends(_readable)]
+"""The review that the path names, if the caller may read it; otherwise 404."""
+
+AuditableReview = Annotated[Review, Depends(_auditable)]
+"""The review that the path names, if the caller may audit it; 403 if they may only read it."""
