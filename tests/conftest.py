@@ -1,0 +1,135 @@
+"""Real servers, once a session, and a database of its own for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from temporalio.client import Client
+
+from runtime.embedded import DataFolder, PostgresServer, TemporalServer, free_port
+from runtime.embedded.postgres import APP, OWNER, SUPERUSER
+from runtime.temporal import connect
+from store.migrate import migrate
+
+# Every process that a test starts inherits it, however far down: so we find those that are left, and only those.
+RUN_MARK = f"RINGI_TEST_RUN={uuid4()}"
+
+TEMPLATE = "ringi_template"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The session's PostgreSQL and Temporal. A test that kills servers starts its own."""
+
+    postgres: PostgresServer
+    temporal: TemporalServer
+
+
+@dataclass(frozen=True)
+class DatabaseUrls:
+    """A migrated, empty database; the application's role is the one that tests work as."""
+
+    name: str
+    app_url: str
+    owner_url: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """What the person who runs the tests has set for Temporal or for us changes no test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("RINGI_", "TEMPORAL_")):
+                patch.delenv(name)
+        patch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
+        patch.setenv(*RUN_MARK.split("=", 1))
+        yield
+
+
+@pytest.fixture(scope="session")
+async def servers(_clean_environment: None) -> AsyncIterator[Servers]:
+    """One PostgreSQL and one Temporal, not durable, with time skipping allowed."""
+    # Not pytest's own folder: its path can be too long for a socket, and three runs of it are kept.
+    with TemporaryDirectory(prefix="ringi-tests-") as path, DataFolder(Path(path)) as folder:
+        postgres = PostgresServer(folder, durable=False)
+        temporal = TemporalServer(
+            folder,
+            port=free_port(),
+            durable=False,
+            arguments=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+        )
+        async with postgres, temporal:
+            yield Servers(postgres, temporal)
+
+
+@pytest.fixture(scope="session")
+async def template(servers: Servers) -> str:
+    """The name of a database that was migrated once and is only copied."""
+    await _as_superuser(servers, f"create database {TEMPLATE} owner {OWNER}")
+    await migrate(servers.postgres.url(OWNER, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+async def database(servers: Servers, template: str) -> AsyncIterator[DatabaseUrls]:
+    """A database of the test's own, migrated and empty."""
+    name = f"test_{uuid4().hex}"
+    await _as_superuser(servers, f"create database {name} template {template} owner {OWNER}")
+    yield DatabaseUrls(name, servers.postgres.url(APP, name), servers.postgres.url(OWNER, name))
+    await _as_superuser(servers, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+async def temporal_client(servers: Servers) -> Client:
+    """The one client, as every process of ours makes it."""
+    return await connect(servers.temporal.address)
+
+
+async def _as_superuser(servers: Servers, statement: str) -> None:
+    connection = await asyncpg.connect(servers.postgres.url(SUPERUSER, "postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def left_behind() -> dict[int, str]:
+    """The processes, by their ids, that this run's tests started and did not end."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            pid = int(folder.name)
+            if pid != os.getpid() and RUN_MARK.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found[pid] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what the tests left running, and let the run fail for it."""
+    for pid, command in left_behind().items():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        sys.stderr.write(f"\nleft running by a test: {pid} {command}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """End a good run before the interpreter shuts down: there the SDK can abort the process (sdk-python#300)."""
+    result = yield
+    if result == 0 and not hasattr(config, "workerinput"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    return result
