@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+LOCK_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,10 +46,10 @@ bench: $(INSTALLED) ## Measure against bare Temporal; writes build/bench.json
 histories: $(INSTALLED) ## Record the replay gate's histories anew
 	$(BIN)/python -m tests.replay.record
 
-lock: $(INSTALLED) ## Choose the newest versions that pyproject.toml allows, and pin them
+lock: $(INSTALLED) ## Pin what pyproject.toml asks for (the newest of it all: LOCK_ARGS=--upgrade)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv
-	$(BIN)/$(LOCK) --upgrade pyproject.toml -o requirements/app.txt
-	$(BIN)/$(LOCK) --upgrade --extra embedded --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/$(LOCK) $(LOCK_ARGS) pyproject.toml -o requirements/app.txt
+	$(BIN)/$(LOCK) $(LOCK_ARGS) --extra embedded --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## Remove all that can be made again (not the data in .ringi)
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
