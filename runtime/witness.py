@@ -25,6 +25,4 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
     except (RuntimeError, WorkflowQueryFailedError) as error:
         return WorkflowState(status="unreachable", detail=type(error).__name__)
     running = description.status is WorkflowExecutionStatus.RUNNING
-    return WorkflowState(
-        status="answered" if running else "finished", seq=stands.seq, state_digest=stands.state_digest
-    )
+    return WorkflowState(status="answered" if running else "finished", seq=stands.seq, state_digest=stands.state_digest)

@@ -138,15 +138,15 @@ class PostgresServer:
         return self.url(OWNER)
 
     async def _ready(self, child: Child) -> None:
-        async with asyncio.timeout(READY_SECONDS):
-            while True:
-                child.check()
-                try:
-                    connection = await asyncpg.connect(self.url(SUPERUSER, "postgres"))
-                except (OSError, asyncpg.CannotConnectNowError):
-                    await asyncio.sleep(POLL_SECONDS)
-                    continue
-                break
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                connection = await self._connect(child)
+        except TimeoutError:
+            raise EmbeddedError(
+                f"PostgreSQL did not start within {READY_SECONDS} s: {child.last_words()} (its log: {child.log})."
+            ) from None
+        except asyncpg.PostgresError as error:
+            raise EmbeddedError(f"The data in {self._data} is damaged: {error}.") from error
         try:
             for role in (OWNER, APP):
                 if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", role):
@@ -157,6 +157,14 @@ class PostgresServer:
             raise EmbeddedError(f"The data in {self._data} is damaged: {error}.") from error
         finally:
             await connection.close()
+
+    async def _connect(self, child: Child) -> asyncpg.Connection[asyncpg.Record]:
+        while True:
+            child.check()
+            try:
+                return await asyncpg.connect(self.url(SUPERUSER, "postgres"))
+            except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
+                await asyncio.sleep(POLL_SECONDS)  # it does not listen yet, or recovers from a crash
 
     def _prepare(self) -> RunAs:
         run_as = _unprivileged()

@@ -230,7 +230,7 @@ class Child:
 
         Args:
             folder: holds its output (`log/NAME.log`) and its record (`run/NAME.json`).
-            name: what it is called there and in errors.
+            name: what it is called there and in errors; no two that run at once share one.
             command: the program, by its path, and its arguments.
             env: its whole environment; ours, if it is not given.
             run_as: who it runs as.
@@ -329,7 +329,7 @@ def python_process(
 
     Args:
         folder: that it belongs to.
-        name: what it is called in errors, and its log.
+        name: what it and its log are called; no two that run at once share one.
         arguments: the interpreter's: `["-m", "worker"]`.
         env: set on top of our own environment.
 
