@@ -59,7 +59,8 @@ class Commit(Value):
 
 class Committed(Value):
     """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with;
-    where it was not, others were faster, and the workflow tries again when it has learnt what they did."""
+    where it was not, others were faster, and the workflow tries again when it has learnt what they did.
+    """
 
     events: tuple[Event, ...]
     done: bool

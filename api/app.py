@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx2
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
-from api.identity import TokenVerifier
+from api import docs
+from api.identity import TokenVerifier, current_person
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
 from api.routes import record, registers, reviews
@@ -72,7 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title=TITLE, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (reviews.router, record.router, registers.router, registers.documents, registers.imports):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(current_person)])
+    app.include_router(docs.router)
 
     async def database_answers() -> object:
         database: Database = app.state.database

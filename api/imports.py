@@ -73,9 +73,7 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Invalid.at(
-            FieldError(pointer="", detail=f"not UTF-8 at byte {error.start}", type="encoding")
-        ) from None
+        raise Invalid.at(FieldError(pointer="", detail=f"not UTF-8 at byte {error.start}", type="encoding")) from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in reader.fieldnames or ()]

@@ -44,7 +44,8 @@ class Services:
 
     async def settle(self, delivery: Delivery, seconds: float) -> Receipt | None:
         """Hand a stored decision on, and wait for its receipt for so long. One that can't be handed on stays pending:
-        the dispatcher sees to it."""
+        the dispatcher sees to it.
+        """
         if delivery.fresh:
             self.send(delivery)
         return await self.receipts.wait(delivery.decision, seconds)

@@ -61,7 +61,5 @@ async def connect(
     Raises:
         OSError: the database can't be reached.
     """
-    async with asyncpg.create_pool(
-        url, min_size=min_size, max_size=max_size, command_timeout=30, timeout=10
-    ) as pool:
+    async with asyncpg.create_pool(url, min_size=min_size, max_size=max_size, command_timeout=30, timeout=10) as pool:
         yield Database(pool, clock)

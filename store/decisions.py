@@ -213,7 +213,8 @@ class Decisions:
 
     async def _shared(self, connection: Connection, review_id: str) -> Review:
         """The review as it stands. Its row stays locked against commits until this transaction ends, so that nothing
-        received before a deadline can slip behind the commit of that deadline."""
+        received before a deadline can slip behind the commit of that deadline.
+        """
         row = await connection.fetchrow(_SHARE, review_id)
         if row is None:
             raise NotFoundError

@@ -68,7 +68,7 @@ class Receipts:
                 connection = await asyncpg.connect(self._url, timeout=10)
                 try:
                     ended = asyncio.Event()
-                    connection.add_termination_listener(lambda _: ended.set())
+                    connection.add_termination_listener(lambda _, ended=ended: ended.set())
                     await connection.add_listener(RECEIPTS, self._hear)
                     for heard in self._waiting.values():
                         heard.set()

@@ -75,7 +75,7 @@ class ProposalReview:
         self._alarm = Alarm(self._inbox)
 
     @workflow.run
-    async def run(self, start: StartReview) -> Result:
+    async def run(self, _start: StartReview) -> Result:
         """The process: every review passes all four stages, once for each revision, until it has its outcome."""
         await self._open()
         while not self._review.closed:

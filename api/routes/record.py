@@ -26,7 +26,9 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 _ATTEMPTS = 3
 
 
-@router.get("/reviews/{review_id}/timeline", summary="Read the ledger in plain words", responses=problems(401, 404, 422))
+@router.get(
+    "/reviews/{review_id}/timeline", summary="Read the ledger in plain words", responses=problems(401, 404, 422)
+)
 async def timeline(review: ReadableReview, services: TheServices, after: After = 0, limit: Limit = 100) -> Timeline:
     """Every entry in plain words: who, when, what, on which digest."""
     recorded = await services.reviews.entries(review.id, after, limit)

@@ -103,7 +103,8 @@ async def download(
 )
 async def import_people(request: Request, caller: TheCaller, services: TheServices) -> PeopleImported:
     """CSV with the columns person, name, unit, role, office; all rows or none. Nobody is granted the operator's own
-    role by themselves."""
+    role by themselves.
+    """
     caller.must_hold(Role.OPERATOR)
     _media_type(request, _CSV)
     people, roles = read_people(await request.body(), by=caller.person)
@@ -130,7 +131,8 @@ async def revoke(grant: str, caller: TheCaller, services: TheServices) -> None:
 )
 async def import_training(request: Request, caller: TheCaller, services: TheServices) -> TrainingImported:
     """CSV with the columns person, course, completed_at and, if there is one, expires_at; all rows or none. Reviews
-    that wait for one of them are woken."""
+    that wait for one of them are woken.
+    """
     caller.must_hold(Role.TRAINING_OFFICER)
     _media_type(request, _CSV)
     completions = read_completions(await request.body())
@@ -142,7 +144,7 @@ async def import_training(request: Request, caller: TheCaller, services: TheServ
 @router.get(
     "/packs/{pack}", tags=["reviews"], summary="Read a policy pack", responses=problems(401, 404), response_model=None
 )
-async def pack(pack: str, caller: TheCaller, services: TheServices) -> PolicyPack:  # noqa: ARG001 - signed in suffices
+async def pack(pack: str, services: TheServices) -> PolicyPack:
     """The policy pack that was last published under this id."""
     found = await services.registers.pack(pack)
     if found is None:

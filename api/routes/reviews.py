@@ -53,7 +53,7 @@ async def me(caller: TheCaller) -> Me:
 
 
 @router.post("/assessments", tags=["reviews"], summary="See which route a proposal would take, and why")
-async def assess_only(body: AssessIn, caller: TheCaller, services: TheServices) -> Assessment:
+async def assess_only(body: AssessIn, services: TheServices) -> Assessment:
     """Assess a proposal without submitting it. Nothing is stored."""
     return _assessed(await _pack(services, body.pack), body.proposal)
 
@@ -154,7 +154,8 @@ async def decide(
     key: IdempotencyKey = None,
 ) -> Response:
     """Decide about a review: 200 with the receipt if the process accepts, 409 with the reason if it refuses, 202 and
-    where to ask for the receipt if it takes longer than the caller waits."""
+    where to ask for the receipt if it takes longer than the caller waits.
+    """
     if body.proposed is not None:
         await _check_documents(services, body.proposed, "/proposal")
     draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
