@@ -42,7 +42,7 @@ def load_pack(path: Path) -> PolicyPack:
     Raises:
         FileError: it cannot be read, or it is not a pack.
     """
-    given = _load(path)
+    given = load_plain(path)
     try:
         return read_pack(given)
     except ProblemsError as error:
@@ -60,14 +60,14 @@ def load_proposal(path: Path) -> Proposal:
     Raises:
         FileError: it cannot be read, or it is not a proposal.
     """
-    given = _load(path)
+    given = load_plain(path)
     try:
         return Proposal.model_validate(given)
     except ValidationError as error:
         raise FileError(path, *problems_of(error, given)) from error
 
 
-def _load(path: Path) -> object:
+def load_plain(path: Path) -> object:
     """Read plain data. `.json` is read as JSON, everything else as YAML."""
     try:
         with path.open("rb") as file:
