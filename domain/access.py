@@ -15,10 +15,12 @@ def may_read(review: Review, person: PersonId, grants: Iterable[Grant]) -> bool:
     """Whether this person may read the review: its content, its state and its record.
 
     Its owner and author, reviewers, officers, auditors and training officers; a council member once the Council is
-    asked, and not after stepping aside; a signatory of its route, once it comes to sign-off.
+    asked; a signatory of its route, once it comes to sign-off. Whoever stepped aside from it, no more, in any role.
     """
     if review.subject is not None and person in (review.subject.owner, review.subject.author):
         return True
+    if person in review.council.recused:
+        return False
     return any(grant.person == person and _opens(review, grant) for grant in grants)
 
 
@@ -34,7 +36,7 @@ def _opens(review: Review, grant: Grant) -> bool:
         case Role.COUNCIL_MEMBER:
             roster = review.council.roster or ()
             on_it = any(seat.id == grant.id for seat in roster)
-            return is_called(review) and on_it and grant.person not in review.council.recused
+            return is_called(review) and on_it
         case Role.SIGNATORY if review.route is not None:
             offices = {step.office for step in review.route.signatories}
             offices |= {step.deputy for step in review.route.signatories if step.deputy is not None}

@@ -20,7 +20,9 @@ class FallDue(Value):
 
 
 class TurnAway(Value):
-    """Put on record a message that no stored decision stands behind; `ordinal` is its number among those of this review."""
+    """Put on record a message that no stored decision stands behind; `ordinal` is its number among all signals of this
+    review, or among all cancel requests.
+    """
 
     ordinal: int
     reason: Reason

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.decisions import AdviceResponse, Answer, Envelope, Opinion, Reason, Stance
-from domain.entitlement import officer_offices
+from domain.entitlement import officers
 from domain.events import Concluded, Event, Passed, Seated
 from domain.facts import Facts
 from domain.people import Grant, Role, Seat
@@ -35,6 +35,13 @@ def seated(review: Review, members: tuple[Grant, ...]) -> tuple[Grant, ...]:
         if fits and broken_rule(review, "opinion", grant.person) is None:
             chosen.setdefault(grant.person, grant)
     return tuple(chosen.values())
+
+
+def seated_too(review: Review, members: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    """The roster with those members on it who could be seated by now and were not."""
+    roster = review.council.roster or ()
+    on_it = {grant.person for grant in roster}
+    return (*roster, *(grant for grant in seated(review, members) if grant.person not in on_it))
 
 
 def quorum_met(rule: CouncilRule, seats: list[Seat]) -> bool:
@@ -89,7 +96,7 @@ def refuse_response(review: Review, response: AdviceResponse) -> Rebuff | None:
     known = {advice.id: advice for advice in review.council.advice}
     unknown = [name for name in named if name not in known]
     if unknown:
-        return Rebuff(Reason.UNKNOWN_REFERENCE, f"There is no advice with the id {unknown[0]}.")
+        return Rebuff(Reason.UNKNOWN_REFERENCE, f"There is no advice with the id {unknown[0]!r}.")
     answered = [name for name in named if known[name].answer is not None]
     if answered:
         return Rebuff(Reason.ALREADY_GIVEN, f"The advice {answered[0]} has its answer already.")
@@ -193,8 +200,7 @@ def follows(review: Review, facts: Facts, at: datetime) -> Event | None:
     if council.concluded == "no_opinion":
         because = f"No opinion obtained, because: {council.no_opinion_because}"[:2000]
         return Passed(at=at, stage=Stage.COUNCIL, result="no_opinion", because=because)
-    pieces = len(council.advice)
-    because = f"{len(council.opinions)} opinions were heard and {pieces} pieces of advice answered."
+    because = f"Opinions heard: {len(council.opinions)}; pieces of advice, each answered: {len(council.advice)}."
     return Passed(at=at, stage=Stage.COUNCIL, result="completed", because=because)
 
 
@@ -210,19 +216,16 @@ def turns(review: Review) -> tuple[Turn, ...]:
     since = review.phase_since
     if review.phase is Phase.ANSWERING_ADVICE:
         left = sum(advice.answer is None for advice in review.council.advice)
-        return tuple(
-            Turn(
-                stage=Stage.COUNCIL,
-                kinds=("advice_response",),
-                what=f"Answer the Council's advice ({left} left).",
-                role=Role.OFFICER,
-                office=office,
-                not_for=excluded(review, "advice_response"),
-                since=since,
-                due_at=review.due_at,
-            )
-            for office in officer_offices(review)
+        answer = Turn(
+            stage=Stage.COUNCIL,
+            kinds=("advice_response",),
+            what=f"Answer the Council's advice ({left} left).",
+            role=Role.OFFICER,
+            not_for=excluded(review, "advice_response"),
+            since=since,
+            due_at=review.due_at,
         )
+        return officers(review, answer)
     if without_opinion(review):
         lost = "No quorum can be had any more" if unreachable(review) else "The time has run out without a quorum"
         officer = Turn(
@@ -230,12 +233,11 @@ def turns(review: Review) -> tuple[Turn, ...]:
             kinds=("no_opinion", "extension"),
             what=f"{lost}: go on without an opinion, with the reason, or give more time.",
             role=Role.OFFICER,
-            office=officer_offices(review)[0],
             not_for=excluded(review, "no_opinion"),
             since=(review.due_at or since) if review.overdue else since,
             due_at=None if review.overdue else review.due_at,
         )
-        return (officer,)
+        return officers(review, officer)
     return tuple(
         Turn(
             stage=Stage.COUNCIL,

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from domain.people import Role
 from domain.stages import Stage
-from domain.values import DecisionId, Digest, Instant, PersonId, Prose, ReviewId, Slug, Value
+from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
 
 
 class Finding(StrEnum):
@@ -247,7 +247,7 @@ class Envelope(Value):
     round: int
     kind: str
     content: AnyContent
-    meaning: str
+    meaning: Line
     reason: Prose | None
     person: PersonId
     role: Role

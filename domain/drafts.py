@@ -29,7 +29,9 @@ class Draft(Value):
         return mine == (envelope.review, envelope.person, envelope.content, envelope.reason, envelope.content_digest)
 
 
-def seal(draft: Draft, review: Review, pack_digest: Digest, grants: Iterable[Grant], received_at: datetime) -> Envelope | None:
+def seal(
+    draft: Draft, review: Review, pack_digest: Digest, grants: Iterable[Grant], received_at: datetime
+) -> Envelope | None:
     """The envelope around a draft, as the review stands when it is received; None if the person holds no role that
     could entitle them to a decision of this kind.
 

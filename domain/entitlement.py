@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from domain.decisions import Reason
 from domain.people import Grant, Role
-from domain.policy import Phase, SignatoryStep
+from domain.policy import SignatoryStep
 from domain.rebuff import Rebuff
 from domain.stages import Stage
 from domain.state import Review
+from domain.turns import Turn
 
 ROLES: dict[str, tuple[Role, ...]] = {
     "submission": (Role.OWNER,),
@@ -31,6 +32,13 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "training_recorded": (Role.SERVICE,),
 }
 """The roles of which one must be held for each kind of decision."""
+
+AT_HOME = {
+    Role.REVIEWER: Stage.PRINCIPLE_REVIEW,
+    Role.COUNCIL_MEMBER: Stage.COUNCIL,
+    Role.SIGNATORY: Stage.SIGN_OFF,
+}
+"""The stage in which a role acts. A reviewer can escalate in any; the other roles act throughout."""
 
 REGISTER = Grant(id="ringi", person="ringi:training-register", role=Role.SERVICE)
 """What the training register acts under. It is granted to nobody."""
@@ -61,13 +69,21 @@ def current_step(review: Review) -> SignatoryStep | None:
 
 
 def officer_offices(review: Review) -> tuple[str, ...]:
-    """The offices that may act as officer now: the one the route names, and its deputy once the answer to advice is overdue."""
+    """The offices that may act as officer now: the one the route names, and its deputy once the wait is overdue."""
     if review.route is None:
         return ()
     deputy = review.route.deputy_officer
-    if deputy is not None and review.overdue and review.phase is Phase.ANSWERING_ADVICE:
-        return (review.route.officer, deputy)
-    return (review.route.officer,)
+    return (review.route.officer, deputy) if review.overdue and deputy is not None else (review.route.officer,)
+
+
+def officers(review: Review, turn: Turn) -> tuple[Turn, ...]:
+    """This turn of the officer, once for each office that may take it now; a deputy's since the wait is overdue."""
+    first, *deputies = officer_offices(review)
+    late = {"since": review.due_at or turn.since}
+    return (
+        turn.model_copy(update={"office": first}),
+        *(turn.model_copy(update={"office": office, **late}) for office in deputies),
+    )
 
 
 def signatory_offices(review: Review) -> tuple[str, ...]:
@@ -81,10 +97,11 @@ def signatory_offices(review: Review) -> tuple[str, ...]:
 def entitles(review: Review, kind: str, grant: Grant) -> bool:
     """Whether the grant entitles its holder to a decision of `kind` on this review as it stands.
 
-    An officer's or signatory's grant counts in the offices whose turn it can be; a council member's where they are
-    seated; an owner's for the proposals that they own, or, short of withdrawing, wrote.
+    A reviewer's, council member's or signatory's grant counts in the stage that is theirs; an officer's or signatory's
+    in the offices whose turn it can be; a council member's where they are seated; an owner's for the proposals that
+    they own, or, short of withdrawing, wrote.
     """
-    if grant.role not in ROLES.get(kind, ()):
+    if grant.role not in ROLES.get(kind, ()) or _elsewhere(review, kind, grant):
         return False
     match grant.role:
         case Role.OWNER if kind == "submission":
@@ -106,21 +123,24 @@ def entitles(review: Review, kind: str, grant: Grant) -> bool:
 
 def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
     """Why a grant that does not entitle to this decision does not."""
+    if _elsewhere(review, kind, grant):
+        return Rebuff(Reason.OUT_OF_STAGE, f"As {_words(grant.role)} you act during {_words(AT_HOME[grant.role])}.")
     if grant.role is Role.SIGNATORY and review.route is not None:
         step = current_step(review)
         if any(grant.office == signatory.office for signatory in review.route.signatories):
-            turn = "The review is not in sign-off." if step is None else f"The next signature is the {step.title}'s."
-            return Rebuff(Reason.OUT_OF_STAGE, f"It is not your office's turn to sign. {turn}")
+            turn = "" if step is None else f" The next signature: {step.title}."
+            return Rebuff(Reason.OUT_OF_STAGE, f"It is not your office's turn to sign.{turn}")
     office = "" if grant.office is None else f" ({grant.office})"
     return Rebuff(
         Reason.NOT_ENTITLED,
-        f"Your role as {grant.role}{office} does not entitle you to this on this review, as it stands.",
+        f"Your role as {_words(grant.role)}{office} does not entitle you to this on this review, as it stands.",
     )
 
 
 def acting_grant(review: Review, kind: str, grants: Iterable[Grant]) -> Grant | None:
     """The grant that somebody acts under: one that entitles them, or else one of a role that could (so that the refusal
-    is on record with it), or none."""
+    is on record with it), or none.
+    """
     fitting = [grant for grant in grants if grant.role in ROLES.get(kind, ())]
     return next((grant for grant in fitting if entitles(review, kind, grant)), fitting[0] if fitting else None)
 
@@ -129,7 +149,7 @@ def meaning(review: Review, kind: str, grant: Grant) -> str:
     """What a decision of `kind` under `grant` means, in words that stand beside a name."""
     step = current_step(review)
     if kind == "signature" and step is not None:
-        return step.meaning if grant.office == step.office else f"{step.meaning}, as deputy"
+        return step.meaning if grant.office == step.office else f"as deputy, {step.meaning}"[:200]
     if kind == "declining":
         return "declines the proposal as signatory"
     if kind == "verdict_sheet":
@@ -137,3 +157,11 @@ def meaning(review: Review, kind: str, grant: Grant) -> str:
     if kind == "opinion":
         return f"gives an opinion for the {grant.office} seat of the Advisory Council"
     return _MEANINGS.get(kind, kind)
+
+
+def _elsewhere(review: Review, kind: str, grant: Grant) -> bool:
+    return kind != "escalation" and AT_HOME.get(grant.role, review.stage) is not review.stage
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -34,8 +35,8 @@ class Accepted(Happened):
 class Refused(Happened):
     """A message was not applied, and why.
 
-    `decision` is its id where one could be read; `ordinal` counts the messages of this review that no stored decision
-    stands behind; `shown`, `length` and `digest` tell what could not be understood.
+    `decision` is its id where one could be read, `content_digest` what its maker was shown. A message that no stored decision stands behind has an `ordinal`, its
+    number among all signals (or all cancel requests) of this review; `shown`, `length` and `digest` tell what it was.
     """
 
     type: Literal["refused"] = "refused"
@@ -44,10 +45,25 @@ class Refused(Happened):
     decision: DecisionId | None = None
     kind: str | None = None
     person: PersonId | None = None
+    content_digest: Digest | None = None
     ordinal: int | None = None
     digest: Digest | None = None
     length: int | None = None
     shown: str | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope, digest: Digest, reason: Reason, detail: str, at: datetime) -> Self:
+        """The refusal of a stored decision; `digest` is that of its stored bytes."""
+        return cls(
+            at=at,
+            reason=reason,
+            detail=detail,
+            decision=envelope.decision_id,
+            kind=envelope.kind,
+            person=envelope.person,
+            content_digest=envelope.content_digest,
+            digest=digest,
+        )
 
 
 class Assessed(Happened):

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from domain.canonical import canonical_bytes, sha256
-from domain.events import Event
+from domain.events import Event, Refused
 from domain.review import evolve, state_digest, waits_for
 from domain.state import Review
 from domain.turns import Turn
@@ -63,9 +63,13 @@ class ReadModel(Value):
 
 
 class WorkflowState(Value):
-    """What the running, or finished, workflow says of a review, if it could be asked."""
+    """What the running, or finished, workflow says of a review, if it could be asked.
 
-    status: Literal["answered", "gone", "unreachable"]
+    One that `answered` runs and has seen every entry; one that `finished` had by the review's outcome, and what was
+    refused after that went past it.
+    """
+
+    status: Literal["answered", "finished", "gone", "unreachable"]
     seq: int | None = None
     state_digest: Digest | None = None
     detail: str | None = None
@@ -102,17 +106,33 @@ def verify(evidence: Evidence) -> Verification:
     """
     review = Review(id=evidence.review)
     previous = GENESIS
+    seen: _Seen | None = None
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
         if entry is None:
             return Verification(number - 1, f"entry {number}: {problem}", previous, review)
-        review = evolve(review, entry.event)
+        try:
+            review = evolve(review, entry.event)
+        except (ValueError, LookupError, StopIteration):
+            return Verification(number - 1, f"entry {number}: it cannot have happened here", previous, review)
         previous = recorded.hash
-    return Verification(len(evidence.entries), _first_difference(evidence, review, previous), previous, review)
+        if number == evidence.workflow.seq:
+            seen = _Seen(review)
+        elif seen is not None and not isinstance(entry.event, Refused):
+            seen = _Seen(seen.review, complete=False)
+    return Verification(len(evidence.entries), _first_difference(evidence, review, previous, seen), previous, review)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The fold of what the workflow has seen, and whether nothing but refusals came after it."""
+
+    review: Review
+    complete: bool = True
 
 
 def _check_entry(review_id: ReviewId, number: int, previous: Digest, recorded: Recorded) -> tuple[str, Entry | None]:
-    data = recorded.data.encode()
+    data = recorded.data.encode(errors="surrogatepass")
     if sha256(data) != recorded.hash:
         return "its bytes do not have the hash that is stored with them", None
     try:
@@ -129,7 +149,7 @@ def _check_entry(review_id: ReviewId, number: int, previous: Digest, recorded: R
     return "", entry
 
 
-def _first_difference(evidence: Evidence, review: Review, head: Digest) -> str | None:
+def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _Seen | None) -> str | None:
     rows = evidence.read_model
     expected = read_model(review, head)
     for name in ReadModel.model_fields:
@@ -137,12 +157,15 @@ def _first_difference(evidence: Evidence, review: Review, head: Digest) -> str |
         if stored != folded:
             return f"read model: {name} is {_brief(stored)}, and the ledger's fold says {_brief(folded)}"
     workflow = evidence.workflow
-    if workflow.status != "answered":
+    if workflow.status not in ("answered", "finished"):
         return None
-    if workflow.seq != review.seq:
+    finished = workflow.status == "finished" and seen is not None and seen.complete
+    if seen is None or not (finished or workflow.seq == review.seq):
         return f"workflow: it has seen {workflow.seq} entries of {review.seq}"
-    if workflow.state_digest != expected.state_digest:
-        return "workflow: it has seen every entry, and its state is another than the ledger's fold"
+    if workflow.status == "finished" and not seen.review.closed:
+        return f"workflow: it finished after {workflow.seq} entries, when the review had no outcome yet"
+    if workflow.state_digest != state_digest(seen.review):
+        return f"workflow: it has seen {workflow.seq} entries, and its state is another than the ledger's fold of them"
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
@@ -87,7 +89,7 @@ def tell(event: Event) -> Told:
                 role=None,
                 what=f"Refused {kind} ({event.reason}): {event.detail}",
                 said=event.shown,
-                on_digest=event.digest,
+                on_digest=event.content_digest or event.digest,
             )
         case Assessed():
             a = event.assessment
@@ -99,8 +101,8 @@ def tell(event: Event) -> Told:
         case Returned():
             return _engine(f"Back to {STAGES[event.stage]}.", event.because)
         case Began():
-            reminder = "" if event.remind_at is None else f", reminder {event.remind_at:%Y-%m-%d %H:%M} UTC"
-            return _engine(f"Waits for {PHASES[event.phase]}, until {event.due_at:%Y-%m-%d %H:%M} UTC{reminder}.")
+            reminder = "" if event.remind_at is None else f", reminder {_moment(event.remind_at)}"
+            return _engine(f"Waits for {PHASES[event.phase]}, until {_moment(event.due_at)}{reminder}.")
         case Reminded():
             return _engine(f"Reminded: {_of(event.deadline)} is still awaited.")
         case FellDue():
@@ -119,7 +121,7 @@ def tell(event: Event) -> Told:
             names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
             return _engine(f"Training checked, gaps: {names}.", None, event.check.rests_on)
         case Lapsed():
-            return _engine(f"{len(event.decisions)} signatures lapsed.", event.because)
+            return _engine(f"Signatures lapsed: {len(event.decisions)}.", event.because)
         case Passed():
             how = {
                 "completed": "completed",
@@ -136,7 +138,12 @@ def _engine(what: str, said: str | None = None, digest: Digest | None = None) ->
 
 
 def _of(deadline: str) -> str:
-    return PHASES[Phase(deadline.rsplit("-", 2)[0])]
+    phase = deadline.rsplit("-", 2)[0]
+    return PHASES[Phase(phase)] if phase in PHASES else deadline
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _decision(envelope: Envelope) -> str:
@@ -157,7 +164,7 @@ def _decision(envelope: Envelope) -> str:
         case Escalation():
             return "Escalated to the Advisory Council."
         case Opinion() as opinion:
-            return f"Gave an opinion ({opinion.stance}) with {len(opinion.advice)} pieces of advice."
+            return f"Gave an opinion ({opinion.stance.replace('_', ' ')}); pieces of advice: {len(opinion.advice)}."
         case Recusal():
             return "Stepped aside."
         case AdviceResponse() as response:
@@ -169,11 +176,11 @@ def _decision(envelope: Envelope) -> str:
         case NoOpinion():
             return "Went on with no opinion obtained."
         case Extension(until=until):
-            return f"Extended the time until {until:%Y-%m-%d %H:%M} UTC."
+            return f"Extended the time until {_moment(until)}."
         case Ruling(ruling=ruling):
             return f"Ruled: {ruling}."
         case Signature() as signature:
-            conditions = f", with {len(signature.conditions)} conditions" if signature.conditions else ""
+            conditions = f"; conditions: {len(signature.conditions)}" if signature.conditions else ""
             return f"Signed: {envelope.meaning}{conditions}."
         case Declining():
             return "Declined the proposal."

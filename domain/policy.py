@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -415,12 +416,12 @@ class PolicyPack(Written):
     triggers: tuple[Trigger, ...] = Field(max_length=100)
     tiers: tuple[TierRule, TierRule, TierRule, TierRule]
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """What a review is pinned to: the digest of the canonical form."""
         return digest_of(self)
 
-    @property
+    @cached_property
     def max_score(self) -> int:
         """The points of the worst answer to every question, seen or hidden.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime
 
 from domain.decisions import Envelope, Finding, Reason, Ruling, VerdictSheet
-from domain.entitlement import officer_offices
+from domain.entitlement import officers
 from domain.events import Event, Passed
 from domain.people import Role
 from domain.policy import Phase
@@ -41,6 +41,8 @@ def undecided(review: Review) -> bool:
     """Whether every sheet of the panel is in and neither agreement nor a breach came of it: the officer rules."""
     return (
         review.route is not None
+        and review.stage is Stage.PRINCIPLE_REVIEW
+        and review.changes is None
         and len(review.sheets) >= review.route.reviewers.panel
         and not agreed(review)
         and breached(review) is None
@@ -71,7 +73,7 @@ def refuse_sheet(review: Review, envelope: Envelope, sheet: VerdictSheet) -> Reb
 
 def refuse_ruling(review: Review, ruling: Ruling) -> Rebuff | None:
     """Why the officer can't rule so now, if they can't."""
-    if undecided(review) and review.changes is None:
+    if undecided(review):
         return None
     if not review.overdue or review.phase not in (Phase.REVIEWING, Phase.WITH_OWNER, Phase.TRAINING):
         return Rebuff(
@@ -101,7 +103,6 @@ def with_sheet(review: Review, given: Given, sheet: VerdictSheet) -> Review:
     return review.model_copy(
         update={
             "sheets": (*review.sheets, Sheet(by=given, findings=findings, agrees=sheet.agrees)),
-            "reviewed_by": joined(review.reviewed_by, given.person),
         }
     )
 
@@ -147,13 +148,12 @@ def turns(review: Review) -> tuple[Turn, ...]:
         kinds=("ruling", "extension"),
         what="Rule on the proposal: the panel is complete and undecided.",
         role=Role.OFFICER,
-        office=officer_offices(review)[0],
         not_for=excluded(review, "ruling"),
         since=max((sheet.by.at for sheet in review.sheets), default=review.phase_since),
         due_at=review.due_at,
     )
     if undecided(review):
-        return (officer,)
+        return officers(review, officer)
     rule = review.route.reviewers
     reviewers = Turn(
         stage=Stage.PRINCIPLE_REVIEW,
@@ -172,4 +172,4 @@ def turns(review: Review) -> tuple[Turn, ...]:
             "since": review.due_at or review.phase_since,
         }
     )
-    return (reviewers, late)
+    return (reviewers, *officers(review, late))

@@ -34,7 +34,7 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
-from domain.entitlement import REGISTER, entitles, not_entitled, officer_offices
+from domain.entitlement import REGISTER, entitles, not_entitled, officers
 from domain.events import (
     Accepted,
     Assessed,
@@ -57,7 +57,7 @@ from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.separation import broken_rule, excluded
 from domain.stages import Outcome, Stage
-from domain.state import Asked, Called, Consultation, Deadline, Given, Passage, Review
+from domain.state import Asked, Called, Consultation, Deadline, Given, Passage, Review, joined
 from domain.turns import Turn
 from domain.values import Digest, ReviewId, Slug
 
@@ -99,22 +99,14 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
                 happened.add(Accepted(at=at, envelope=envelope, digest=digest))
                 _consequences(happened, review, envelope, facts, at)
             else:
-                happened.add(
-                    Refused(
-                        at=at,
-                        reason=rebuff.reason,
-                        detail=rebuff.detail,
-                        decision=envelope.decision_id,
-                        kind=envelope.kind,
-                        person=envelope.person,
-                        digest=digest,
-                    )
-                )
+                happened.add(Refused.of(envelope, digest, rebuff.reason, rebuff.detail, at))
                 if rebuff.reason is Reason.TRAINING_GAP:
                     _lapse(happened, at, "The training that the signatures rest on no longer holds.")
                     happened.add(Returned(at=at, stage=Stage.TRAINING, because=rebuff.detail))
                 elif isinstance(envelope.content, Submission) and review.stage is None and not review.closed:
-                    happened.add(Closed(at=at, outcome=Outcome.DECLINED, because=f"Not opened: {rebuff.detail}"[:2000]))
+                    happened.add(
+                        Closed(at=at, outcome=Outcome.DECLINED, because=_prose(f"Not opened: {rebuff.detail}"))
+                    )
     while (event := _follows(happened.review, facts, at)) is not None:
         happened.add(event)
     return happened.events
@@ -150,10 +142,10 @@ def next_deadline(review: Review) -> Deadline | None:
 
 
 def next_in_line(review: Review) -> tuple[Role, Slug | None]:
-    """Who may act once the present wait is overdue."""
+    """Who is asked once the present wait is overdue: the officer, or, where it was the officer's turn, the deputy."""
     if review.route is None:
         return Role.OFFICER, None
-    if review.phase is Phase.ANSWERING_ADVICE:
+    if review.phase is Phase.ANSWERING_ADVICE or principles.undecided(review) or council.without_opinion(review):
         return Role.OFFICER, review.route.deputy_officer or review.route.officer
     if review.phase is Phase.SIGNING:
         done = len(review.signatures)
@@ -175,7 +167,7 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
         case Stage.COUNCIL:
             own = council.turns(review)
         case Stage.TRAINING:
-            own = (_training_turn(review), *_overdue_turns(review))
+            own = (*_training_turn(review), *_overdue_turns(review))
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
     return (*own, *with_owner)
@@ -213,7 +205,8 @@ def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> 
         return not_entitled(review, envelope.kind, grant)
     if isinstance(content, Submission | Revision):
         return _refuses_proposal(review, envelope, facts)
-    if envelope.content_digest != review.content_digest or envelope.pack_digest != review.pack_digest:
+    shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
+    if shown != (review.content_digest, review.pack_digest, review.round):
         return Rebuff(
             Reason.STALE,
             _NO_LONGER_SAME.format(
@@ -231,8 +224,14 @@ def _refuses_proposal(review: Review, envelope: Envelope, facts: Facts) -> Rebuf
             return Rebuff(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
         if envelope.content.proposal == review.content_digest:
             return Rebuff(Reason.INVALID, "The revision is the same text as the one it should replace.")
+        if envelope.pack_digest != review.pack_digest:
+            return Rebuff(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
     if facts.proposed is None:
         return Rebuff(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
+    named = envelope.content.proposal if isinstance(envelope.content, Revision) else envelope.content_digest
+    assessed = facts.proposed.assessment
+    if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
+        return Rebuff(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
     subject = facts.proposed.subject
     if envelope.person not in (subject.owner, subject.author):
         return Rebuff(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
@@ -248,10 +247,9 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
         case ChangeRequest():
             if review.changes is not None:
                 return Rebuff(Reason.ALREADY_GIVEN, "Changes were asked for already.")
-            if envelope.role is Role.REVIEWER and review.stage is not Stage.PRINCIPLE_REVIEW:
-                return Rebuff(Reason.OUT_OF_STAGE, "After principle review only the officer asks for changes.")
         case Question():
-            return _refuses_question(review, envelope)
+            if len(review.questions) >= 20:
+                return Rebuff(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
         case QuestionAnswer(question=question):
             if all(asked.by.decision != question for asked in review.questions):
                 return Rebuff(Reason.UNKNOWN_REFERENCE, "No open question has this id.")
@@ -273,7 +271,7 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
         case Ruling() as ruling:
             return principles.refuse_ruling(review, ruling)
         case Signature() | Declining() as seal:
-            rebuff = sign_off.refuse_seal(review, envelope, seal)
+            rebuff = sign_off.refuse_seal(review, seal)
             if rebuff is None and isinstance(seal, Signature):
                 return _refuses_untrained(review, facts, at)
             return rebuff
@@ -282,20 +280,6 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
                 return Rebuff(Reason.OUT_OF_STAGE, "The review does not wait for training.")
         case Withdrawal() | Submission() | Revision():
             pass
-    return None
-
-
-def _refuses_question(review: Review, envelope: Envelope) -> Rebuff | None:
-    asks_in = {
-        Role.REVIEWER: Stage.PRINCIPLE_REVIEW,
-        Role.COUNCIL_MEMBER: Stage.COUNCIL,
-        Role.SIGNATORY: Stage.SIGN_OFF,
-    }
-    stage = asks_in.get(envelope.role)
-    if stage is not None and review.stage is not stage:
-        return Rebuff(Reason.OUT_OF_STAGE, f"As {envelope.role} you ask during {stage}.")
-    if len(review.questions) >= 20:
-        return Rebuff(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
     return None
 
 
@@ -331,6 +315,10 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
             if before.stage in (Stage.TRAINING, Stage.SIGN_OFF):
                 happened.add(Returned(at=at, stage=Stage.COUNCIL, because="The proposal was escalated to the Council."))
         case Extension(until=until) if before.phase is not None and before.route is not None:
+            if before.phase is Phase.CONSULTING:
+                roster = council.seated_too(before, facts.council)
+                if roster != before.council.roster:
+                    happened.add(Seated(at=at, roster=roster))
             allowance = before.route.allowances[before.phase]
             remind_at = until - (allowance.due_after - allowance.remind_after)
             happened.add(
@@ -435,8 +423,10 @@ def _evolve(review: Review, event: Event) -> Review:
         case Accepted():
             return _accepted(review, event)
         case Refused():
-            unstored = review.unstored if event.ordinal is None else event.ordinal
-            return _with(review, refused=review.refused + 1, unstored=unstored)
+            if event.ordinal is None:
+                return _with(review, refused=review.refused + 1)
+            counter = "cancels" if event.reason is Reason.CANCEL_REFUSED else "unstored"
+            return _with(review, refused=review.refused + 1, **{counter: event.ordinal})
         case Assessed():
             return _assessed(review, event)
         case Began():
@@ -484,6 +474,8 @@ def _evolve(review: Review, event: Event) -> Review:
 def _accepted(review: Review, event: Accepted) -> Review:
     envelope = event.envelope
     given = Given(decision=envelope.decision_id, digest=event.digest, person=envelope.person, at=envelope.received_at)
+    if envelope.role is Role.REVIEWER:
+        review = _with(review, reviewed_by=joined(review.reviewed_by, envelope.person))
     reason = envelope.reason or ""
     match envelope.content:
         case Submission():
@@ -542,7 +534,7 @@ def _assessed(review: Review, event: Assessed) -> Review:
         changes=None,
         questions=(),
         ruling=None,
-        council=Consultation(),
+        council=Consultation(recused=review.council.recused),
         training=None,
         signatures=(),
     )
@@ -554,6 +546,10 @@ def _at_rest(review: Review) -> Review:
 
 def _deadline(phase: Phase, number: int, kind: str, at: datetime) -> Deadline:
     return Deadline.model_validate({"id": f"{phase}-{number}-{kind}", "kind": kind, "at": at})
+
+
+def _prose(text: str) -> str:
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)[:2000]
 
 
 def _with(review: Review, **update: object) -> Review:
@@ -579,8 +575,8 @@ def _owner_turns(review: Review) -> tuple[Turn, ...]:
                 "kinds": ("answer",),
                 "what": f"Answer the question {asked.by.decision} of {asked.by.person}.",
                 "since": asked.by.at,
-                "due_at": review.due_at if asked.holds_sign_off else None,
-                "blocking": asked.holds_sign_off,
+                "due_at": review.due_at if asked.holds_sign_off and _held(review) else None,
+                "blocking": asked.holds_sign_off and _held(review),
             }
         )
         for asked in review.questions
@@ -588,30 +584,31 @@ def _owner_turns(review: Review) -> tuple[Turn, ...]:
     return (*revise, *answers)
 
 
-def _training_turn(review: Review) -> Turn:
+def _training_turn(review: Review) -> tuple[Turn, ...]:
+    if review.phase_since is None:
+        return ()
     gaps = () if review.training is None else review.training.gaps
     names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
-    return Turn(
+    turn = Turn(
         stage=Stage.TRAINING,
         kinds=("completion",),
         what=f"Close the gaps in training: {names}."[:2000],
         role=Role.TRAINING_OFFICER,
-        since=review.phase_since or datetime.min,
+        since=review.phase_since,
         due_at=review.due_at,
     )
+    return (turn,)
 
 
 def _overdue_turns(review: Review) -> tuple[Turn, ...]:
     if not review.overdue or review.stage is None or review.due_at is None:
         return ()
-    return (
-        Turn(
-            stage=review.stage,
-            kinds=("extension", "ruling"),
-            what="The time has run out: extend it, or decline the proposal.",
-            role=Role.OFFICER,
-            office=officer_offices(review)[0],
-            not_for=excluded(review, "ruling"),
-            since=review.due_at,
-        ),
+    late = Turn(
+        stage=review.stage,
+        kinds=("extension", "ruling"),
+        what="The time has run out: extend it, or decline the proposal.",
+        role=Role.OFFICER,
+        not_for=excluded(review, "ruling"),
+        since=review.due_at,
     )
+    return officers(review, late)

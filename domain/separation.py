@@ -30,6 +30,8 @@ JUDGING = frozenset(
 
 SEALING = frozenset({"signature", "declining"})
 
+RULING = frozenset({"ruling", "advice_response", "no_opinion"})
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -55,10 +57,28 @@ RULES: tuple[Rule, ...] = (
         lambda review, person: review.subject is not None and any(m.person == person for m in review.subject.staff),
     ),
     Rule(
+        "recused_stay_aside",
+        "You stepped aside from this proposal for the Council, so others must judge it.",
+        JUDGING,
+        lambda review, person: person in review.council.recused,
+    ),
+    Rule(
         "reviewers_do_not_advise",
-        "You gave a verdict on this proposal as a reviewer, so you can't also advise on it for the Council.",
+        "You took part in this proposal's principle review, so you can't also advise on it for the Council.",
         frozenset({"opinion"}),
         lambda review, person: person in review.reviewed_by,
+    ),
+    Rule(
+        "reviewers_do_not_rule",
+        "You took part in this proposal's principle review, so another officer must rule on it and answer advice on it.",
+        RULING,
+        lambda review, person: person in review.reviewed_by,
+    ),
+    Rule(
+        "advisers_do_not_answer",
+        "You advised on this proposal for the Council, so another officer must rule on it and answer advice on it.",
+        RULING,
+        lambda review, person: person in review.advised_by,
     ),
     Rule(
         "advisers_do_not_review",
@@ -68,7 +88,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "reviewers_do_not_sign",
-        "You gave a verdict on this proposal as a reviewer, so others must sign it off.",
+        "You took part in this proposal's principle review, so others must sign it off.",
         SEALING,
         lambda review, person: person in review.reviewed_by,
     ),
@@ -109,6 +129,7 @@ def excluded(review: Review, kind: str) -> tuple[PersonId, ...]:
         *review.reviewed_by,
         *review.advised_by,
         *review.ruled_by,
+        *review.council.recused,
         *(signature.by.person for signature in review.signatures),
     }
     return tuple(sorted(person for person in involved if broken_rule(review, kind, person) is not None))

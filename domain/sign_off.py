@@ -38,9 +38,13 @@ def rests_on(review: Review) -> tuple[RestsOn, ...]:
         parts.append(RestsOn(what="answers to the Council", digest=digest))
     if review.training is not None:
         parts.append(RestsOn(what="training on record", digest=review.training.rests_on))
-    parts += [RestsOn(what=f"answer {n}", digest=d) for n, d in enumerate(review.answered, start=1)]
-    parts += [RestsOn(what=f"signature of the {s.office}", digest=s.by.digest) for s in review.signatures]
-    return tuple(parts)
+    answers = [RestsOn(what=f"answer {n}", digest=d) for n, d in enumerate(review.answered, start=1)]
+    told = 0
+    for signature in review.signatures:
+        parts += answers[told : signature.answers]
+        parts.append(RestsOn(what=f"signature of the {signature.office}", digest=signature.by.digest))
+        told = signature.answers
+    return (*parts, *answers[told:])
 
 
 def basis(review: Review) -> Digest:
@@ -48,7 +52,7 @@ def basis(review: Review) -> Digest:
     return digest_of([part.model_dump(mode="json") for part in rests_on(review)])
 
 
-def refuse_seal(review: Review, envelope: Envelope, seal: Signature | Declining) -> Rebuff | None:
+def refuse_seal(review: Review, seal: Signature | Declining) -> Rebuff | None:
     """Why this signature, or declining, can't be taken now, if it can't."""
     if review.stage is not Stage.SIGN_OFF or current_step(review) is None:
         return Rebuff(Reason.OUT_OF_STAGE, "The review is not in sign-off.")
@@ -70,6 +74,7 @@ def with_signature(review: Review, given: Given, envelope: Envelope, signature: 
         meaning=envelope.meaning,
         basis=signature.basis,
         conditions=signature.conditions,
+        answers=len(review.answered),
     )
     return review.model_copy(update={"signatures": (*review.signatures, signed), "phase": None})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
 from domain.decisions import Answer, Finding, Stance
 from domain.people import Assigned, Grant, Seat
@@ -113,6 +115,8 @@ class Signed(Value):
     meaning: Line
     basis: Digest
     conditions: tuple[Prose, ...] = ()
+    answers: int = 0
+    """How many of the owner's answers it rests on; the later ones came after it."""
 
 
 class Deadline(Value):
@@ -154,7 +158,7 @@ class Review(Value):
     deadlines: tuple[Deadline, ...] = ()
     due_at: Instant | None = None
     overdue: bool = False
-    passed: dict[Stage, Passage] = {}
+    passed: dict[Stage, Passage] = Field(default_factory=dict)
 
     sheets: tuple[Sheet, ...] = ()
     changes: Given | None = None
@@ -176,6 +180,9 @@ class Review(Value):
     certificate: Certificate | None = None
     refused: int = 0
     unstored: int = 0
+    """The number of the last signal that was turned away, among all signals."""
+    cancels: int = 0
+    """The number of the last cancel request that was turned away."""
 
     @property
     def closed(self) -> bool:

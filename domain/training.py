@@ -39,7 +39,8 @@ class TrainingCheck(Value):
 
 def required(staff: Iterable[Assigned], requirements: Iterable[Requirement]) -> tuple[tuple[Assigned, Course], ...]:
     """Each course that each assigned person needs for their role, once per person and course; with several
-    validities the shortest counts."""
+    validities the shortest counts.
+    """
     strictest: dict[tuple[PersonId, Slug], tuple[Assigned, Course]] = {}
     rules = tuple(requirements)
     for member in staff:

@@ -12,13 +12,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Plain
 class Value(BaseModel):
     """A value that crosses process borders: frozen, and deaf to fields that a newer version added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Written(BaseModel):
     """A value that a person wrote: frozen, and a field we don't know is an error, not a loss."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _plain(text: str) -> str:

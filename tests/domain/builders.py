@@ -1,0 +1,361 @@
+"""What the tests of the process share: example people, routes, and a review that is played without any server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from domain import sign_off
+from domain.assessment import Assessment
+from domain.canonical import digest_of, sha256
+from domain.commands import Command, FallDue, Take
+from domain.decisions import (
+    AdviceAnswer,
+    AdviceResponse,
+    Answer,
+    AnyContent,
+    Envelope,
+    Finding,
+    Opinion,
+    Reason,
+    Revision,
+    Signature,
+    Stance,
+    Submission,
+    TrainingRecorded,
+    Verdict,
+    VerdictSheet,
+)
+from domain.drafts import Draft, seal, stored_bytes
+from domain.entitlement import REGISTER
+from domain.events import Accepted, Event, Refused
+from domain.facts import Facts, Proposed
+from domain.people import Assigned, Grant, Role, Seat
+from domain.policy import (
+    Allowance,
+    CouncilRule,
+    Course,
+    Phase,
+    Requirement,
+    ReviewersRule,
+    Route,
+    SignatoryStep,
+)
+from domain.review import decide, due_before, evolve
+from domain.state import Review, Subject
+from domain.training import Completion
+from domain.values import Digest
+
+START = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+PACK = digest_of("an example pack")
+
+OWNER, AUTHOR, ENGINEER = "hana.owner", "aki.author", "sota.engineer"
+REVIEWERS = ("rin.reviewer", "jun.reviewer", "kei.reviewer", "mao.reviewer")
+COUNCIL = {
+    "lea.lawyer": Seat.LAWYER,
+    "noa.npo": Seat.NPO,
+    "ada.academic": Seat.ACADEMIC,
+    "cai.consumer": Seat.CONSUMER,
+}
+LEA, NOA, ADA, CAI = COUNCIL
+OFFICER, DEPUTY = "omi.officer", "dai.deputy"
+HEAD, HEAD_DEPUTY = "bo.head", "be.deputy"
+SECOND, SECOND_DEPUTY = "di.head", "du.deputy"
+TRAINER, AUDITOR, OPERATOR = "tao.training", "ava.auditor", "ops.operator"
+OUTSIDER = "oto.outsider"
+
+PRINCIPLES = ("fairness", "privacy")
+ONLINE = Course(id="online", title="AI and human rights, online", valid_for=timedelta(days=365))
+LECTURE = Course(id="lecture", title="Lecture on biometrics and human rights")
+
+
+def grant(person: str, role: Role, office: str | None = None) -> Grant:
+    """A grant with an id that tells what it is."""
+    return Grant(id=f"{person}/{role}/{office or '-'}", person=person, role=role, office=office)
+
+
+GRANTS = (
+    grant(OWNER, Role.OWNER),
+    grant(AUTHOR, Role.OWNER),
+    *(grant(person, Role.REVIEWER) for person in REVIEWERS),
+    *(grant(person, Role.COUNCIL_MEMBER, seat) for person, seat in COUNCIL.items()),
+    grant(OFFICER, Role.OFFICER, "officer"),
+    grant(DEPUTY, Role.OFFICER, "deputy_officer"),
+    grant(HEAD, Role.SIGNATORY, "head"),
+    grant(HEAD_DEPUTY, Role.SIGNATORY, "head_deputy"),
+    grant(SECOND, Role.SIGNATORY, "second"),
+    grant(SECOND_DEPUTY, Role.SIGNATORY, "second_deputy"),
+    grant(TRAINER, Role.TRAINING_OFFICER),
+    grant(AUDITOR, Role.AUDITOR),
+    grant(OPERATOR, Role.OPERATOR),
+)
+
+
+def route(
+    *,
+    needed: int = 1,
+    panel: int = 1,
+    council: bool = False,
+    training: bool = False,
+    signatories: int = 1,
+    deputies: bool = True,
+) -> Route:
+    """A route; the allowances differ, so that no two waits are taken for each other."""
+    steps = (
+        SignatoryStep(office="head", title="Head", deputy="head_deputy" if deputies else None, meaning="approves"),
+        SignatoryStep(office="second", title="Second", deputy="second_deputy" if deputies else None, meaning="agrees"),
+    )
+    requirements = (Requirement(courses=(ONLINE,)), Requirement(role="engineer", courses=(LECTURE,)))
+    return Route(
+        tier=4,
+        tier_name="example",
+        principles=PRINCIPLES,
+        reviewers=ReviewersRule(needed=needed, panel=panel),
+        officer="officer",
+        deputy_officer="deputy_officer" if deputies else None,
+        council_required=council,
+        council=CouncilRule(seats=tuple(Seat), quorum=3, must_include=(Seat.CONSUMER,)),
+        training_required=training,
+        requirements=requirements if training else (),
+        signatories=steps[:signatories],
+        allowances={
+            phase: Allowance(remind_after=timedelta(days=5 + n), due_after=timedelta(days=20 + n))
+            for n, phase in enumerate(Phase)
+        },
+        valid_for=timedelta(days=365),
+    )
+
+
+def text_digest(revision: int) -> Digest:
+    """The content digest of an example text."""
+    return digest_of(f"text {revision}")
+
+
+def sheet(*breaches: str, condition: str | None = None) -> VerdictSheet:
+    """A sheet that finds these principles breached and the others respected, or of concern on a condition."""
+    fine = Finding.RESPECTED if condition is None else Finding.CONCERN
+    return VerdictSheet(
+        verdicts=tuple(
+            Verdict(principle=p, finding=Finding.BREACH, reason=f"{p} is broken")
+            if p in breaches
+            else Verdict(principle=p, finding=fine, reason="as described", condition=condition)
+            for p in PRINCIPLES
+        )
+    )
+
+
+def opinion(*advice: str, stance: Stance = Stance.SUPPORTS) -> Opinion:
+    """An opinion with these pieces of advice."""
+    return Opinion(stance=stance, advice=advice)
+
+
+def completion(person: str, course: Course = ONLINE, at: datetime = START) -> Completion:
+    """A completion on record."""
+    return Completion(person=person, course=course.id, completed_at=at - DAY)
+
+
+def answers(review: Review, answer: Answer = Answer.ACCEPTED) -> AdviceResponse:
+    """The officer's answer to every piece of advice that has none."""
+    part = "only in part" if answer is Answer.ACCEPTED_IN_PART else None
+    return AdviceResponse(
+        answers=tuple(
+            AdviceAnswer(advice=piece.id, answer=answer, reason="considered", condition=part)
+            for piece in review.council.advice
+            if piece.answer is None
+        )
+    )
+
+
+class Case:
+    """One review, played as the commit plays it: the deadlines before a decision first, then the decision.
+
+    `grants`, `completions` and `now` are the registers and the clock, free to be changed between decisions.
+    """
+
+    def __init__(
+        self,
+        its_route: Route | None = None,
+        *,
+        owner: str = OWNER,
+        author: str = AUTHOR,
+        staff: tuple[Assigned, ...] = (Assigned(person=ENGINEER, role="engineer"),),
+        grants: Iterable[Grant] = GRANTS,
+        opened: bool = True,
+    ) -> None:
+        self.route = its_route or route()
+        self.owner, self.author, self.staff = owner, author, staff
+        self.grants = list(grants)
+        self.completions: list[Completion] = []
+        self.now = START
+        self.review = Review(id="R-1")
+        self.events: list[Event] = []
+        self.commands: list[tuple[Command, tuple[Event, ...]]] = []
+        self._said = 0
+        if opened:
+            assert isinstance(self.say(author, Submission(), digest=text_digest(1)), Accepted)
+
+    def facts(self, envelope: Envelope | None = None) -> Facts:
+        """The registers, as the store would read them for this decision."""
+        proposed = None
+        match envelope:
+            case Envelope(content=Submission()):
+                proposed = self.proposed(envelope.content_digest)
+            case Envelope(content=Revision(proposal=digest)):
+                proposed = self.proposed(digest)
+            case _:
+                pass
+        return Facts(
+            grants=tuple(g for g in self.grants if envelope is not None and g.person == envelope.person),
+            council=tuple(g for g in self.grants if g.role is Role.COUNCIL_MEMBER),
+            completions=tuple(self.completions),
+            proposed=proposed,
+        )
+
+    def proposed(self, digest: Digest) -> Proposed:
+        """What the pack makes of the example text with this digest."""
+        return Proposed(
+            subject=Subject(
+                title="Forecast of the air in meeting rooms",
+                business_unit="Example Facilities",
+                owner=self.owner,
+                author=self.author,
+                staff=self.staff,
+            ),
+            assessment=Assessment(
+                pack_id="example",
+                pack_version="1",
+                pack_digest=PACK,
+                content_digest=digest,
+                score=7,
+                max_score=100,
+                contributions=(),
+                ignored=(),
+                tier=self.route.tier,
+                tier_because="An example.",
+                triggers=(),
+                council_because="The tier asks for it." if self.route.council_required else None,
+                training_because="The tier says so.",
+                route=self.route,
+            ),
+        )
+
+    def envelope(
+        self,
+        person: str,
+        content: AnyContent,
+        *,
+        reason: str | None = "because",
+        digest: Digest | None = None,
+        under: Grant | None = None,
+    ) -> Envelope:
+        """A decision as it is stored now; of somebody without a fitting role, under `under`."""
+        self._said += 1
+        draft = Draft(
+            decision_id=UUID(int=self._said),
+            review=self.review.id,
+            person=person,
+            digest=self.review.content_digest if digest is None else digest,
+            content=content,
+            reason=reason,
+        )
+        held = (REGISTER,) if isinstance(content, TrainingRecorded) else [g for g in self.grants if g.person == person]
+        sealed = seal(draft, self.review, PACK, held, self.now)
+        if sealed is not None:
+            return sealed
+        forged = under or Grant(id="none", person=person, role=Role.OPERATOR)
+        return Envelope(
+            decision_id=draft.decision_id,
+            review=draft.review,
+            revision=self.review.revision,
+            content_digest=draft.digest,
+            pack_digest=self.review.pack_digest,
+            stage=self.review.stage,
+            round=self.review.round,
+            kind=content.kind,
+            content=content,
+            meaning="says something",
+            reason=reason,
+            person=person,
+            role=forged.role,
+            grant=forged.id,
+            received_at=self.now,
+        )
+
+    def take(self, envelope: Envelope) -> Accepted | Refused:
+        """Commit a stored decision, the deadlines that fell due before it first."""
+        while (deadline := due_before(self.review, envelope.received_at)) is not None:
+            self.apply(FallDue(deadline=deadline.id), self.facts())
+        command = Take(envelope=envelope, digest=sha256(stored_bytes(envelope)))
+        happened = self.apply(command, self.facts(envelope))
+        (answer,) = (event for event in happened if isinstance(event, Accepted | Refused))
+        return answer
+
+    def apply(self, command: Command, facts: Facts) -> tuple[Event, ...]:
+        """Decide, and fold what happened."""
+        happened = decide(self.review, command, facts, self.now)
+        for event in happened:
+            self.review = evolve(self.review, event)
+        self.events += happened
+        self.commands.append((command, happened))
+        return happened
+
+    def say(
+        self,
+        person: str,
+        content: AnyContent,
+        *,
+        reason: str | None = "because",
+        digest: Digest | None = None,
+        under: Grant | None = None,
+    ) -> Accepted | Refused:
+        """Store a decision and commit it at once."""
+        return self.take(self.envelope(person, content, reason=reason, digest=digest, under=under))
+
+    def refusal(self, person: str, content: AnyContent, *, digest: Digest | None = None) -> Reason:
+        """Why this is refused; it must be."""
+        answer = self.say(person, content, digest=digest)
+        assert isinstance(answer, Refused), answer
+        return answer.reason
+
+    def accepts(self, person: str, content: AnyContent, *, digest: Digest | None = None) -> None:
+        """Say it; it must be accepted."""
+        answer = self.say(person, content, digest=digest)
+        assert isinstance(answer, Accepted), answer
+
+    def time_runs_out(self) -> tuple[Event, ...]:
+        """Let every deadline of the present wait pass, in their order, and nothing else happen."""
+        events: tuple[Event, ...] = ()
+        waiting = tuple(sorted(self.review.deadlines, key=lambda deadline: deadline.at))
+        for deadline in waiting:
+            self.now = max(self.now, deadline.at)
+            events += self.apply(FallDue(deadline=deadline.id), self.facts())
+        self.now += HOUR
+        return events
+
+    def trained(self) -> None:
+        """Put every completion on record that the staff may need."""
+        self.completions += [completion(m.person, c, self.now) for m in self.staff for c in (ONLINE, LECTURE)]
+
+    def agree(self) -> None:
+        """As many agreeing sheets as are needed."""
+        for person in REVIEWERS[: self.route.reviewers.needed]:
+            self.accepts(person, sheet())
+
+    def consult(self, *advice: str) -> None:
+        """Every member of the Council gives an opinion, the first one with this advice."""
+        for number, person in enumerate(COUNCIL):
+            self.accepts(person, opinion(*(advice if number == 0 else ())))
+
+    def to_sign_off(self) -> None:
+        """Everything up to sign-off, without an objection."""
+        self.trained()
+        self.agree()
+        if self.route.council_required:
+            self.consult()
+
+    def sign(self, person: str, *conditions: str) -> Accepted | Refused:
+        """Sign what is to be signed now."""
+        return self.say(person, Signature(basis=sign_off.basis(self.review), conditions=conditions))

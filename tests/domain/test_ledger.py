@@ -1,0 +1,252 @@
+"""The ledger: whatever is changed, taken out, put in or put elsewhere is found, and the place is named."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.canonical import canonical_bytes, sha256
+from domain.decisions import Question, Reason, Signature, Withdrawal
+from domain.events import Closed, Refused, Reminded
+from domain.ledger import (
+    GENESIS,
+    Entry,
+    Evidence,
+    ReadModel,
+    Recorded,
+    Verification,
+    WorkflowState,
+    append,
+    read_model,
+    verify,
+)
+from domain.review import fold, state_digest
+from domain.stages import Outcome
+from tests.domain.builders import HEAD, OFFICER, OWNER, REVIEWERS, START, Case, answers, route
+
+
+def finished() -> Case:
+    """A review that went all the way, and was spoken to after that."""
+    case = Case(route(council=True, signatories=1))
+    case.accepts(REVIEWERS[0], Question())
+    case.agree()
+    case.consult("ask them")
+    case.accepts(OFFICER, answers(case.review))
+    case.sign(HEAD)
+    assert case.review.outcome is Outcome.APPROVED
+    case.refusal(OWNER, Withdrawal())
+    case.refusal(HEAD, Signature(basis="0" * 64))
+    return case
+
+
+CASE = finished()
+ENTRIES = append("R-1", 0, GENESIS, CASE.events)
+CLOSED_AT = next(n for n, event in enumerate(CASE.events, start=1) if isinstance(event, Closed))
+positions = st.integers(0, len(ENTRIES) - 1)
+
+
+def evidence(
+    entries: tuple[Recorded, ...] = ENTRIES, workflow: WorkflowState | None = None, **changed: object
+) -> Evidence:
+    """The review's evidence, with some of it changed."""
+    model = read_model(CASE.review, ENTRIES[-1].hash).model_copy(update=changed)
+    return Evidence(review="R-1", entries=entries, read_model=model, workflow=workflow or WorkflowState(status="gone"))
+
+
+def at(seq: int, status: str = "finished", digest: str | None = None) -> WorkflowState:
+    """A workflow that saw this many entries and folded them rightly, if nothing else is said."""
+    folded = state_digest(fold("R-1", CASE.events[:seq]))
+    return WorkflowState.model_validate({"status": status, "seq": seq, "state_digest": digest or folded})
+
+
+def caught(entries: tuple[Recorded, ...]) -> str:
+    """What is said of these entries, which are not the record; something must be."""
+    result = verify(evidence(entries))
+    assert not result.holds
+    assert result.difference is not None
+    return result.difference
+
+
+def test_a_record_that_nobody_touched_holds() -> None:
+    """All of it, and its head and fold are told."""
+    assert Verification(len(ENTRIES), None, ENTRIES[-1].hash, CASE.review) == verify(evidence())
+
+
+@settings(max_examples=50)
+@given(positions, st.data())
+def test_a_changed_byte_is_found(position: int, data: st.DataObject) -> None:
+    """Any byte, of any entry, changed to any other; the entry is named."""
+    stored = ENTRIES[position].data.encode()
+    where = data.draw(st.integers(0, len(stored) - 1))
+    byte = data.draw(st.integers(0, 127).filter(lambda other: other != stored[where]))
+    changed = bytes([*stored[:where], byte, *stored[where + 1 :]]).decode(errors="replace")
+    entry = ENTRIES[position].model_copy(update={"data": changed})
+    said = caught((*ENTRIES[:position], entry, *ENTRIES[position + 1 :]))
+    assert said.startswith(f"entry {position + 1}: its bytes do not have the hash")
+
+
+def test_every_byte_of_an_entry_counts() -> None:
+    """One whole entry, byte by byte."""
+    stored = ENTRIES[3].data
+    for where, character in enumerate(stored):
+        entry = ENTRIES[3].model_copy(update={"data": stored[:where] + chr(ord(character) ^ 1) + stored[where + 1 :]})
+        assert "entry 4" in caught((*ENTRIES[:3], entry, *ENTRIES[4:]))
+
+
+@settings(max_examples=50)
+@given(positions, st.data())
+def test_a_changed_byte_with_its_hash_made_to_fit_is_found(position: int, data: st.DataObject) -> None:
+    """Then the next entry does not follow from it, or, at the last one, the read model knows another head."""
+    stored = ENTRIES[position].data
+    where = data.draw(st.integers(0, len(stored) - 1))
+    other = data.draw(st.characters(codec="ascii").filter(lambda c: c != stored[where]))
+    changed = stored[:where] + other + stored[where + 1 :]
+    entry = Recorded(seq=position + 1, data=changed, hash=sha256(changed.encode()))
+    assert caught((*ENTRIES[:position], entry, *ENTRIES[position + 1 :]))
+
+
+@given(positions)
+def test_a_missing_entry_is_found(position: int) -> None:
+    """In the middle by the numbers, at the end by the read model."""
+    said = caught((*ENTRIES[:position], *ENTRIES[position + 1 :]))
+    assert ("read model: seq" in said) is (position == len(ENTRIES) - 1)
+
+
+@given(st.integers(0, len(ENTRIES) - 1))
+def test_a_record_cut_short_is_found(kept: int) -> None:
+    """Nothing in the chain tells it; the read model does."""
+    assert "read model: seq" in caught(ENTRIES[:kept])
+
+
+@settings(max_examples=50)
+@given(positions, positions)
+def test_entries_in_another_order_are_found(one: int, other: int) -> None:
+    """Two entries in each other's place, with or without their numbers."""
+    if one == other:
+        return
+    swapped = list(ENTRIES)
+    swapped[one], swapped[other] = swapped[other], swapped[one]
+    assert f"entry {min(one, other) + 1}:" in caught(tuple(swapped))
+    renumbered = [entry.model_copy(update={"seq": n}) for n, entry in enumerate(swapped, start=1)]
+    assert f"entry {min(one, other) + 1}:" in caught(tuple(renumbered))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, len(ENTRIES)), positions)
+def test_an_entry_put_in_is_found(where: int, copied: int) -> None:
+    """A copy of any entry, anywhere, as it is or made to follow."""
+    assert caught((*ENTRIES[:where], ENTRIES[copied], *ENTRIES[where:]))
+    previous = ENTRIES[where - 1].hash if where else GENESIS
+    (forged,) = append("R-1", where, previous, CASE.events[copied : copied + 1])
+    assert caught((*ENTRIES[:where], forged, *ENTRIES[where:]))
+
+
+@settings(max_examples=50)
+@given(positions, st.data())
+def test_a_chain_forged_from_an_entry_on_is_found(position: int, data: st.DataObject) -> None:
+    """Rewritten with every hash made to fit, it still has another head than the read model and the workflow know."""
+    events = list(CASE.events)
+    events[position] = events[data.draw(positions.filter(lambda other: CASE.events[other] != events[position]))]
+    forged = append("R-1", 0, GENESIS, events)
+    result = verify(evidence(forged))
+    assert not result.holds
+
+
+def test_an_entry_of_another_review_is_found() -> None:
+    """A whole chain that hangs together, of a review that it is not asked about."""
+    assert "entry 1: it belongs to the review R-2" == caught(append("R-2", 0, GENESIS, CASE.events))
+
+
+@pytest.mark.parametrize("data", ["", "{}", "null", "\ud800", "\0", '{"review":"R-1"}', "[" * 10_000])
+def test_garbage_is_no_entry(data: str) -> None:
+    """Whatever is stored, with a hash that fits, the check goes through and names it."""
+    garbage = Recorded(seq=1, data=data, hash=sha256(data.encode(errors="surrogatepass")))
+    assert "entry 1: its bytes are not an entry" in caught((garbage, *ENTRIES[1:]))
+
+
+@settings(max_examples=50)
+@given(st.permutations(range(len(CASE.events))))
+def test_what_cannot_have_happened_is_told_and_not_raised(order: list[int]) -> None:
+    """A forged record, well chained, of events in any order."""
+    verify(evidence(append("R-1", 0, GENESIS, [CASE.events[n] for n in order])))
+
+
+CHANGES = {
+    "seq": 1,
+    "head": GENESIS,
+    "state_digest": GENESIS,
+    "stage": "council",
+    "outcome": None,
+    "turns": read_model(fold("R-1", CASE.events[:8]), GENESIS).turns,
+}
+
+
+@pytest.mark.parametrize("name", ReadModel.model_fields)
+def test_a_read_model_that_says_something_else_is_found(name: str) -> None:
+    """Each of its fields, by name."""
+    result = verify(evidence(ENTRIES, None, **{name: CHANGES[name]}))
+    assert result.difference is not None
+    assert result.difference.startswith(f"read model: {name} is ")
+
+
+@pytest.mark.parametrize("status", ["answered", "finished"])
+def test_a_workflow_that_saw_everything_agrees_or_differs(status: str) -> None:
+    """By the digest of its state."""
+    assert verify(evidence(workflow=at(len(ENTRIES), status))).holds
+    differs = verify(evidence(workflow=at(len(ENTRIES), status, GENESIS))).difference
+    assert f"workflow: it has seen {len(ENTRIES)} entries, and its state is another" in (differs or "")
+
+
+@pytest.mark.parametrize("seq", range(len(ENTRIES) + 2))
+def test_a_finished_workflow_may_have_missed_what_was_refused_after_the_outcome(seq: int) -> None:
+    """Only that: one that finished before the outcome, or saw more than there is, differs; a running one saw it all."""
+    assert all(isinstance(event, Refused) for event in CASE.events[CLOSED_AT:])
+    known = at(min(seq, len(ENTRIES))).model_copy(update={"seq": seq})
+    assert verify(evidence(workflow=known)).holds is (CLOSED_AT <= seq <= len(ENTRIES))
+    running = known.model_copy(update={"status": "answered"})
+    assert verify(evidence(workflow=running)).holds is (seq == len(ENTRIES))
+
+
+def test_a_finished_workflow_must_have_folded_rightly_what_it_saw() -> None:
+    """At its own entry, not at the last one."""
+    late = state_digest(CASE.review)
+    assert verify(evidence(workflow=at(CLOSED_AT))).holds
+    assert not verify(evidence(workflow=at(CLOSED_AT, digest=late))).holds
+
+
+def test_nothing_but_refusals_may_come_after_what_a_finished_workflow_saw() -> None:
+    """Another entry after the outcome, well chained and in the read model, is one that the workflow should have seen."""
+    events = [*CASE.events[:CLOSED_AT], Reminded(at=START, deadline="signing-1-remind"), *CASE.events[CLOSED_AT:]]
+    entries = append("R-1", 0, GENESIS, events)
+    model = read_model(fold("R-1", events), entries[-1].hash)
+    forged = Evidence(review="R-1", entries=entries, read_model=model, workflow=at(CLOSED_AT))
+    assert f"workflow: it has seen {CLOSED_AT} entries of {len(events)}" == verify(forged).difference
+
+
+def test_a_workflow_that_finished_before_the_outcome_is_named() -> None:
+    """Even if nothing but a refusal came after what it saw."""
+    case = Case()
+    case.refusal(HEAD, Question())
+    entries = append("R-1", 0, GENESIS, case.events)
+    early = fold("R-1", case.events[:-1])
+    workflow = WorkflowState(status="finished", seq=early.seq, state_digest=state_digest(early))
+    given_evidence = Evidence(
+        review="R-1", entries=entries, read_model=read_model(case.review, entries[-1].hash), workflow=workflow
+    )
+    assert "the review had no outcome yet" in (verify(given_evidence).difference or "")
+
+
+@pytest.mark.parametrize("status", ["gone", "unreachable"])
+def test_a_workflow_that_cannot_be_asked_is_no_difference(status: str) -> None:
+    """Its history may be past retention; the record stands by itself."""
+    assert verify(evidence(workflow=WorkflowState.model_validate({"status": status}))).holds
+
+
+def test_entries_are_canonical_and_numbered_on() -> None:
+    """Appending in two steps is appending in one; every entry is the canonical JSON of what it says."""
+    some = append("R-1", 0, GENESIS, CASE.events[:5])
+    assert ENTRIES == (*some, *append("R-1", 5, some[-1].hash, CASE.events[5:]))
+    for recorded in ENTRIES:
+        assert recorded.data.encode() == canonical_bytes(Entry.model_validate_json(recorded.data))
+    assert any(isinstance(e, Refused) and e.reason is Reason.LATE for e in CASE.events)

@@ -1,0 +1,119 @@
+"""Every entry is told in plain words: who, what, why, on which digest."""
+
+from __future__ import annotations
+
+import typing
+
+from domain import sign_off
+from domain.canonical import sha256
+from domain.commands import TurnAway
+from domain.decisions import (
+    AnyContent,
+    ChangeRequest,
+    Declining,
+    Escalation,
+    Extension,
+    NoOpinion,
+    Question,
+    QuestionAnswer,
+    Reason,
+    Recusal,
+    Revision,
+    Ruling,
+    TrainingRecorded,
+    Withdrawal,
+)
+from domain.entitlement import REGISTER
+from domain.events import Accepted, Event, Reminded
+from domain.narrative import tell
+from tests.domain.builders import (
+    CAI,
+    DAY,
+    HEAD,
+    LEA,
+    OFFICER,
+    OWNER,
+    REVIEWERS,
+    SECOND,
+    START,
+    Case,
+    answers,
+    opinion,
+    route,
+    sheet,
+    text_digest,
+)
+
+
+def everything() -> list[Event]:
+    """The entries of reviews in which everything happens that can."""
+    case = Case(route(training=True, signatories=2))
+    case.accepts(REVIEWERS[0], Question())
+    case.accepts(OWNER, QuestionAnswer(question=case.review.questions[0].by.decision))
+    case.accepts(REVIEWERS[0], ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    case.time_runs_out()
+    case.accepts(OFFICER, Extension(until=case.now + DAY))
+    case.accepts(REVIEWERS[1], sheet())
+    case.trained()
+    case.accepts(REGISTER.person, TrainingRecorded())
+    case.sign(HEAD)
+    case.accepts(OFFICER, Escalation())
+    case.consult("ask them")
+    case.accepts(OFFICER, answers(case.review))
+    garbage = TurnAway(ordinal=1, reason=Reason.UNREADABLE, detail="?", digest=sha256(b"\0"), length=1, shown="\\x00")
+    case.apply(garbage, case.facts())
+    case.sign(HEAD)
+    case.sign(SECOND)
+    assert case.review.closed
+    other = Case(route(needed=2, panel=2, council=True))
+    other.accepts(REVIEWERS[0], sheet())
+    other.accepts(REVIEWERS[1], sheet("privacy"))
+    other.accepts(OFFICER, Ruling(ruling="proceed"))
+    other.accepts(LEA, opinion())
+    other.accepts(CAI, Recusal())
+    other.accepts(OFFICER, NoOpinion())
+    other.accepts(HEAD, Declining(basis=sign_off.basis(other.review)))
+    third = Case()
+    third.accepts(OWNER, Withdrawal())
+    return [*case.events, *other.events, *third.events]
+
+
+EVERYTHING = everything()
+
+
+def test_everything_that_can_happen_is_tried_here() -> None:
+    """Every kind of event and every kind of decision is among the examples."""
+    events, *_ = typing.get_args(Event)
+    assert {kind.model_fields["type"].default for kind in typing.get_args(events)} == {e.type for e in EVERYTHING}
+    contents, *_ = typing.get_args(AnyContent)
+    accepted = {event.envelope.kind for event in EVERYTHING if isinstance(event, Accepted)}
+    assert {kind.model_fields["kind"].default for kind in typing.get_args(contents)} == accepted
+
+
+def test_every_entry_has_its_sentence() -> None:
+    """In words: no name of a class, no field's name, no empty end."""
+    for event in EVERYTHING:
+        told = tell(event)
+        assert told.what[0].isupper()
+        assert told.what.endswith(".") or "Refused" in told.what
+        assert not any(sign in told.what for sign in ("<", "None", "Stage.", "Phase.", "datetime"))
+
+
+def test_a_decision_is_told_with_who_and_why_on_which_digest() -> None:
+    """As its envelope has it."""
+    for event in EVERYTHING:
+        if isinstance(event, Accepted):
+            told, envelope = tell(event), event.envelope
+            assert (envelope.person, envelope.role, envelope.reason) == (told.who, told.role, told.said)
+            assert envelope.content_digest == told.on_digest
+
+
+def test_what_the_engine_does_is_nobodys() -> None:
+    """No person is named for what follows by itself."""
+    assert all(tell(e).who is None for e in EVERYTHING if e.type not in ("accepted", "refused"))
+
+
+def test_a_deadline_of_an_unknown_name_is_told_by_its_name() -> None:
+    """An entry that a later version wrote is told, not raised about."""
+    assert "Reminded: lunch-1-remind is still awaited." == tell(Reminded(at=START, deadline="lunch-1-remind")).what

@@ -1,0 +1,456 @@
+"""Whatever people, clocks and registers do, in any order, the process keeps its promises."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from domain import council, sign_off
+from domain.access import may_read
+from domain.canonical import canonical_bytes, digest_of, sha256
+from domain.commands import FallDue, Take, TurnAway
+from domain.decisions import (
+    AdviceResponse,
+    AnyContent,
+    ChangeRequest,
+    Declining,
+    Envelope,
+    Escalation,
+    Extension,
+    NoOpinion,
+    Opinion,
+    Question,
+    QuestionAnswer,
+    Reason,
+    Recusal,
+    Revision,
+    Ruling,
+    Signature,
+    TrainingRecorded,
+    VerdictSheet,
+)
+from domain.drafts import stored_bytes
+from domain.entitlement import REGISTER, ROLES
+from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refused
+from domain.ledger import GENESIS, Evidence, WorkflowState, append, read_model, verify
+from domain.narrative import tell
+from domain.people import Assigned, Grant, Role
+from domain.policy import Phase
+from domain.review import decide, fold, state_digest, waits_for
+from domain.stages import Outcome, Stage
+from domain.state import Review
+from domain.training import Completion
+from domain.turns import Turn
+from tests.domain.builders import (
+    AUTHOR,
+    COUNCIL,
+    DAY,
+    DEPUTY,
+    ENGINEER,
+    GRANTS,
+    HEAD,
+    HEAD_DEPUTY,
+    HOUR,
+    LECTURE,
+    OFFICER,
+    ONLINE,
+    OUTSIDER,
+    OWNER,
+    REVIEWERS,
+    SECOND,
+    SECOND_DEPUTY,
+    START,
+    Case,
+    answers,
+    completion,
+    grant,
+    opinion,
+    route,
+    sheet,
+    text_digest,
+)
+from tests.domain.sayings import contents
+
+EVERYBODY = (
+    OWNER,
+    AUTHOR,
+    ENGINEER,
+    *REVIEWERS,
+    *COUNCIL,
+    OFFICER,
+    DEPUTY,
+    HEAD,
+    HEAD_DEPUTY,
+    SECOND,
+    SECOND_DEPUTY,
+    OUTSIDER,
+)
+# Who may hold a second role beside their first: what separation of duties is for. The deputies stay out of it, so that
+# there is always somebody left.
+SECOND_ROLES = (
+    grant(OWNER, Role.OFFICER, "officer"),
+    grant(AUTHOR, Role.REVIEWER),
+    grant(ENGINEER, Role.REVIEWER),
+    grant(OWNER, Role.SIGNATORY, "head"),
+    grant(REVIEWERS[0], Role.SIGNATORY, "head"),
+    grant(REVIEWERS[1], Role.COUNCIL_MEMBER, "consumer"),
+    grant(OFFICER, Role.SIGNATORY, "second"),
+    grant(HEAD, Role.SIGNATORY, "second"),
+    grant("lea.lawyer", Role.REVIEWER),
+    grant("cai.consumer", Role.SIGNATORY, "head"),
+    grant(REVIEWERS[2], Role.OFFICER, "officer"),
+)
+
+STAFF = (ENGINEER, REVIEWERS[3], OFFICER, "noa.npo", HEAD)
+
+
+def answer_to(turn: Turn, kind: str, review: Review, now: datetime) -> AnyContent | None:
+    """A sensible decision of this kind, for whoever's turn it is; None where it is not a decision that answers it."""
+    match kind:
+        case "verdict_sheet":
+            return sheet(condition="test it first")
+        case "opinion":
+            return opinion("ask those concerned", "publish the results")
+        case "advice_response":
+            return answers(review)
+        case "no_opinion":
+            return NoOpinion()
+        case "extension":
+            until = min(max(review.due_at or now, now) + 100 * DAY, now + 366 * DAY)
+            return Extension(until=until) if review.due_at is None or until > review.due_at else None
+        case "ruling":
+            overdue = review.overdue and (review.phase is not Phase.REVIEWING or not review.sheets)
+            return Ruling(ruling="decline" if overdue else "proceed")
+        case "signature":
+            return Signature(basis=sign_off.basis(review))
+        case "revision":
+            return Revision(proposal=text_digest(review.revision + 100))
+        case "answer":
+            (question,) = (a.by.decision for a in review.questions if str(a.by.decision) in turn.what)
+            return QuestionAnswer(question=question)
+        case "declining":
+            return Declining(basis=sign_off.basis(review))
+        case "recusal":
+            return Recusal()
+        case "change_request":
+            return ChangeRequest()
+        case "question":
+            return Question()
+        case "escalation" if not council.is_called(review):
+            return Escalation()
+        case _:
+            return None
+
+
+class Process(RuleBasedStateMachine):
+    """One review, and everybody who could have to do with it."""
+
+    @initialize(
+        panel=st.sampled_from([(1, 1), (1, 3), (2, 3)]),
+        council_required=st.booleans(),
+        training_required=st.booleans(),
+        signatories=st.integers(1, 2),
+        more=st.lists(st.sampled_from(SECOND_ROLES), max_size=3, unique=True),
+        staff=st.lists(st.sampled_from(STAFF), max_size=2, unique=True),
+    )
+    def open(
+        self,
+        panel: tuple[int, int],
+        council_required: bool,
+        training_required: bool,
+        signatories: int,
+        more: list[Grant],
+        staff: list[str],
+    ) -> None:
+        self.case = Case(
+            route(
+                needed=panel[0],
+                panel=panel[1],
+                council=council_required,
+                training=training_required,
+                signatories=signatories,
+            ),
+            staff=tuple(Assigned(person=person, role="engineer") for person in staff),
+            grants=(*GRANTS, *more),
+        )
+        self.unsent: list[Envelope] = []
+
+    @rule(data=st.data(), stale=st.sampled_from([False] * 5 + [True]), delayed=st.sampled_from([False] * 3 + [True]))
+    def somebody_says_something(self, data: st.DataObject, stale: bool, delayed: bool) -> None:
+        content = data.draw(contents(self.case.review))
+        fitting = [g.person for g in self.case.grants if g.role in ROLES[content.kind]]
+        person = data.draw(st.sampled_from([*EVERYBODY, *fitting * 4]))
+        envelope = self.case.envelope(person, content, digest="2" * 64 if stale else None)
+        if delayed:
+            self.unsent.append(envelope)
+        else:
+            self.case.take(envelope)
+
+    @precondition(lambda self: self.unsent)
+    @rule(data=st.data())
+    def a_delayed_decision_arrives(self, data: st.DataObject) -> None:
+        envelope = data.draw(st.sampled_from(self.unsent))
+        self.unsent.remove(envelope)
+        self.case.take(envelope)
+
+    def _take_turn(self, data: st.DataObject, kinds: slice) -> None:
+        turn = data.draw(st.sampled_from(waits_for(self.case.review)))
+        content = answer_to(turn, data.draw(st.sampled_from(turn.kinds[kinds])), self.case.review, self.case.now)
+        able = self.able(turn)
+        if content is not None and able:
+            self.case.say(data.draw(st.sampled_from(able)), content)
+
+    @precondition(lambda self: not self.case.review.closed)
+    @rule(data=st.data(), times=st.integers(1, 5))
+    def those_whose_turn_it_is_go_on(self, data: st.DataObject, times: int) -> None:
+        for _ in range(times):
+            if not self.case.review.closed:
+                self._take_turn(data, slice(1))
+
+    @precondition(lambda self: not self.case.review.closed)
+    @rule(data=st.data())
+    def somebody_whose_turn_it_is_does_something_else(self, data: st.DataObject) -> None:
+        self._take_turn(data, slice(None))
+
+    @rule(data=st.data())
+    def a_deadline_falls_due(self, data: st.DataObject) -> None:
+        """Any of them, in any order; or one that does not stand."""
+        standing = {deadline.id: deadline.at for deadline in self.case.review.deadlines}
+        name = data.draw(st.sampled_from([*standing, "signing-9-due"]))
+        self.case.now = max(self.case.now, standing.get(name, START)) + HOUR
+        happened = self.case.apply(FallDue(deadline=name), self.case.facts())
+        assert bool(happened) is (name in standing)
+
+    @rule(days=st.sampled_from([0.1, 3, 30]))
+    def time_passes(self, days: float) -> None:
+        self.case.now += days * DAY
+
+    @precondition(lambda self: self.case.route.training_required)
+    @rule(person=st.sampled_from(STAFF), told=st.booleans())
+    def training_is_completed(self, person: str, told: bool) -> None:
+        self.case.completions += [completion(person, course, self.case.now) for course in (ONLINE, LECTURE)]
+        if told:
+            self.case.say(REGISTER.person, TrainingRecorded())
+
+    @rule(data=st.data())
+    def the_registers_change(self, data: st.DataObject) -> None:
+        """A record of training is struck off, or a grant is withdrawn or given back."""
+        some = data.draw(st.none() | st.sampled_from(GRANTS))
+        if some is None:
+            self.case.completions = self.case.completions[2:]
+        elif some in self.case.grants:
+            self.case.grants.remove(some)
+        else:
+            self.case.grants.append(some)
+
+    @rule(reason=st.sampled_from([Reason.UNREADABLE, Reason.NOT_STORED, Reason.ID_REUSED]))
+    def garbage_arrives(self, reason: Reason) -> None:
+        before = self.case.review
+        garbage = TurnAway(
+            ordinal=before.unstored + 1, reason=reason, detail="?", digest=sha256(b"?"), length=1, shown="?"
+        )
+        self.case.apply(garbage, self.case.facts())
+        changed = before.model_copy(
+            update={"seq": before.seq + 1, "refused": before.refused + 1, "unstored": before.unstored + 1}
+        )
+        assert changed == self.case.review
+
+    @precondition(lambda self: any(isinstance(event, Accepted) for event in self.case.events))
+    @rule(data=st.data())
+    def a_decision_is_tried_again(self, data: st.DataObject) -> None:
+        """The commit keeps a settled decision away from the rules; they would stand it."""
+        old = data.draw(st.sampled_from([event for event in self.case.events if isinstance(event, Accepted)]))
+        command = Take(envelope=old.envelope, digest=old.digest)
+        happened = decide(self.case.review, command, self.case.facts(old.envelope), self.case.now)
+        assert 1 == sum(isinstance(event, Accepted | Refused) for event in happened)
+
+    @invariant()
+    def the_record_tells_the_whole_state(self) -> None:
+        case = self.case
+        if not self.news:
+            return
+        assert len(case.events) == case.review.seq
+        data = canonical_bytes(case.review)
+        assert data == canonical_bytes(Review.model_validate_json(data))
+        for event in self.news:
+            assert tell(event).what
+
+    @invariant()
+    def every_decision_has_one_answer(self) -> None:
+        command, happened = self.case.commands[-1]
+        answers_given = [event for event in happened if isinstance(event, Accepted | Refused)]
+        assert len(answers_given) == (0 if isinstance(command, FallDue) else 1)
+
+    @invariant()
+    def a_closed_review_waits_for_nothing(self) -> None:
+        review = self.case.review
+        if review.closed:
+            assert not waits_for(review)
+            assert not review.deadlines
+            assert review.phase is None
+        else:
+            assert waits_for(review)
+            assert review.phase is not None
+            assert review.deadlines or review.overdue
+
+    @invariant()
+    def deadlines_come_after_their_wait_began(self) -> None:
+        for event in self.case.events:
+            if isinstance(event, Began):
+                assert event.remind_at is None or event.at < event.remind_at < event.due_at
+        for deadline in self.case.review.deadlines:
+            assert self.case.review.phase_since is not None
+            assert self.case.review.phase_since < deadline.at
+
+    @invariant()
+    def time_alone_ends_nothing(self) -> None:
+        command, happened = self.case.commands[-1]
+        if any(isinstance(event, Closed) for event in happened):
+            assert isinstance(command, Take)
+
+    @invariant()
+    def somebody_can_move_it(self) -> None:
+        """Somebody whose turn it is can take it, or a deadline is coming after which the next in line can."""
+        review = self.case.review
+        if review.closed:
+            return
+        turns = [turn for turn in waits_for(review) if turn.blocking]
+        assert turns
+        assert review.deadlines or any(self.able(turn) for turn in turns), turns
+
+    @invariant()
+    def whose_turn_it_is_is_let_through(self) -> None:
+        """What the process says that it waits for, it takes."""
+        if not self.news:
+            return
+        for turn in waits_for(self.case.review):
+            able = [person for person in self.able(turn) if self.holds(person)]
+            for kind in turn.kinds if able else ():
+                content = answer_to(turn, kind, self.case.review, self.case.now)
+                if content is None:
+                    continue
+                envelope = self.case.envelope(able[0], content)
+                command = Take(envelope=envelope, digest=sha256(stored_bytes(envelope)))
+                first, *_ = decide(self.case.review, command, self.case.facts(envelope), self.case.now)
+                untrained = isinstance(first, Refused) and first.reason is Reason.TRAINING_GAP
+                assert isinstance(first, Accepted) or untrained, first
+
+    @invariant()
+    def who_stepped_aside_is_counted_and_told_nothing(self) -> None:
+        case, review = self.case, self.case.review
+        aside: set[str] = set()
+        for event in case.events:
+            match event:
+                case Accepted(envelope=Envelope(content=Recusal(), person=person)):
+                    aside.add(person)
+                case Accepted(envelope=Envelope(person=person)):
+                    assert person not in aside
+                case _:
+                    pass
+        assert not aside & {opinion.by.person for opinion in review.council.opinions}
+        assert not aside & {member.person for member in council.waiting_members(review)}
+        assert not any(may_read(review, person, case.grants) for person in aside)
+
+    @invariant()
+    def an_approval_has_all_that_it_needs(self) -> None:
+        if self.case.review.outcome is Outcome.APPROVED:
+            check_approval(self.case)
+
+    @property
+    def news(self) -> tuple[Event, ...]:
+        """What the last command did to the review."""
+        return self.case.commands[-1][1]
+
+    def able(self, turn: Turn) -> list[str]:
+        """Those whose turn it is, by the grants as they were at first, without whom the turn leaves out."""
+        return [
+            g.person
+            for g in sorted({*GRANTS, *self.case.grants}, key=lambda g: g.id)
+            if g.role is turn.role
+            and (turn.office is None or g.office == turn.office)
+            and (turn.person is None or g.person == turn.person)
+            and g.person not in turn.not_for
+        ]
+
+    def holds(self, person: str) -> bool:
+        return all(g in self.case.grants for g in GRANTS if g.person == person)
+
+    def teardown(self) -> None:
+        """The record, as it would be stored, is verified."""
+        if not hasattr(self, "case"):
+            return
+        entries = append("R-1", 0, GENESIS, self.case.events)
+        review = self.case.review
+        assert fold("R-1", self.case.events) == review
+        workflow = WorkflowState(
+            status="finished" if review.closed else "answered", seq=review.seq, state_digest=state_digest(review)
+        )
+        model = read_model(review, entries[-1].hash)
+        result = verify(Evidence(review="R-1", entries=entries, read_model=model, workflow=workflow))
+        assert result.holds, result.difference
+
+
+def waiting_advice(review: Review) -> bool:
+    """Whether there is advice without an answer."""
+    return any(piece.answer is None for piece in review.council.advice)
+
+
+def check_approval(case: Case) -> None:
+    """An approval rests on everything that it needs; told from the record alone, not from the rules' own words."""
+    review, events = case.review, case.events
+    subject, certificate = review.subject, review.certificate
+    assert subject is not None
+    assert certificate is not None
+    assert set(Stage) == set(review.passed)
+    last_text = max(n for n, event in enumerate(events) if isinstance(event, Assessed))
+    said = [(n, event.envelope) for n, event in enumerate(events) if isinstance(event, Accepted)]
+    in_round = [envelope for n, envelope in said if n > last_text]
+
+    agreeing = {e.person for e in in_round if isinstance(e.content, VerdictSheet) and e.content.agrees}
+    ruled = [e for e in in_round if e.content == Ruling(ruling="proceed")]
+    assert len(agreeing) >= case.route.reviewers.needed or ruled
+
+    called = case.route.council_required or any(isinstance(e.content, Escalation) for _, e in said)
+    assert called is (review.passed[Stage.COUNCIL].result != "not_required")
+    if called:
+        seats = [e.meaning for e in in_round if isinstance(e.content, Opinion)]
+        went_on = any(isinstance(e.content, NoOpinion) for e in in_round)
+        assert went_on is (certificate.no_opinion_because is not None)
+        assert went_on or (len(seats) >= 3 and any("consumer" in seat for seat in seats))
+        assert not waiting_advice(review)
+
+    lapsed = max((n for n, event in enumerate(events) if isinstance(event, Lapsed)), default=last_text)
+    seals = [e for n, e in said if n > max(lapsed, last_text) and isinstance(e.content, Signature)]
+    grants = {g.id: g for g in (*GRANTS, *SECOND_ROLES)}
+    allowed = [{step.office, step.deputy} for step in case.route.signatories]
+    assert len(allowed) == len(seals)
+    assert all(grants[seal.grant].office in offices for seal, offices in zip(seals, allowed, strict=True))
+    kept_away = {subject.owner, subject.author, *(member.person for member in subject.staff)}
+    kept_away |= {e.person for _, e in said if e.role is Role.REVIEWER or isinstance(e.content, Opinion)}
+    kept_away |= {e.person for _, e in said if isinstance(e.content, AdviceResponse | NoOpinion | Ruling)}
+    signers = [seal.person for seal in seals]
+    assert len(set(signers)) == len(signers)
+    assert not kept_away & set(signers)
+
+    if case.route.training_required:
+        needed = {(member.person, course.id) for member in subject.staff for course in (ONLINE, LECTURE)}
+        assert needed <= {(c.person, c.course) for c in case.completions if within_validity(c.course, c, review)}
+
+    parts = certificate.rests_on
+    for sealed in certificate.signatures:
+        digest = next(e for e in events if isinstance(e, Accepted) and e.envelope.decision_id == sealed.decision).digest
+        before = parts[: next(n for n, part in enumerate(parts) if part.digest == digest)]
+        assert sealed.basis == digest_of([part.model_dump(mode="json") for part in before])
+
+
+def within_validity(course: str, done: Completion, review: Review) -> bool:
+    """Whether the completion held when the review was approved."""
+    assert review.closed_at is not None
+    return course != ONLINE.id or done.completed_at + timedelta(days=365) > review.closed_at
+
+
+TestProcess = Process.TestCase
+TestProcess.settings = settings(max_examples=60, stateful_step_count=40)
