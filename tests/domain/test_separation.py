@@ -132,6 +132,18 @@ def test_reviewing_and_advising_are_two_peoples_work() -> None:
     assert Reason.SEPARATION_OF_DUTIES is other.refusal(LEA, sheet())
 
 
+def test_who_reviewed_or_advised_leaves_the_answers_to_another_officer() -> None:
+    """Nobody answers advice on, or rules over, what they judged themselves: one person, one voice."""
+    case = Case(route(council=True), grants=(*GRANTS, grant(OFFICER, Role.REVIEWER)))
+    case.accepts(OFFICER, sheet())
+    case.consult("ask them")
+    assert Reason.SEPARATION_OF_DUTIES is case.refusal(OFFICER, answers(case.review))
+    other = Case(route(council=True), grants=(*GRANTS, grant(LEA, Role.OFFICER, "officer")))
+    other.agree()
+    other.consult("ask them")
+    assert Reason.SEPARATION_OF_DUTIES is other.refusal(LEA, answers(other.review))
+
+
 def test_nobody_signs_twice() -> None:
     """Two offices in one hand are still two people's signatures."""
     case = Case(route(signatories=2), grants=(*GRANTS, grant(HEAD, Role.SIGNATORY, "second")))
