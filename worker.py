@@ -97,8 +97,12 @@ class _HealthServer(uvicorn.Server):
 @asynccontextmanager
 async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
     server = _HealthServer(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
-    async with _beside(server.serve()):
+    serving = asyncio.create_task(server.serve())
+    try:
         yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 if __name__ == "__main__":

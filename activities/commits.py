@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from temporalio import activity
@@ -17,10 +18,9 @@ from activities.ports import (
     UnknownReviewError,
     UnstorableError,
 )
-from domain.canonical import sha256
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import Envelope, Reason
-from domain.events import Event, Refused
+from domain.events import Accepted, Event, Refused
 from domain.review import decide, due_before, evolve
 
 
@@ -39,11 +39,14 @@ class Commits:
         """
         try:
             try:
-                return await self._commit(request, unstorable=None)
+                committed = await self._commit(request, unstorable=None)
             except UnstorableError as error:
-                return await self._commit(request, unstorable=str(error))
+                committed = await self._commit(request, unstorable=str(error))
         except UnknownReviewError as error:
             raise ApplicationError(str(error), type="UnknownReview", non_retryable=True) from error
+        if committed.done and committed.events:
+            _log(request, committed.events)
+        return committed
 
     async def settle_late(self, delivery: Delivery) -> bool:
         """Put on record what became of a decision whose review is closed: no workflow takes it any more.
@@ -69,10 +72,18 @@ class Commits:
             if head.review.seq > request.seen:
                 return Committed(events=await head.since(request.seen), done=False)
             unit = _Unit(head, unstorable)
-            await unit.deal_with(request.message, request.ordinal)
+            await unit.deal_with(request.message)
             if unit.events:
                 await head.append(unit.events, unit.review)
             return Committed(events=tuple(unit.events), done=True)
+
+
+def _log(request: Commit, events: Sequence[Event]) -> None:
+    decided = (event.envelope.decision_id for event in events if isinstance(event, Accepted))
+    named = request.message.decision if isinstance(request.message, Arrived) else None
+    decision = named or next(decided, None)
+    about = {"review_id": request.review, "entries": [event.type for event in events]}
+    activity.logger.info("committed", extra=about if decision is None else {**about, "decision_id": str(decision)})
 
 
 class _Unit:
@@ -84,7 +95,7 @@ class _Unit:
         self.review = head.review
         self.events: list[Event] = []
 
-    async def deal_with(self, message: Message, ordinal: int) -> None:
+    async def deal_with(self, message: Message) -> None:
         match message:
             case Opening():
                 submission = await self._head.submission()
@@ -97,17 +108,16 @@ class _Unit:
                         await self._take(stored)
                     await self._decide(FallDue(deadline=name), None)
             case Arrived():
-                await self._arrived(message, ordinal)
-            case CancelRequested(why=why):
-                why_bytes = why.encode(errors="backslashreplace")
+                await self._arrived(message)
+            case CancelRequested():
                 await self._turn_away(
                     TurnAway(
-                        ordinal=ordinal,
+                        ordinal=message.ordinal,
                         reason=Reason.CANCEL_REFUSED,
                         detail="A review is not cancelled from outside; its owner can withdraw it.",
-                        digest=sha256(why_bytes),
-                        length=len(why_bytes),
-                        shown=why,
+                        digest=message.digest,
+                        length=message.length,
+                        shown=message.shown,
                     )
                 )
 
@@ -116,7 +126,7 @@ class _Unit:
         if stored is not None and not stored.settled:
             await self._take(stored)
 
-    async def _arrived(self, message: Arrived, ordinal: int) -> None:
+    async def _arrived(self, message: Arrived) -> None:
         stored = None if message.decision is None else await self._head.decision(message.decision)
         if stored is not None and stored.digest == message.digest:
             if not stored.settled:
@@ -130,7 +140,7 @@ class _Unit:
             reason, detail = Reason.ID_REUSED, "The message has the id of a stored decision, and another content."
         await self._turn_away(
             TurnAway(
-                ordinal=ordinal,
+                ordinal=message.ordinal,
                 reason=reason,
                 detail=f"{detail} It came under the name {message.name}.",
                 decision=message.decision,
@@ -148,19 +158,19 @@ class _Unit:
             await self._decide(Take(envelope=envelope, digest=stored.digest), envelope)
             return
         self._add(
-            Refused(
-                at=self._head.now,
-                reason=Reason.INVALID,
-                detail=f"The database refuses this data: {self._unstorable}",
-                decision=envelope.decision_id,
-                kind=envelope.kind,
-                person=envelope.person,
-                digest=stored.digest,
+            Refused.of(
+                envelope,
+                stored.digest,
+                Reason.INVALID,
+                f"The database refuses this data: {self._unstorable}",
+                self._head.now,
             )
         )
 
     async def _turn_away(self, command: TurnAway) -> None:
-        if self.review.unstored < command.ordinal:
+        """Put it on record, unless it stands there: of each kind, they come in the order of their numbers."""
+        known = self.review.cancels if command.reason is Reason.CANCEL_REFUSED else self.review.unstored
+        if known < command.ordinal:
             await self._decide(command, None)
 
     async def _decide(self, command: Command, envelope: Envelope | None) -> None:

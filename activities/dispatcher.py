@@ -44,10 +44,17 @@ class Dispatcher:
         Returns:
             Whether the batch was full, so that more may be due at once.
         """
-        await self._outbox.word_from_the_register()
+        try:
+            await self._outbox.word_from_the_register()
+        except Exception as error:  # noqa: BLE001 - what waits for training is not to hold up all others
+            _log.warning("the register was not asked", extra={"error": type(error).__name__})
         deliveries = await self._outbox.due(_BATCH)
         for delivery in deliveries:
-            await self._hand_on(delivery)
+            try:
+                await self._hand_on(delivery)
+            except Exception as error:  # noqa: BLE001 - one that can't be handed on is not to hold up the others
+                about = {"review_id": delivery.review, "decision_id": str(delivery.decision)}
+                _log.warning("not handed on", extra={**about, "error": type(error).__name__})
         return len(deliveries) == _BATCH
 
     async def _hand_on(self, delivery: Delivery) -> None:

@@ -17,9 +17,14 @@ class Opening(Value):
 
 
 class Arrived(Value):
-    """A signal: its name and size, the digest of its bytes, an escaped beginning, and the decision it names, if it does."""
+    """A signal: its name and size, the digest of its bytes, an escaped beginning, and the decision it names, if it does.
+
+    `ordinal` is its number among all signals of this review, in the order of the workflow's history: however often a
+    task is run again, the same signal has the same number.
+    """
 
     type: Literal["arrived"] = "arrived"
+    ordinal: int
     name: str
     decision: DecisionId | None = None
     digest: Digest
@@ -28,10 +33,13 @@ class Arrived(Value):
 
 
 class CancelRequested(Value):
-    """A client asked Temporal to cancel the workflow."""
+    """A client asked Temporal to cancel the workflow; `ordinal` is the number of this request among its like."""
 
     type: Literal["cancel_requested"] = "cancel_requested"
-    why: str
+    ordinal: int
+    digest: Digest
+    length: int
+    shown: str
 
 
 class Due(Value):
@@ -45,15 +53,10 @@ Message = Annotated[Opening | Arrived | CancelRequested | Due, Field(discriminat
 
 
 class Commit(Value):
-    """Apply this message to the review, if `seen` is still its last entry.
-
-    `ordinal` is the number that the message gets among those that no stored decision stands behind, if it turns out to
-    be one of them.
-    """
+    """Apply this message to the review, if `seen` is still its last entry."""
 
     review: ReviewId
     seen: int
-    ordinal: int
     message: Message
 
 

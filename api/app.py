@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
             )
             async with receipts.listening():
                 yield
+            await app.state.services.close()
 
     app = FastAPI(title=TITLE, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (reviews.router, record.router, registers.router, registers.documents, registers.imports):

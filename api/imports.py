@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
@@ -14,6 +15,12 @@ from domain.training import Completion
 from domain.values import PersonId
 
 MAX_ROWS = 500_000
+
+# Pydantic takes a bare number as seconds since 1970, and "20260601" would be one.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+_COLUMNS = {"id": "person"}
+"""The column of a field, where it is called otherwise."""
 
 
 def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[PersonId, Role, str | None]]]:
@@ -29,11 +36,11 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
         try:
             person = Person(id=row["person"], name=row["name"], unit=row["unit"])
             people[person.id] = person
-            if row["role"]:
-                grant = Grant(id="new", person=person.id, role=Role(row["role"]), office=row["office"] or None)
+            if row["role"] or row["office"]:
+                grant = Grant(id="new", person=person.id, role=_role(row["role"]), office=row["office"] or None)
                 _check_grant(grant, by)
                 roles.append((grant.person, grant.role, grant.office))
-        except (ValidationError, ValueError) as error:
+        except (ValidationError, _ColumnError) as error:
             mistakes += _mistakes(line, error)
     if mistakes:
         raise Invalid.at(*mistakes)
@@ -50,23 +57,42 @@ def read_completions(data: bytes) -> list[Completion]:
     mistakes: list[FieldError] = []
     for line, row in _rows(data, ("person", "course", "completed_at"), ("expires_at",)):
         try:
+            _check_moments(row)
             completions.append(Completion.model_validate({k: v for k, v in row.items() if v}))
-        except ValidationError as error:
+        except (ValidationError, _ColumnError) as error:
             mistakes += _mistakes(line, error)
     if mistakes:
         raise Invalid.at(*mistakes)
     return completions
 
 
+class _ColumnError(Exception):
+    """What is wrong with one column of a row."""
+
+    def __init__(self, column: str, detail: str, kind: str) -> None:
+        super().__init__(detail)
+        self.column = column
+        self.detail = detail
+        self.kind = kind
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError:
+        held = ", ".join(role for role in Role if role is not Role.SERVICE)
+        raise _ColumnError("role", f"must be one of: {held}", "role") from None
+
+
 def _check_grant(grant: Grant, by: PersonId) -> None:
     if grant.role is Role.SERVICE:
-        raise ValueError("this role is nobody's")
+        raise _ColumnError("role", "this role is nobody's", "role")
     if grant.person == by:
-        raise ValueError("nobody grants a role to themselves")
+        raise _ColumnError("role", "nobody grants a role to themselves", "role")
     if grant.role is Role.COUNCIL_MEMBER and grant.office not in set(Seat):
-        raise ValueError(f"a council member's office is their seat: {', '.join(Seat)}")
+        raise _ColumnError("office", f"a council member's office is their seat: {', '.join(Seat)}", "office")
     if grant.role in (Role.OFFICER, Role.SIGNATORY) and grant.office is None:
-        raise ValueError(f"a grant as {grant.role} names its office")
+        raise _ColumnError("office", f"a grant as {grant.role} names its office", "office")
 
 
 def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
@@ -77,7 +103,7 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
-        if not set(columns) <= set(header) <= {*columns, *optional}:
+        if len(set(header)) < len(header) or not set(columns) <= set(header) <= {*columns, *optional}:
             raise Invalid.at(
                 FieldError(pointer="/1", detail=f"the columns must be: {', '.join(columns)}", type="columns")
             )
@@ -94,14 +120,20 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
         raise Invalid.at(FieldError(pointer=f"/{reader.line_num}", detail=str(error), type="csv")) from None
 
 
-def _mistakes(line: int, error: ValueError) -> list[FieldError]:
-    if isinstance(error, ValidationError):
-        return [
-            FieldError(
-                pointer=f"/{line}/{'/'.join(str(part) for part in mistake['loc'])}",
-                detail=mistake["msg"],
-                type=mistake["type"],
-            )
-            for mistake in error.errors(include_input=False, include_url=False)
-        ]
-    return [FieldError(pointer=f"/{line}/role", detail=str(error), type="role")]
+def _check_moments(row: dict[str, str]) -> None:
+    for column in ("completed_at", "expires_at"):
+        if row.get(column) and not _MOMENT.match(row[column]):
+            raise _ColumnError(column, "must be a date and time with its offset (RFC 3339)", "moment")
+
+
+def _mistakes(line: int, error: ValidationError | _ColumnError) -> list[FieldError]:
+    if isinstance(error, _ColumnError):
+        return [FieldError(pointer=f"/{line}/{error.column}", detail=error.detail, type=error.kind)]
+    return [
+        FieldError(
+            pointer=f"/{line}/{_COLUMNS.get(str(mistake['loc'][0]), mistake['loc'][0])}",
+            detail=mistake["msg"],
+            type=mistake["type"],
+        )
+        for mistake in error.errors(include_input=False, include_url=False)
+    ]

@@ -326,7 +326,7 @@ def review_out(review: Review) -> ReviewOut:
         due_at=review.due_at,
         overdue=review.overdue,
         waits_for=waits_for(review),
-        passed=review.passed,
+        passed={stage: review.passed[stage] for stage in Stage if stage in review.passed},
         sheets=[
             SheetOut(
                 person=sheet.by.person,

@@ -19,7 +19,7 @@ from domain.canonical import sha256
 from domain.decisions import Receipt
 from domain.people import Grant, Role
 from domain.state import Review
-from domain.values import PersonId
+from domain.values import PersonId, ReviewId
 from runtime.settings import Settings
 from store.decisions import Decisions
 from store.receipts import Receipts
@@ -58,6 +58,12 @@ class Services:
     def report_reused(self, review_id: str, kind: str, data: bytes) -> None:
         """Have the review put on record that a decision's id was used again for another content."""
         self.send(Delivery(decision=uuid4(), review=review_id, kind=kind, data=data, digest=sha256(data)))
+
+    async def close(self) -> None:
+        """Leave what is under way to the dispatcher."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def send(self, delivery: Delivery) -> None:
         """Hand a decision on, beside whatever else happens."""
@@ -100,7 +106,16 @@ async def _caller(person: CurrentPerson, services: TheServices) -> Caller:
 TheCaller = Annotated[Caller, Depends(_caller)]
 
 
-async def _readable(review_id: str, caller: TheCaller, services: TheServices) -> Review:
+async def _named(review_id: ReviewId) -> ReviewId:
+    structlog.contextvars.bind_contextvars(review_id=review_id)
+    return review_id
+
+
+NamedReview = Annotated[ReviewId, Depends(_named)]
+"""The id of the review that the path names; from here on, every line that the request logs bears it."""
+
+
+async def _readable(review_id: NamedReview, caller: TheCaller, services: TheServices) -> Review:
     review = await services.reviews.state(review_id)
     if review is None or not may_read(review, caller.person, caller.grants):
         raise NotFound(NO_SUCH_REVIEW)

@@ -30,8 +30,7 @@ from domain.ledger import Evidence
 from domain.ledger import verify as verify_evidence
 from domain.policy import PolicyPack
 from domain.problems import problems_of
-from runtime.packs import FileError, load_pack, load_proposal, shipped_packs
-from runtime.packs import load_plain as load_plain
+from runtime.packs import FileError, load_pack, load_plain, load_proposal, shipped_packs
 from runtime.settings import Settings, SettingsError, load_settings
 
 LOCAL = Addresses()

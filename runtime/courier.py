@@ -47,7 +47,7 @@ class TemporalCourier:
                 StartReview(review=review, messages_per_run=self._messages_per_run),
                 id=workflow_id_for(review),
                 task_queue=self._task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary=f"Review {review}",
                 static_details="Principle review, Advisory Council, training, sign-off. Who decided what is on the ledger.",

@@ -68,7 +68,11 @@ def load_proposal(path: Path) -> Proposal:
 
 
 def load_plain(path: Path) -> object:
-    """Read plain data. `.json` is read as JSON, everything else as YAML."""
+    """Read plain data: `.json` as JSON, everything else as YAML, without that format's surprises.
+
+    Raises:
+        FileError: it cannot be read, or it is neither.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -18,6 +18,9 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
+_SESSION = {"idle_in_transaction_session_timeout": "10s"}
+"""A process that stands still, or a machine that is gone, in the middle of a commit gives the review's head back."""
+
 Clock = Callable[[], datetime]
 """Tells the present; injected where time is skipped."""
 
@@ -61,5 +64,7 @@ async def connect(
     Raises:
         OSError: the database can't be reached.
     """
-    async with asyncpg.create_pool(url, min_size=min_size, max_size=max_size, command_timeout=30, timeout=10) as pool:
+    async with asyncpg.create_pool(
+        url, min_size=min_size, max_size=max_size, command_timeout=30, timeout=10, server_settings=_SESSION
+    ) as pool:
         yield Database(pool, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -58,7 +59,8 @@ returning d.id, d.review_id, d.kind, d.envelope, d.digest, r.outcome is not null
 
 _CLOSED_GAPS = """
 select distinct w.review_id from training_waits w
-where (select count(*) from completions c where c.person = w.person and c.course = w.course) > w.on_record
+where ($1::text is null or w.review_id = $1)
+and (select count(*) from completions c where c.person = w.person and c.course = w.course) > w.on_record
 and not exists (
     select from decisions d where d.review_id = w.review_id and d.status = 'pending' and d.kind = 'training_recorded'
 )
@@ -140,7 +142,15 @@ class Decisions:
             envelope = _sealed(draft, review, review.pack_digest, grants, await self._database.now(connection))
             if proposal is not None:
                 await self._store_proposal(connection, proposal)
-            return await self._insert(connection, envelope, GRACE)
+            # No workflow takes what is late: that is the dispatcher's at once.
+            grace = timedelta(0) if review.closed else GRACE
+            try:
+                return await self._insert(connection, envelope, grace)
+            except PendingError:
+                known = await self._known(connection, draft)  # the same, stored at the same time
+                if known is None:
+                    raise
+                return known
 
     async def receipt(self, decision: UUID) -> Receipt | None:
         """What became of a decision; None while it is pending, or if there is none."""
@@ -183,14 +193,18 @@ class Decisions:
         Returns:
             How many there were.
         """
-        rows = await self._database.pool.fetch(_CLOSED_GAPS)
-        for row in rows:
+        stored = 0
+        for row in await self._database.pool.fetch(_CLOSED_GAPS, None):
             async with self._database.transaction() as connection:
                 review = await self._shared(connection, row["review_id"])
+                # Somebody else may have been faster, and the review have gone on: now it stands still.
+                if not await connection.fetch(_CLOSED_GAPS, review.id):
+                    continue
                 now = await self._database.now(connection)
-                data = training_recorded(uuid4(), review, now)
-                await self._insert(connection, data, timedelta(0), repeatable=True)
-        return len(rows)
+                with suppress(PendingError):
+                    await self._insert(connection, training_recorded(uuid4(), review, now), timedelta(0))
+                    stored += 1
+        return stored
 
     async def _known(self, connection: Connection, draft: Draft) -> Delivery | None:
         data = await connection.fetchval(_KNOWN, draft.decision_id)
@@ -224,9 +238,7 @@ class Decisions:
         rows = await connection.fetch(_GRANTS, person)
         return tuple(Grant.model_validate(dict(row)) for row in rows)
 
-    async def _insert(
-        self, connection: Connection, envelope: Envelope, grace: timedelta, *, repeatable: bool = False
-    ) -> Delivery:
+    async def _insert(self, connection: Connection, envelope: Envelope, grace: timedelta) -> Delivery:
         data = stored_bytes(envelope)
         try:
             inserted = await connection.fetchval(
@@ -242,7 +254,7 @@ class Decisions:
             )
         except asyncpg.ForeignKeyViolationError as error:
             raise NotFoundError from error
-        if inserted is None and not repeatable:
+        if inserted is None:
             raise PendingError
         return _delivery(envelope, data)
 

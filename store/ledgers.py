@@ -6,31 +6,36 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import accumulate, takewhile
 from uuid import UUID
 
 import asyncpg
 
 from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
-from domain.canonical import canonical_bytes, sha256
+from domain.canonical import canonical_bytes
 from domain.decisions import Envelope, Revision, Submission
 from domain.events import Accepted, Event, FellDue, Refused, Reminded, TrainingChecked
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append
 from domain.people import Grant, Role
-from domain.policy import PolicyPack
+from domain.policy import Phase
 from domain.proposal import Proposal
 from domain.review import waits_for
 from domain.state import Review
 from domain.training import Completion, required
 from domain.turns import Turn
 from store.database import Connection, Database
+from store.registers import published_pack
 
 RECEIPTS = "ringi_receipts"
 """The channel on which the id of a decision is notified when it has its receipt."""
 
 CATCH_UP = 100
 """Entries that one answer carries at most to a workflow that has not seen them."""
+
+CATCH_UP_BYTES = 512 * 1024
+"""After so many bytes an answer carries no further entry: Temporal takes no payload above 2 MiB."""
 
 _DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
@@ -70,9 +75,9 @@ with entries as (
     returning pg_notify($11, d.id::text)
 ), read_model as (
     update reviews set
-        seq = $12, head = $13, state = $14, state_digest = $15, stage = $16, phase = $17, outcome = $18, tier = $19,
-        title = coalesce($20, title), business_unit = coalesce($21, business_unit), author = coalesce($22, author),
-        updated_at = $5, closed_at = $23
+        seq = $12, head = $13, state = $14, stage = $15, phase = $16, outcome = $17, tier = $18,
+        title = coalesce($19, title), business_unit = coalesce($20, business_unit), author = coalesce($21, author),
+        updated_at = $5, closed_at = $22
     where id = $1
 )
 select count(*) from settled
@@ -133,7 +138,9 @@ class LockedHead:
     async def since(self, seq: int) -> tuple[Event, ...]:
         """The entries after `seq`."""
         rows = await self._connection.fetch(_SINCE, self.review.id, seq, CATCH_UP)
-        return tuple(Entry.model_validate_json(row["data"]).event for row in rows)
+        before = accumulate((len(row["data"]) for row in rows), initial=0)
+        fitting = takewhile(lambda pair: pair[1] < CATCH_UP_BYTES, zip(rows, before, strict=False))
+        return tuple(Entry.model_validate_json(row["data"]).event for row, _ in fitting)
 
     async def decision(self, decision: UUID) -> StoredDecision | None:
         """The stored decision with this id."""
@@ -151,7 +158,7 @@ class LockedHead:
     async def facts(self, review: Review, envelope: Envelope | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
         proposed, unassessable = await self._proposed(envelope)
-        seating = review.council.roster is None
+        seating = review.council.roster is None or review.phase is Phase.CONSULTING
         person = None if envelope is None else envelope.person
         rows = () if person is None and not seating else await self._connection.fetch(_GRANTS, person, seating)
         grants = [Grant.model_validate(dict(row)) for row in rows]
@@ -168,7 +175,6 @@ class LockedHead:
         recorded = append(review.id, self.review.seq, self._head, events)
         receipts = [_receipt(entry.seq, event) for entry, event in zip(recorded, events, strict=True)]
         settled = [receipt for receipt in receipts if receipt is not None]
-        state = canonical_bytes(review)
         subject = review.subject
         await self._connection.fetchval(
             _WRITE,
@@ -181,8 +187,7 @@ class LockedHead:
             RECEIPTS,
             review.seq,
             recorded[-1].hash,
-            state,
-            sha256(state),
+            canonical_bytes(review),
             review.stage,
             review.phase,
             review.outcome,
@@ -231,7 +236,7 @@ class LockedHead:
             return None, "The proposal, or the policy pack, is not on record."
         try:
             proposal = Proposal.model_validate_json(row["content"], extra="ignore")
-            return propose(PolicyPack.model_validate_json(row["pack"], extra="ignore"), proposal), None
+            return propose(published_pack(row["pack"]), proposal), None
         except AnswersError as error:
             return None, f"The answers don't fit the questionnaire: {error}"[:1000]
 

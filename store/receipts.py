@@ -33,7 +33,7 @@ class Receipts:
     def __init__(self, url: str, decisions: Decisions) -> None:
         self._url = url
         self._decisions = decisions
-        self._waiting: dict[UUID, asyncio.Event] = {}
+        self._waiting: dict[UUID, set[asyncio.Event]] = {}
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -48,7 +48,8 @@ class Receipts:
 
     async def wait(self, decision: UUID, seconds: float) -> Receipt | None:
         """The receipt of a decision, or None if it has none within `seconds`."""
-        heard = self._waiting.setdefault(decision, asyncio.Event())
+        heard = asyncio.Event()
+        self._waiting.setdefault(decision, set()).add(heard)
         until = asyncio.get_running_loop().time() + seconds
         try:
             while True:
@@ -60,7 +61,10 @@ class Receipts:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), min(left, POLL))
         finally:
-            self._waiting.pop(decision, None)
+            others = self._waiting[decision]
+            others.discard(heard)
+            if not others:
+                del self._waiting[decision]
 
     async def _listen(self) -> None:
         while True:
@@ -70,8 +74,8 @@ class Receipts:
                     ended = asyncio.Event()
                     connection.add_termination_listener(lambda _, ended=ended: ended.set())
                     await connection.add_listener(RECEIPTS, self._hear)
-                    for heard in self._waiting.values():
-                        heard.set()
+                    for decision in self._waiting:
+                        self._wake(decision)
                     await ended.wait()
                 finally:
                     await connection.close(timeout=1)
@@ -80,6 +84,9 @@ class Receipts:
             await asyncio.sleep(_RECONNECT)
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        heard = self._waiting.get(UUID(str(payload)))
-        if heard is not None:
+        with contextlib.suppress(ValueError):  # whoever reaches the database can notify anything
+            self._wake(UUID(str(payload)))
+
+    def _wake(self, decision: UUID) -> None:
+        for heard in self._waiting.get(decision, ()):
             heard.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import uuid4
 
 from domain.canonical import canonical_bytes, sha256
@@ -46,23 +47,34 @@ _PACK_BY_ID = "select content from policy_packs where id = $1 order by published
 
 _PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
 
-_DOCUMENT = """
-insert into documents (digest, media_type, content, uploaded_by) values ($1, $2, $3, $4) on conflict do nothing
+_DOCUMENT = "insert into documents (digest, media_type, content) values ($1, $2, $3) on conflict do nothing"
+
+_UPLOAD = "insert into uploads (digest, person) values ($1, $2) on conflict do nothing"
+
+_DOCUMENT_AT = """
+select d.digest, d.media_type, d.content, array(select person from uploads u where u.digest = d.digest) as uploaded_by
+from documents d where d.digest = $1
 """
 
 
 @dataclass(frozen=True)
 class Document:
-    """An uploaded document."""
+    """An uploaded document, of the kind that its first uploader gave it."""
 
     digest: Digest
     media_type: str
     content: bytes
-    uploaded_by: PersonId
+    uploaded_by: Sequence[PersonId]
 
 
 class PublishedOtherwiseError(Exception):
     """A pack of this id and version is published with another content; published packs are immutable."""
+
+
+@lru_cache(maxsize=32)
+def published_pack(content: bytes) -> PolicyPack:
+    """The policy pack of these published bytes. They never change, so each is read once."""
+    return PolicyPack.model_validate_json(content, extra="ignore")
 
 
 class Registers:
@@ -137,24 +149,24 @@ class Registers:
     async def pack(self, pack_id: str) -> PolicyPack | None:
         """The policy pack that was last published under this id."""
         content = await self._pool.fetchval(_PACK_BY_ID, pack_id)
-        return None if content is None else PolicyPack.model_validate_json(content, extra="ignore")
+        return None if content is None else published_pack(content)
 
     async def pack_of(self, digest: Digest) -> PolicyPack | None:
         """The policy pack with this digest."""
         content = await self._pool.fetchval("select content from policy_packs where digest = $1", digest)
-        return None if content is None else PolicyPack.model_validate_json(content, extra="ignore")
+        return None if content is None else published_pack(content)
 
     async def keep_document(self, content: bytes, media_type: str, person: PersonId) -> Digest:
         """Keep a document; its address is its digest."""
         digest = sha256(content)
-        await self._pool.execute(_DOCUMENT, digest, media_type, content, person)
+        async with self._database.transaction() as connection:
+            await connection.execute(_DOCUMENT, digest, media_type, content)
+            await connection.execute(_UPLOAD, digest, person)
         return digest
 
     async def document(self, digest: Digest) -> Document | None:
         """The document at this address."""
-        row = await self._pool.fetchrow(
-            "select digest, media_type, content, uploaded_by from documents where digest = $1", digest
-        )
+        row = await self._pool.fetchrow(_DOCUMENT_AT, digest)
         return None if row is None else Document(**dict(row))
 
     async def missing_documents(self, digests: Sequence[Digest]) -> set[Digest]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import asyncpg
 
+from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
 from domain.ledger import Entry, ReadModel, Recorded
 from domain.proposal import Proposal
@@ -139,7 +140,7 @@ class Reviews:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             row = await connection.fetchrow(
-                "select seq, head, state_digest, stage, outcome from reviews where id = $1", review_id
+                "select seq, head, state, stage, outcome from reviews where id = $1", review_id
             )
             if row is None:
                 return None
@@ -148,7 +149,7 @@ class Reviews:
         model = ReadModel(
             seq=row["seq"],
             head=row["head"],
-            state_digest=row["state_digest"] or "0" * 64,
+            state_digest=sha256(row["state"] or canonical_bytes(Review(id=review_id))),
             stage=row["stage"],
             outcome=row["outcome"],
             turns=tuple(_turn(turn) for turn in turns),

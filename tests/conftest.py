@@ -80,13 +80,22 @@ async def template(servers: Servers) -> str:
     return TEMPLATE
 
 
+@contextlib.asynccontextmanager
+async def new_database(servers: Servers, template: str) -> AsyncIterator[DatabaseUrls]:
+    """A database for the length of the block, migrated and empty."""
+    name = f"test_{uuid4().hex}"
+    await _as_superuser(servers, f"create database {name} template {template} owner {OWNER}")
+    try:
+        yield DatabaseUrls(name, servers.postgres.url(APP, name), servers.postgres.url(OWNER, name))
+    finally:
+        await _as_superuser(servers, f"drop database {name} with (force)")
+
+
 @pytest.fixture
 async def database(servers: Servers, template: str) -> AsyncIterator[DatabaseUrls]:
     """A database of the test's own, migrated and empty."""
-    name = f"test_{uuid4().hex}"
-    await _as_superuser(servers, f"create database {name} template {template} owner {OWNER}")
-    yield DatabaseUrls(name, servers.postgres.url(APP, name), servers.postgres.url(OWNER, name))
-    await _as_superuser(servers, f"drop database {name} with (force)")
+    async with new_database(servers, template) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from uuid import UUID
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from activities.messages import Arrived, Message
+from activities.messages import Arrived, CancelRequested, Message
 
 _SHOWN = 120
 
@@ -39,7 +39,7 @@ class Inbox:
         return tuple(self._messages)
 
 
-def read_signal(name: str, args: Sequence[RawValue]) -> Arrived:
+def read_signal(ordinal: int, name: str, args: Sequence[RawValue]) -> Arrived:
     """What a signal says, whatever it says: the decision it names if that can be read, and what it looks like.
 
     The digest is that of the bytes that arrived, so that it can be compared with that of the stored ones. Total: never
@@ -47,11 +47,20 @@ def read_signal(name: str, args: Sequence[RawValue]) -> Arrived:
     """
     data = b"".join(arg.payload.data for arg in args)
     return Arrived(
-        name=_escaped(name.encode(errors="backslashreplace")),
+        ordinal=ordinal,
+        name=_cut(name.encode("unicode_escape")),
         decision=_decision(data) if len(args) == 1 else None,
         digest=hashlib.sha256(data).hexdigest(),
         length=len(data),
         shown=_escaped(data),
+    )
+
+
+def read_cancel(ordinal: int, why: str) -> CancelRequested:
+    """What a client's cancel request says. Total: never raises."""
+    data = why.encode(errors="backslashreplace")
+    return CancelRequested(
+        ordinal=ordinal, digest=hashlib.sha256(data).hexdigest(), length=len(data), shown=_escaped(data)
     )
 
 
@@ -64,5 +73,11 @@ def _decision(data: bytes) -> UUID | None:
 
 
 def _escaped(data: bytes) -> str:
-    text = data[:_SHOWN].decode("ascii", errors="backslashreplace").encode("unicode_escape").decode("ascii")
+    # As latin-1 every byte is a character, so that what is no ASCII is escaped, byte by byte, and nothing is ambiguous.
+    text = data[:_SHOWN].decode("latin-1").encode("unicode_escape").decode("ascii")
     return text if len(data) <= _SHOWN else f"{text}…"
+
+
+def _cut(ascii_text: bytes) -> str:
+    text = ascii_text.decode("ascii")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

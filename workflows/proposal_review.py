@@ -8,7 +8,7 @@ from functools import reduce
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.commits import Commits
@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.state import Review
     from domain.values import Digest, ReviewId, Value
     from workflows.alarm import Alarm
-    from workflows.inbox import Inbox, read_signal
+    from workflows.inbox import Inbox, read_cancel, read_signal
 
 
 def workflow_id_for(review: ReviewId) -> str:
@@ -27,17 +27,26 @@ def workflow_id_for(review: ReviewId) -> str:
     return f"review:{review}"
 
 
+class Carried(Value):
+    """What one run knows and the next must know: the state, the messages not taken, and how many signals and cancel
+    requests there have been."""
+
+    state: Review
+    waiting: tuple[Message, ...]
+    signals: int
+    cancels: int
+
+
 class StartReview(Value):
     """What a review's workflow is started with, and carries on with.
 
     `messages_per_run` is after how many messages it continues as a new run; without it, when Temporal suggests it.
-    `state` and `waiting` are what one run hands to the next.
+    `carried` is what one run hands to the next; in a first run it counts for nothing, whoever started that.
     """
 
     review: ReviewId
     messages_per_run: int | None = None
-    state: Review | None = None
-    waiting: tuple[Message, ...] = ()
+    carried: Carried | None = None
 
 
 class WhereItStands(Value):
@@ -61,6 +70,7 @@ _SHORTLY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1), maximum_attempts=5
 )
 _UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
+_PAUSE = timedelta(seconds=15)
 
 
 @workflow.defn
@@ -69,9 +79,13 @@ class ProposalReview:
 
     @workflow.init
     def __init__(self, start: StartReview) -> None:
-        self._review = start.state or Review(id=start.review)
+        carried = start.carried if workflow.info().continued_run_id is not None else None
+        carried = carried or Carried(state=Review(id=start.review), waiting=(), signals=0, cancels=0)
+        self._review = carried.state
         self._messages_per_run = start.messages_per_run
-        self._inbox = Inbox(start.waiting)
+        self._signals = carried.signals
+        self._cancels = carried.cancels
+        self._inbox = Inbox(carried.waiting)
         self._alarm = Alarm(self._inbox)
 
     @workflow.run
@@ -89,7 +103,8 @@ class ProposalReview:
     @workflow.signal(dynamic=True)
     def receive(self, name: str, args: Sequence[RawValue]) -> None:
         """Every signal, under whatever name and with whatever in it, goes to the inbox."""
-        self._inbox.put(read_signal(name, args))
+        self._signals += 1
+        self._inbox.put(read_signal(self._signals, name, args))
 
     @workflow.query
     def where_it_stands(self) -> WhereItStands:
@@ -98,7 +113,8 @@ class ProposalReview:
 
     def cancel_requested(self, why: str) -> None:
         """A client asked Temporal to cancel: that is a message like any other, and refused on record."""
-        self._inbox.put(CancelRequested(why=why))
+        self._cancels += 1
+        self._inbox.put(read_cancel(self._cancels, why))
 
     async def _open(self) -> None:
         if workflow.info().workflow_id != workflow_id_for(self._review.id):
@@ -118,9 +134,10 @@ class ProposalReview:
 
     async def _answer_what_is_late(self) -> None:
         self._tell()
-        for message in self._inbox.waiting:
+        while self._inbox.waiting:
+            message = await self._inbox.take()
             if not isinstance(message, Due):
-                await self._commit(await self._inbox.take())
+                await self._commit(message)
 
     def _is_past(self, message: Message) -> bool:
         return isinstance(message, Due) and all(d.id != message.deadline for d in self._review.deadlines)
@@ -129,34 +146,37 @@ class ProposalReview:
         """Have the message applied, and learn what is on record since: what is stored wins."""
         done = False
         while not done:
-            request = Commit(
-                review=self._review.id, seen=self._review.seq, ordinal=self._review.unstored + 1, message=message
-            )
+            request = Commit(review=self._review.id, seen=self._review.seq, message=message)
             committed = await self._committed(request, _summary(message))
             self._review = reduce(evolve, committed.events, self._review)
             done = committed.done
 
     async def _committed(self, request: Commit, summary: str) -> Committed:
-        try:
-            return await workflow.execute_local_activity_method(
-                Commits.commit,
-                request,
-                start_to_close_timeout=timedelta(seconds=5),
-                schedule_to_close_timeout=timedelta(seconds=8),
-                retry_policy=_SHORTLY,
-                summary=summary,
-            )
-        except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.type == "UnknownReview":
-                raise error.cause from error
-            workflow.logger.warning("commit not possible for now", extra={"cause": str(error.cause)[:200]})
-        return await workflow.execute_activity_method(
-            Commits.commit,
-            request,
-            start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=_UNTIL_IT_IS_BACK,
-            summary=summary,
-        )
+        """The commit's answer, however long that takes. While the database is down a regular activity waits: its
+        attempts leave nothing in history."""
+        while True:
+            try:
+                return await workflow.execute_local_activity_method(
+                    Commits.commit,
+                    request,
+                    start_to_close_timeout=timedelta(seconds=5),
+                    schedule_to_close_timeout=timedelta(seconds=8),
+                    retry_policy=_SHORTLY,
+                    summary=summary,
+                )
+            except FailureError as error:
+                _not_for_now(error)
+            try:
+                return await workflow.execute_activity_method(
+                    Commits.commit,
+                    request,
+                    start_to_close_timeout=timedelta(seconds=30),
+                    retry_policy=_UNTIL_IT_IS_BACK,
+                    summary=summary,
+                )
+            except FailureError as error:  # it has no last attempt: somebody reached into Temporal and failed it
+                _not_for_now(error)
+            await workflow.sleep(_PAUSE, summary="until the commit is tried again")
 
     def _continue_if_long(self) -> None:
         limit = self._messages_per_run
@@ -166,8 +186,12 @@ class ProposalReview:
                 StartReview(
                     review=self._review.id,
                     messages_per_run=limit,
-                    state=self._review,
-                    waiting=self._inbox.waiting,
+                    carried=Carried(
+                        state=self._review,
+                        waiting=self._inbox.waiting,
+                        signals=self._signals,
+                        cancels=self._cancels,
+                    ),
                 )
             )
 
@@ -192,6 +216,17 @@ class ProposalReview:
         workflow.set_current_details(
             f"**{STAGES[review.stage]}**, round {review.round}: waits for {PHASES[review.phase]}{due}\n\n{turns}"
         )
+
+
+def _not_for_now(error: FailureError) -> None:
+    """Let the commit be tried again, unless there is no such review.
+
+    A local activity's failure comes as it is, a regular one's in an `ActivityError`.
+    """
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.type == "UnknownReview":
+        raise cause
+    workflow.logger.warning("commit not possible for now", extra={"cause": type(cause).__name__})
 
 
 def _summary(message: Message) -> str:

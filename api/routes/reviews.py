@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
+from structlog.contextvars import bind_contextvars
 
 from api.bodies import BoundedRoute
 from api.preferences import Prefer
@@ -26,7 +27,7 @@ from api.schemas import (
     basis_out,
     review_out,
 )
-from api.services import NO_SUCH_REVIEW, ReadableReview, Services, TheCaller, TheServices
+from api.services import NO_SUCH_REVIEW, NamedReview, ReadableReview, Services, TheCaller, TheServices
 from domain.assessment import AnswersError, Assessment, assess
 from domain.certificate import Certificate
 from domain.decisions import Receipt, Submission
@@ -81,11 +82,14 @@ async def submit(
         digest=content_digest(body.proposal),
         content=Submission(),
     )
+    bind_contextvars(review_id=draft.review, decision_id=str(decision_id))
     if caller.person not in (body.proposal.owner, body.proposal.author):
         raise Forbidden("Only its owner or its author submits a proposal.")
     try:
         delivery = await services.decisions.submit(draft, body.proposal, pack.digest)
     except IdReusedError as error:
+        if await services.may_read(draft.review, caller):
+            services.report_reused(draft.review, draft.content.kind, error.data)
         raise Conflict("This id is taken by another submission.", reason="id_reused") from error
     except NoRoleError as error:
         raise Forbidden("Submitting proposals needs the role owner.") from error
@@ -95,7 +99,7 @@ async def submit(
 
 @router.get("/reviews", tags=["reviews"], summary="List reviews", responses=problems(401, 422, 503))
 async def list_reviews(
-    caller: TheCaller, services: TheServices, limit: Limit = 50, before: datetime | None = None
+    caller: TheCaller, services: TheServices, limit: Limit = 50, before: AwareDatetime | None = None
 ) -> ReviewList:
     """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
     if any(grant.role in (Role.REVIEWER, Role.OFFICER, Role.TRAINING_OFFICER, Role.AUDITOR) for grant in caller.grants):
@@ -146,7 +150,7 @@ async def assessment(review: ReadableReview, services: TheServices) -> Assessmen
     responses={202: {"model": Pending}, **problems(400, 401, 403, 404, 409, 413, 422, 503)},
 )
 async def decide(
-    review_id: str,
+    review_id: NamedReview,
     body: AnyDecisionIn,
     caller: TheCaller,
     services: TheServices,
@@ -159,6 +163,7 @@ async def decide(
     if body.proposed is not None:
         await _check_documents(services, body.proposed, "/proposal")
     draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
+    bind_contextvars(decision_id=str(draft.decision_id))
     try:
         delivery = await services.decisions.store(draft, body.proposed)
     except NotFoundError as error:
@@ -184,9 +189,10 @@ async def decide(
     response_model=Receipt,
 )
 async def receipt_of(
-    review_id: str, decision_id: UUID, caller: TheCaller, services: TheServices, prefer: Prefer
+    review_id: NamedReview, decision_id: UUID, caller: TheCaller, services: TheServices, prefer: Prefer
 ) -> Response:
     """What became of a decision; its maker and whoever may read the review may ask."""
+    bind_contextvars(decision_id=str(decision_id))
     envelope = await services.decisions.envelope(decision_id)
     if envelope is None or envelope.review != review_id:
         raise NotFound(_NO_SUCH_DECISION)

@@ -36,9 +36,15 @@ create table proposals (
 create table documents (
     digest text primary key,
     media_type text not null,
-    content bytea not null,
-    uploaded_by text not null,
-    uploaded_at timestamptz not null default clock_timestamp()
+    content bytea not null
+);
+
+-- The same document may be uploaded by several people; each may read it.
+create table uploads (
+    digest text not null references documents (digest),
+    person text not null,
+    uploaded_at timestamptz not null default clock_timestamp(),
+    primary key (digest, person)
 );
 
 create table completions (
@@ -56,7 +62,6 @@ create table reviews (
     seq integer not null default 0,
     head text not null default repeat('0', 64),
     state bytea,
-    state_digest text,
     stage text,
     phase text,
     outcome text,
@@ -159,7 +164,7 @@ create trigger policy_packs_are_not_truncated before truncate on policy_packs
     for each statement execute function refuse_change();
 
 grant usage on schema public to ringi_app;
-grant select, insert on ledger, policy_packs, proposals, documents to ringi_app;
+grant select, insert on ledger, policy_packs, proposals, documents, uploads to ringi_app;
 grant select, insert, update on people, grants, completions, reviews, decisions, notices to ringi_app;
 grant select, insert, delete on turns, training_waits to ringi_app;
 
