@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from api.problems import FieldError, Invalid
+from api.schemas import Moment
 from domain.people import Grant, Person, Role, Seat
 from domain.training import Completion
 from domain.values import PersonId
@@ -21,6 +22,13 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 _COLUMNS = {"id": "person"}
 """The column of a field, where it is called otherwise."""
+
+
+class CompletionIn(Completion):
+    """A completion as it comes in."""
+
+    completed_at: Moment
+    expires_at: Moment | None = None
 
 
 def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[PersonId, Role, str | None]]]:
@@ -58,7 +66,7 @@ def read_completions(data: bytes) -> list[Completion]:
     for line, row in _rows(data, ("person", "course", "completed_at"), ("expires_at",)):
         try:
             _check_moments(row)
-            completions.append(Completion.model_validate({k: v for k, v in row.items() if v}))
+            completions.append(CompletionIn.model_validate({k: v for k, v in row.items() if v}))
         except (ValidationError, _ColumnError) as error:
             mistakes += _mistakes(line, error)
     if mistakes:
@@ -117,7 +125,7 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
                 )
             yield reader.line_num, {name: value.strip() for name, value in row.items()}
     except csv.Error as error:
-        raise Invalid.at(FieldError(pointer=f"/{reader.line_num}", detail=str(error), type="csv")) from None
+        raise Invalid.at(FieldError(pointer=f"/{reader.reader.line_num}", detail=str(error), type="csv")) from None
 
 
 def _check_moments(row: dict[str, str]) -> None:

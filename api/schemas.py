@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain import decisions as said
 from domain.canonical import digest_of
@@ -24,6 +24,17 @@ from domain.turns import Turn
 from domain.values import Digest, Line, PersonId, Prose, ReviewId, Slug
 
 DEFAULT_PACK = "nec-human-rights"
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment that comes in, with whatever offset, and is kept in UTC."""
 
 
 class In(BaseModel):
@@ -143,6 +154,8 @@ class NoOpinionIn(ReasonedIn, said.NoOpinion, extra="forbid"):
 
 class ExtensionIn(ReasonedIn, said.Extension, extra="forbid"):
     """Give the present wait more time."""
+
+    until: Moment
 
 
 class RulingIn(ReasonedIn, said.Ruling, extra="forbid"):

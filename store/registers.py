@@ -110,6 +110,7 @@ class Registers:
     async def ensure_operator(self, person: PersonId) -> bool:
         """Grant the operator's role to `person` if nobody holds it. Returns whether that was done."""
         async with self._database.transaction() as connection:
+            await connection.execute("lock table grants in share row exclusive mode")  # several may start at once
             if await connection.fetchval("select 1 from grants where role = 'operator' and revoked_at is null"):
                 return False
             await connection.execute(_PERSON, person, person, "operations")

@@ -29,7 +29,8 @@ def workflow_id_for(review: ReviewId) -> str:
 
 class Carried(Value):
     """What one run knows and the next must know: the state, the messages not taken, and how many signals and cancel
-    requests there have been."""
+    requests there have been.
+    """
 
     state: Review
     waiting: tuple[Message, ...]
@@ -70,7 +71,7 @@ _SHORTLY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1), maximum_attempts=5
 )
 _UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
-_PAUSE = timedelta(seconds=15)
+_PAUSE = timedelta(seconds=5)
 
 
 @workflow.defn
@@ -153,7 +154,8 @@ class ProposalReview:
 
     async def _committed(self, request: Commit, summary: str) -> Committed:
         """The commit's answer, however long that takes. While the database is down a regular activity waits: its
-        attempts leave nothing in history."""
+        attempts leave nothing in history.
+        """
         while True:
             try:
                 return await workflow.execute_local_activity_method(

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 from structlog.contextvars import bind_contextvars
 
 from api.bodies import BoundedRoute
@@ -20,6 +19,7 @@ from api.schemas import (
     InboxItemOut,
     ListedOut,
     Me,
+    Moment,
     Pending,
     ReviewList,
     ReviewOut,
@@ -99,7 +99,7 @@ async def submit(
 
 @router.get("/reviews", tags=["reviews"], summary="List reviews", responses=problems(401, 422, 503))
 async def list_reviews(
-    caller: TheCaller, services: TheServices, limit: Limit = 50, before: AwareDatetime | None = None
+    caller: TheCaller, services: TheServices, limit: Limit = 50, before: Moment | None = None
 ) -> ReviewList:
     """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
     if any(grant.role in (Role.REVIEWER, Role.OFFICER, Role.TRAINING_OFFICER, Role.AUDITOR) for grant in caller.grants):
