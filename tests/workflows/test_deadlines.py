@@ -1,0 +1,180 @@
+"""Deadlines of half a year, on the real server, in seconds: its own time skipping moves the workflow's clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.testing import TimeSkipper
+
+from domain.decisions import Extension, NoOpinion, Opinion, Stance
+from domain.events import Accepted, Began, Event, FellDue, Passed, Refused, Reminded
+from domain.policy import Phase
+from domain.stages import Stage
+from tests.conftest import DatabaseUrls, Servers
+from tests.harness import TIER_4, Harness, harness, until
+from workflows.proposal_review import workflow_id_for
+
+SUPPORTS = Opinion(stance=Stance.SUPPORTS)
+
+
+class Clock:
+    """The database's clock, as far ahead as the workflow's."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class Half:
+    """A review before the Council, and the time that passes."""
+
+    def __init__(self, system: Harness, skipper: TimeSkipper, clock: Clock) -> None:
+        self.system = system
+        self._skipper = skipper
+        self._clock = clock
+        self.review = ""
+
+    async def before_the_council(self) -> None:
+        with self._skipper.with_time_skipping_disabled():
+            self.review = await self.system.submit(TIER_4)
+        sheet = await self.system.sheet(self.review)
+        for person in ("rin.reviewer", "jun.reviewer"):
+            assert (await self.system.decide(self.review, person, sheet)).status == "accepted"
+        state = await self.system.state(self.review)
+        assert state.phase is Phase.CONSULTING
+        assert state.phase_since is not None
+        assert state.due_at == state.phase_since + timedelta(days=180)
+
+    async def pass_time(self, days: float) -> None:
+        """Let so many days go by for the workflow and, as measured by it, for the database."""
+        handle = self.system.handle(self.review)
+        self._clock.ahead += timedelta(days=days)
+        assert await self._skipper.fast_forward(handle, timedelta(days=days))
+        moment = await self._skipper.get_current_time(handle)
+        self._clock.ahead = moment - datetime.now(UTC)
+
+    async def says(self, event: type[Event]) -> Event:
+        """Wait until the record holds such an event."""
+
+        async def found() -> Event | None:
+            return next((e for e in await self.system.ledger(self.review) if isinstance(e, event)), None)
+
+        answer = await until(found)
+        assert answer is not None
+        return answer
+
+    async def opinion(self, person: str, content: Opinion = SUPPORTS) -> str | None:
+        """A member's opinion: None if it was accepted, else why it was refused."""
+        receipt = await self.system.decide(self.review, person, content, "It was weighed.")
+        return receipt.reason
+
+
+@pytest.fixture
+async def half(servers: Servers, database: DatabaseUrls, temporal_client: Client) -> AsyncIterator[Half]:
+    clock, skipper = Clock(), TimeSkipper(temporal_client)
+    async with harness(database.app_url, skipper.client, servers.temporal.address, clock=clock) as system:
+        yield Half(system, skipper, clock)
+
+
+async def test_reminder_then_due_then_without_an_opinion(half: Half) -> None:
+    async with half.system.worker():
+        await half.before_the_council()
+        due_at = (await half.system.state(half.review)).due_at
+        await half.pass_time(91)
+        await half.says(Reminded)
+        assert not (await half.system.state(half.review)).overdue
+        assert await half.opinion("lea.lawyer") is None
+        assert await _no_opinion(half) == "out_of_stage"
+
+        await half.pass_time(90)
+        await half.says(FellDue)
+        state = await half.system.state(half.review)
+        assert state.overdue
+        assert state.due_at == due_at
+        assert await half.opinion("noa.npo") == "late"
+        assert await _no_opinion(half) is None
+
+        passed = [e for e in await half.system.ledger(half.review) if isinstance(e, Passed)]
+        assert (passed[-1].stage, passed[-1].result) == (Stage.COUNCIL, "no_opinion")
+        await half.system.agrees(half.review)
+        history = (await half.system.histories(half.review))[0]
+        fired = sum(event.event_type == EventType.EVENT_TYPE_TIMER_FIRED for event in history)
+        assert fired <= 3, "a timer for each deadline, and none for each message"
+
+
+async def test_the_officer_gives_more_time(half: Half) -> None:
+    async with half.system.worker():
+        await half.before_the_council()
+        await half.pass_time(181)
+        await half.says(FellDue)
+        until_then = (await half.system.database.now(None)) + timedelta(days=60)  # type: ignore[arg-type]  # the injected clock needs no connection
+        extended = await half.system.decide(
+            half.review, "omi.officer", Extension(until=until_then), "They meet next month."
+        )
+        assert extended.status == "accepted"
+        state = await half.system.state(half.review)
+        assert not state.overdue
+        assert state.due_at == until_then
+        assert await half.opinion("lea.lawyer") is None
+
+        await half.pass_time(61)
+        await until(lambda: _count(half, FellDue, 2))
+        assert await half.opinion("noa.npo") == "late"
+        again = (await half.system.database.now(None)) + timedelta(days=30)  # type: ignore[arg-type]  # as above
+        assert (
+            await half.system.decide(half.review, "omi.officer", Extension(until=again), "Once more.")
+        ).status == "accepted"
+        assert await half.opinion("ada.academic") is None
+        assert await half.opinion("cai.consumer") is None
+        began = [e for e in await half.system.ledger(half.review) if isinstance(e, Began)]
+        assert sum(event.phase is Phase.CONSULTING for event in began) == 3
+        await half.system.agrees(half.review)
+
+
+async def test_what_was_received_in_time_is_decided_first(half: Half) -> None:
+    """Every worker is down when the deadline's timer fires; an opinion was stored the day before."""
+    async with half.system.worker():
+        await half.before_the_council()
+        await half.pass_time(100)
+        await half.says(Reminded)
+        await half.pass_time(79)
+    in_time = await half.system.store(half.review, "lea.lawyer", SUPPORTS, "It was weighed.")
+    passing = asyncio.create_task(half.pass_time(2))
+
+    async def fired() -> bool:
+        events = await half.system.events(workflow_id_for(half.review))
+        return events[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+
+    await until(fired)
+    late = await half.system.store(half.review, "noa.npo", SUPPORTS, "It was weighed too long.")
+    async with half.system.worker():
+        await passing
+        assert (await half.system.receipt(in_time)).status == "accepted"
+        answer = await half.system.receipt(late)
+        assert (answer.status, answer.reason) == ("refused", "late")
+        await half.says(FellDue)
+        ledger = await half.system.ledger(half.review)
+        order = [
+            event.envelope.person if isinstance(event, Accepted) else type(event).__name__
+            for event in ledger
+            if isinstance(event, Accepted | FellDue | Refused)
+        ]
+        assert order[-3:] == ["lea.lawyer", "FellDue", "Refused"]
+        await half.system.agrees(half.review)
+        await half.system.account(half.review)
+
+
+async def _no_opinion(half: Half) -> str | None:
+    receipt = await half.system.decide(half.review, "omi.officer", NoOpinion(), "Nobody could come to the session.")
+    return receipt.reason
+
+
+async def _count(half: Half, event: type[Event], number: int) -> bool:
+    return sum(isinstance(e, event) for e in await half.system.ledger(half.review)) >= number
