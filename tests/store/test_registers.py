@@ -1,0 +1,127 @@
+"""The registers: published packs stay as they are, grants are in force once, completions are taken once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import asyncpg
+import pytest
+
+from domain.canonical import digest_of
+from domain.people import Person, Role
+from domain.training import Completion
+from runtime.packs import shipped_packs
+from store.database import connect
+from store.registers import PublishedOtherwiseError, Registers
+from tests.conftest import DatabaseUrls
+
+AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def registers(database: DatabaseUrls) -> AsyncIterator[Registers]:
+    """Empty registers, as the application's role."""
+    async with connect(database.app_url) as opened:
+        yield Registers(opened)
+
+
+async def test_a_published_pack_stays_as_it_is(registers: Registers, database: DatabaseUrls) -> None:
+    """Publishing it again changes nothing; another content needs another version; nobody changes or removes it."""
+    (pack,) = shipped_packs()
+    digest = await registers.publish(pack)
+    assert digest == digest_of(pack) == await registers.publish(pack)
+    changed = pack.model_copy(update={"title": "Another title"})
+    with pytest.raises(PublishedOtherwiseError, match=f"version {pack.version} of {pack.id}"):
+        await registers.publish(changed)
+    assert pack == await registers.pack(pack.id)
+    newer = changed.model_copy(update={"version": "1.0.1"})
+    assert newer == await registers.pack_of(await registers.publish(newer))
+    assert (newer, pack) == (await registers.pack(pack.id), await registers.pack_of(digest))
+    for url in (database.app_url, database.owner_url):
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in (
+                "update policy_packs set content = ''",
+                "delete from policy_packs",
+                "truncate policy_packs",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_a_pack_that_is_published_by_several_at_once_is_there_once(registers: Registers) -> None:
+    """Each API process publishes what it ships when it starts."""
+    (pack,) = shipped_packs()
+    digests = await asyncio.gather(*(registers.publish(pack) for _ in range(6)))
+    assert 1 == len(set(digests))
+    assert await registers.pack("no-such-pack") is None
+    assert await registers.pack_of("1" * 64) is None
+
+
+async def test_a_grant_is_in_force_once_and_until_it_is_revoked(registers: Registers) -> None:
+    """Revoked and granted again, it is another grant."""
+    people = [Person(id="a.person", name="A", unit="U")]
+    roles: list[tuple[str, Role, str | None]] = [
+        ("a.person", Role.REVIEWER, None),
+        ("a.person", Role.SIGNATORY, "an_office"),
+        ("a.person", Role.SIGNATORY, "another_office"),
+    ]
+    assert 3 == await registers.enter_people(people, roles)
+    assert 0 == await registers.enter_people(people, roles + roles)
+    granted = await registers.grants("a.person")
+    assert sorted(roles, key=str) == sorted(((g.person, g.role, g.office) for g in granted), key=str)
+    (reviewer,) = (grant for grant in granted if grant.role is Role.REVIEWER)
+    assert await registers.revoke(reviewer.id)
+    assert not await registers.revoke(reviewer.id)
+    assert reviewer not in await registers.grants("a.person")
+    assert 1 == await registers.enter_people(people, roles)
+    (again,) = (grant for grant in await registers.grants("a.person") if grant.role is Role.REVIEWER)
+    assert reviewer.id != again.id
+
+
+async def test_people_are_entered_all_or_none(registers: Registers) -> None:
+    """A grant to somebody who is not known takes everything back."""
+    people = [Person(id="a.person", name="A", unit="U")]
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await registers.enter_people(people, [("a.person", Role.REVIEWER, None), ("no.body", Role.REVIEWER, None)])
+    assert () == await registers.grants("a.person")
+
+
+async def test_the_first_operator_is_the_only_one_who_comes_from_outside(registers: Registers) -> None:
+    """Whoever comes after it is granted the role by an operator; however many start at once."""
+    ensured = await asyncio.gather(*(registers.ensure_operator(f"op.{n}") for n in range(6)))
+    assert 1 == sum(ensured)
+    assert not await registers.ensure_operator("op.7")
+    assert 1 == sum([len(await registers.grants(f"op.{n}")) for n in range(8)])
+
+
+async def test_completions_are_taken_once(registers: Registers) -> None:
+    """The same moment in another zone is the same; another moment is another completion."""
+    one = Completion(person="a.person", course="a-course", completed_at=AT)
+    elsewhere = one.model_copy(update={"completed_at": AT.astimezone(timezone(timedelta(hours=9)))})
+    later = one.model_copy(update={"completed_at": AT + timedelta(days=1), "expires_at": AT + timedelta(days=2)})
+    assert 2 == await registers.enter_completions([one, elsewhere, later, one])
+    assert 0 == await registers.enter_completions([later, one])
+    assert 0 == await registers.enter_completions([])
+    assert [1, 0] == sorted(
+        await asyncio.gather(
+            *(registers.enter_completions([one.model_copy(update={"course": "b-course"})]) for _ in range(2))
+        ),
+        reverse=True,
+    )
+
+
+async def test_a_document_is_at_its_digest(registers: Registers) -> None:
+    """As it came, of the kind that the first said; for all who uploaded it."""
+    digest = await registers.keep_document(b"\x00\xff", "application/pdf", "a.person")
+    assert digest == await registers.keep_document(b"\x00\xff", "text/plain", "b.person")
+    document = await registers.document(digest)
+    assert document is not None
+    assert (b"\x00\xff", "application/pdf") == (document.content, document.media_type)
+    assert {"a.person", "b.person"} == set(document.uploaded_by)
+    assert {"1" * 64} == await registers.missing_documents([digest, "1" * 64])
+    assert await registers.document("1" * 64) is None
