@@ -54,10 +54,16 @@ class Commits:
         Returns:
             Whether the review is closed; if it is not, nothing was done.
         """
+        try:
+            return await self._settle_late(delivery, unstorable=None)
+        except UnstorableError as error:
+            return await self._settle_late(delivery, unstorable=str(error))
+
+    async def _settle_late(self, delivery: Delivery, unstorable: str | None) -> bool:
         async with self._ledger.head(delivery.review) as head:
             if not head.review.closed:
                 return False
-            unit = _Unit(head, None)
+            unit = _Unit(head, unstorable)
             await unit.settle(delivery.decision)
             if unit.events:
                 await head.append(unit.events, unit.review)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import ValidationError
@@ -51,14 +52,30 @@ def append(review_id: ReviewId, seq: int, previous: Digest, events: Sequence[Eve
     return tuple(recorded)
 
 
+class Heading(Value):
+    """What lists show of a review."""
+
+    title: str
+    business_unit: str
+    owner: str
+    author: str
+    tier: int | None
+
+
 class ReadModel(Value):
-    """What the read model says of a review, in the form in which it can be compared with the fold."""
+    """What the read model says of a review, in the form in which it can be compared with the fold.
+
+    The `heading` of a review that was not opened comes from its submission, which no entry tells of yet.
+    """
 
     seq: int
     head: Digest
     state_digest: Digest
     stage: str | None
+    phase: str | None
     outcome: str | None
+    closed_at: datetime | None
+    heading: Heading | None
     turns: tuple[Turn, ...]
 
 
@@ -154,6 +171,8 @@ def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _S
     expected = read_model(review, head)
     for name in ReadModel.model_fields:
         stored, folded = getattr(rows, name), getattr(expected, name)
+        if name == "heading" and folded is None:
+            continue
         if stored != folded:
             return f"read model: {name} is {_brief(stored)}, and the ledger's fold says {_brief(folded)}"
     workflow = evidence.workflow
@@ -171,12 +190,24 @@ def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _S
 
 def read_model(review: Review, head: Digest) -> ReadModel:
     """What the read model must say of this review, whose last entry has the hash `head`."""
+    subject = review.subject
     return ReadModel(
         seq=review.seq,
         head=head,
         state_digest=state_digest(review),
         stage=review.stage,
+        phase=review.phase,
         outcome=review.outcome,
+        closed_at=review.closed_at,
+        heading=None
+        if subject is None
+        else Heading(
+            title=subject.title,
+            business_unit=subject.business_unit,
+            owner=subject.owner,
+            author=subject.author,
+            tier=None if review.route is None else review.route.tier,
+        ),
         turns=waits_for(review),
     )
 

@@ -79,7 +79,7 @@ class Receipts:
                     await ended.wait()
                 finally:
                     await connection.close(timeout=1)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - a lost connection shows in many ways, and who waits must be heard
                 _log.warning("listening interrupted", extra={"error": type(error).__name__})
             await asyncio.sleep(_RECONNECT)
 

@@ -49,6 +49,8 @@ _PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = 
 
 _DOCUMENT = "insert into documents (digest, media_type, content) values ($1, $2, $3) on conflict do nothing"
 
+_UPLOADED = "select distinct digest from uploads where digest = any($1) and person = any($2)"
+
 _UPLOAD = "insert into uploads (digest, person) values ($1, $2) on conflict do nothing"
 
 _DOCUMENT_AT = """
@@ -170,7 +172,9 @@ class Registers:
         row = await self._pool.fetchrow(_DOCUMENT_AT, digest)
         return None if row is None else Document(**dict(row))
 
-    async def missing_documents(self, digests: Sequence[Digest]) -> set[Digest]:
-        """Those of these addresses at which there is no document."""
-        rows = await self._pool.fetch("select digest from documents where digest = any($1)", list(digests))
+    async def not_uploaded(self, digests: Sequence[Digest], people: Sequence[PersonId]) -> set[Digest]:
+        """Those of these addresses at which there is no document that one of these people uploaded."""
+        if not digests:
+            return set()
+        rows = await self._pool.fetch(_UPLOADED, list(digests), list(people))
         return set(digests) - {row["digest"] for row in rows}

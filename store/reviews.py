@@ -9,7 +9,7 @@ import asyncpg
 
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
-from domain.ledger import Entry, ReadModel, Recorded
+from domain.ledger import Entry, Heading, ReadModel, Recorded
 from domain.proposal import Proposal
 from domain.state import Review
 from domain.turns import Turn
@@ -18,6 +18,11 @@ from store.database import Database
 from store.decisions import state_of
 
 _HEADS = "select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews"
+
+_ROW = """
+select seq, head, state, stage, phase, outcome, closed_at, title, business_unit, owner, author, tier
+from reviews where id = $1
+"""
 
 _TURNS = """
 select stage, kinds, what, role, office, person, not_for, since, due_at, blocking from turns
@@ -139,9 +144,7 @@ class Reviews:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            row = await connection.fetchrow(
-                "select seq, head, state, stage, outcome from reviews where id = $1", review_id
-            )
+            row = await connection.fetchrow(_ROW, review_id)
             if row is None:
                 return None
             entries = await connection.fetch(_ENTRIES, review_id, 0, 1_000_000)
@@ -151,7 +154,10 @@ class Reviews:
             head=row["head"],
             state_digest=sha256(row["state"] or canonical_bytes(Review(id=review_id))),
             stage=row["stage"],
+            phase=row["phase"],
             outcome=row["outcome"],
+            closed_at=row["closed_at"],
+            heading=Heading.model_validate({name: row[name] for name in Heading.model_fields}),
             turns=tuple(_turn(turn) for turn in turns),
         )
         return tuple(_recorded(entry) for entry in entries), model

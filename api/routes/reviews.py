@@ -272,11 +272,16 @@ def _assessed(pack: PolicyPack, given: Proposal) -> Assessment:
 
 
 async def _check_documents(services: Services, given: Proposal, at: str) -> None:
-    missing = await services.registers.missing_documents([document.digest for document in given.documents])
+    digests = [document.digest for document in given.documents]
+    missing = await services.registers.not_uploaded(digests, (given.owner, given.author))
     if missing:
         raise Invalid.at(
             *(
-                FieldError(pointer=f"{at}/documents/{n}/digest", detail="no such document was uploaded", type="missing")
+                FieldError(
+                    pointer=f"{at}/documents/{n}/digest",
+                    detail="its owner or author uploaded no such document",
+                    type="missing",
+                )
                 for n, document in enumerate(given.documents)
                 if document.digest in missing
             )

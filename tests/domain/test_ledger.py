@@ -13,6 +13,7 @@ from domain.ledger import (
     GENESIS,
     Entry,
     Evidence,
+    Heading,
     ReadModel,
     Recorded,
     Verification,
@@ -177,7 +178,10 @@ CHANGES = {
     "head": GENESIS,
     "state_digest": GENESIS,
     "stage": "council",
+    "phase": "consulting",
     "outcome": None,
+    "closed_at": None,
+    "heading": Heading(title="another", business_unit="u", owner="o", author="a", tier=1),
     "turns": read_model(fold("R-1", CASE.events[:8]), GENESIS).turns,
 }
 

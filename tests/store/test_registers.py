@@ -123,5 +123,6 @@ async def test_a_document_is_at_its_digest(registers: Registers) -> None:
     assert document is not None
     assert (b"\x00\xff", "application/pdf") == (document.content, document.media_type)
     assert {"a.person", "b.person"} == set(document.uploaded_by)
-    assert {"1" * 64} == await registers.missing_documents([digest, "1" * 64])
+    assert {"1" * 64} == await registers.not_uploaded([digest, "1" * 64], ["a.person"])
+    assert {digest} == await registers.not_uploaded([digest], ["c.person"]), "knowing the digest is not enough"
     assert await registers.document("1" * 64) is None
