@@ -18,7 +18,7 @@ from activities.commits import Commits
 from activities.dispatcher import Dispatcher
 from runtime import temporal
 from runtime.courier import TemporalCourier
-from runtime.health import health_router
+from runtime.health import health_app
 from runtime.logging import configure_logging
 from runtime.settings import Settings, load_settings
 from store.database import Database, connect
@@ -40,7 +40,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
     """
     client = await temporal.connect()
     commits = Commits(Ledgers(database))
-    courier = TemporalCourier(client, settings.task_queue, settings.events_per_run)
+    courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
     dispatcher = Dispatcher(Decisions(database), courier, commits)
     worker = Worker(
         client,
@@ -55,9 +55,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
         if settings.worker_health_port is None:
             yield
             return
-        health = FastAPI(openapi_url=None)
-        health.include_router(health_router(checks))
-        async with _serving(health, settings.worker_health_port):
+        async with _serving(health_app(checks), settings.worker_health_port):
             yield
 
 
@@ -69,7 +67,8 @@ async def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = settings.database_url.get_secret_value()
-    async with connect(url, max_size=settings.database_pool_max) as database, running(settings, database):
+    size = {"min_size": settings.database_pool_min, "max_size": settings.database_pool_max}
+    async with connect(url, **size) as database, running(settings, database):
         _log.info("worker started", task_queue=settings.task_queue)
         await stop.wait()
         _log.info("worker stopping")

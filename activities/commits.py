@@ -78,10 +78,10 @@ class Commits:
             if head.review.seq > request.seen:
                 return Committed(events=await head.since(request.seen), done=False)
             unit = _Unit(head, unstorable)
-            await unit.deal_with(request.message)
+            done = await unit.deal_with(request.message)
             if unit.events:
                 await head.append(unit.events, unit.review)
-            return Committed(events=tuple(unit.events), done=True)
+            return Committed(events=tuple(unit.events), done=done)
 
 
 def _log(request: Commit, events: Sequence[Event]) -> None:
@@ -101,7 +101,10 @@ class _Unit:
         self.review = head.review
         self.events: list[Event] = []
 
-    async def deal_with(self, message: Message) -> None:
+    async def deal_with(self, message: Message) -> bool:
+        """Do what the message asks. At most one decision is taken in a transaction, so that data which can't be stored
+        is never more than that one's: False where others go first and the message has to come again.
+        """
         match message:
             case Opening():
                 submission = await self._head.submission()
@@ -110,8 +113,10 @@ class _Unit:
             case Due(deadline=name):
                 deadline = next((d for d in self.review.deadlines if d.id == name), None)
                 if deadline is not None:
-                    for stored in await self._head.pending(deadline.at):
-                        await self._take(stored)
+                    in_time = await self._head.pending(deadline.at)
+                    if in_time:
+                        await self._take(in_time[0])
+                        return False
                     await self._decide(FallDue(deadline=name), None)
             case Arrived():
                 await self._arrived(message)
@@ -126,6 +131,7 @@ class _Unit:
                         shown=message.shown,
                     )
                 )
+        return True
 
     async def settle(self, decision: UUID) -> None:
         stored = await self._head.decision(decision)

@@ -49,22 +49,18 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - what waits for training is not to hold up all others
             _log.warning("the register was not asked", extra={"error": type(error).__name__})
         deliveries = await self._outbox.due(_BATCH)
-        for delivery in deliveries:
-            try:
-                await self._hand_on(delivery)
-            except Exception as error:  # noqa: BLE001 - one that can't be handed on is not to hold up the others
-                about = {"review_id": delivery.review, "decision_id": str(delivery.decision)}
-                _log.warning("not handed on", extra={**about, "error": type(error).__name__})
+        await asyncio.gather(*map(self._hand_on, deliveries))
         return len(deliveries) == _BATCH
 
     async def _hand_on(self, delivery: Delivery) -> None:
         about = {"review_id": delivery.review, "decision_id": str(delivery.decision)}
-        if delivery.closed and await self._commits.settle_late(delivery):
-            _log.info("settled a late decision", extra=about)
-            return
         try:
-            await self._courier.deliver(delivery)
+            if delivery.closed and await self._commits.settle_late(delivery):
+                _log.info("settled a late decision", extra=about)
+            else:
+                await self._courier.deliver(delivery)
+                _log.info("handed on a pending decision", extra=about)
         except UndeliverableError as error:
             _log.warning("not delivered for now", extra={**about, "why": str(error)})
-        else:
-            _log.info("handed on a pending decision", extra=about)
+        except Exception as error:  # noqa: BLE001 - one that can't be handed on is not to hold up the others
+            _log.warning("not handed on", extra={**about, "error": type(error).__name__})

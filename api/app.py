@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
                 reviews=Reviews(database),
                 decisions=decisions,
                 receipts=receipts,
-                courier=TemporalCourier(client, settings.task_queue, settings.events_per_run),
+                courier=TemporalCourier(client, settings.task_queue, settings.messages_per_run),
                 temporal=client,
             )
             async with receipts.listening():

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from api.problems import ContentTooLarge, MalformedRequest, UnsupportedMediaType
+from runtime.settings import LARGEST_DOCUMENT
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -119,7 +120,7 @@ class BoundedRoute(APIRoute):
 class DocumentRoute(BoundedRoute):
     """A route that takes a document."""
 
-    body_limit = 16 * MIB
+    body_limit = LARGEST_DOCUMENT
 
 
 class ImportRoute(BoundedRoute):

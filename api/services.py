@@ -46,7 +46,7 @@ class Services:
         """Hand a stored decision on, and wait for its receipt for so long. One that can't be handed on stays pending:
         the dispatcher sees to it.
         """
-        if delivery.fresh:
+        if delivery.fresh and not delivery.closed:
             self.send(delivery)
         return await self.receipts.wait(delivery.decision, seconds)
 
@@ -55,9 +55,9 @@ class Services:
         review = await self.reviews.state(review_id)
         return review is not None and may_read(review, caller.person, caller.grants)
 
-    def report_reused(self, review_id: str, kind: str, data: bytes) -> None:
+    def report_reused(self, review_id: str, data: bytes) -> None:
         """Have the review put on record that a decision's id was used again for another content."""
-        self.send(Delivery(decision=uuid4(), review=review_id, kind=kind, data=data, digest=sha256(data)))
+        self.send(Delivery(decision=uuid4(), review=review_id, kind="id_reused", data=data, digest=sha256(data)))
 
     async def close(self) -> None:
         """Leave what is under way to the dispatcher."""

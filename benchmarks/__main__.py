@@ -38,6 +38,9 @@ from runtime.packs import load_proposal
 LEAST_EVENTS = 5
 """The signal, the three of a workflow task, the marker of a local activity."""
 
+MOST_SECONDS = 480
+"""A run that takes longer is not worth its figures."""
+
 SIDES: tuple[Side, ...] = ("bare", "signals", "http")
 
 
@@ -45,6 +48,7 @@ SIDES: tuple[Side, ...] = ("bare", "signals", "http")
 class Counts:
     """How much is measured."""
 
+    warm_up: int
     rounds: int
     reviews: int
     at_once: int
@@ -57,8 +61,8 @@ class Counts:
         return self.chunks * self.chunk * DECISIONS
 
 
-FULL = Counts(rounds=5, reviews=60, at_once=20, chunks=5, chunk=50)
-QUICK = Counts(rounds=1, reviews=2, at_once=2, chunks=1, chunk=2)
+FULL = Counts(warm_up=20, rounds=5, reviews=60, at_once=20, chunks=5, chunk=50)
+QUICK = Counts(warm_up=0, rounds=1, reviews=2, at_once=2, chunks=1, chunk=2)
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,8 @@ async def measure(counts: Counts, tell: Callable[[], object]) -> list[Row]:
             tell()
             return result
 
-        for side in SIDES:
-            await played(side, min(counts.reviews, 10), counts.at_once)  # whatever is done once, is done now
+        for side in SIDES if counts.warm_up else ():
+            await played(side, counts.warm_up, counts.at_once)  # what is done only once is done now
         per_second: dict[Side, list[float]] = {side: [] for side in SIDES}
         for number in range(counts.rounds):
             for side in SIDES if number % 2 == 0 else reversed(SIDES):
@@ -144,7 +148,7 @@ async def measure(counts: Counts, tell: Callable[[], object]) -> list[Row]:
 
 def steps(counts: Counts) -> int:
     """How often `measure` tells."""
-    return len(SIDES) * (1 + counts.rounds) + 2 * counts.chunks
+    return len(SIDES) * ((counts.warm_up > 0) + counts.rounds) + 2 * counts.chunks
 
 
 async def _played(system: System, side: Side, reviews: int, at_once: int) -> Played:
@@ -180,7 +184,11 @@ async def main() -> None:
     counts = QUICK if arguments.quick else FULL
     with Progress(transient=True) as progress:
         task = progress.add_task("measuring", total=steps(counts))
-        rows = await measure(counts, lambda: progress.advance(task))
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                rows = await measure(counts, lambda: progress.advance(task))
+        except TimeoutError:
+            raise SystemExit(f"Not done in {MOST_SECONDS} s: this machine is too busy to be measured on.") from None
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
     table = Table("figure", "Ringi", "bare", "unit", "ratio", "goal", "holds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import runpy
 import sys
 import traceback
@@ -172,9 +173,11 @@ def token(
     person: Annotated[str, typer.Argument(help="Whom the token speaks of.", show_default=False)],
     data: DataOption = DEFAULT_DATA,
     minutes: Annotated[int, typer.Option(min=1, max=7 * 24 * 60, help="How long it is good for.")] = 60,
+    as_json: JsonOption = False,
 ) -> None:
     """Mint an access token by the key in the data folder of an embedded system."""
-    show.raw(mint(data, person, minutes=minutes))
+    minted = mint(data, person, minutes=minutes)
+    show.raw(json.dumps({"person": person, "token": minted}) if as_json else minted)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -10,6 +10,8 @@ from domain.stages import Stage
 from domain.state import Review
 from domain.values import PersonId
 
+_EVERYWHERE = frozenset({Role.AUDITOR, Role.OFFICER, Role.REVIEWER, Role.TRAINING_OFFICER})
+
 
 def may_read(review: Review, person: PersonId, grants: Iterable[Grant]) -> bool:
     """Whether this person may read the review: its content, its state and its record.
@@ -24,6 +26,11 @@ def may_read(review: Review, person: PersonId, grants: Iterable[Grant]) -> bool:
     return any(grant.person == person and _opens(review, grant) for grant in grants)
 
 
+def reads_all(grants: Iterable[Grant]) -> bool:
+    """Whether one of these grants opens every review."""
+    return any(grant.role in _EVERYWHERE for grant in grants)
+
+
 def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:
     """Whether this person may read the ledger's bytes, the workflow's history, and check them."""
     return any(grant.person == person and grant.role in (Role.AUDITOR, Role.OFFICER) for grant in grants)
@@ -31,7 +38,7 @@ def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:
 
 def _opens(review: Review, grant: Grant) -> bool:
     match grant.role:
-        case Role.AUDITOR | Role.OFFICER | Role.REVIEWER | Role.TRAINING_OFFICER:
+        case role if role in _EVERYWHERE:
             return True
         case Role.COUNCIL_MEMBER:
             roster = review.council.roster or ()

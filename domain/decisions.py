@@ -233,8 +233,9 @@ AnyContent = Annotated[
 class Envelope(Value):
     """A decision as it is stored, signalled and recorded. These fields are frozen.
 
-    `revision`, `content_digest`, `pack_digest`, `stage` and `round` are what the person was shown; `meaning` is what
-    the act means, in words; `grant` is the id of the grant of `role` that they acted under; `received_at` is the
+    `content_digest` is what the person was shown; `pack_digest`, `stage` and `round` are the review's when it was
+    received, and so is `revision`, or 0 where another revision than the present one was shown. `meaning` is what the
+    act means, in words; `grant` is the id of the grant of `role` that they acted under; `received_at` is the
     database's time at which the decision was stored, and what timeliness is decided by.
     """
 

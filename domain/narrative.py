@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 
 from domain.decisions import (
@@ -79,7 +80,7 @@ def tell(event: Event) -> Told:
                 who=envelope.person,
                 role=envelope.role,
                 what=_decision(envelope),
-                said=envelope.reason,
+                said=_said(envelope),
                 on_digest=envelope.content_digest,
             )
         case Refused():
@@ -146,6 +147,27 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def _said(envelope: Envelope) -> str | None:
+    """Every word of the decision: its reason, and the reason, advice or condition of each part of it."""
+    lines = [] if envelope.reason is None else [envelope.reason]
+    match envelope.content:
+        case VerdictSheet() as sheet:
+            for verdict in sheet.verdicts:
+                lines.append(f"{verdict.principle}: {verdict.reason}")
+                lines += [] if verdict.condition is None else [f"  on condition: {verdict.condition}"]
+        case Opinion() as opinion:
+            lines += [f"advice {number}: {text}" for number, text in enumerate(opinion.advice, start=1)]
+        case AdviceResponse() as response:
+            for answer in response.answers:
+                lines.append(f"{answer.advice}, {answer.answer.replace('_', ' ')}: {answer.reason}")
+                lines += [] if answer.condition is None else [f"  on condition: {answer.condition}"]
+        case Signature() as signature:
+            lines += [f"on condition: {text}" for text in signature.conditions]
+        case _:
+            pass
+    return "\n".join(lines) or None
+
+
 def _decision(envelope: Envelope) -> str:
     match envelope.content:
         case Submission():
@@ -168,11 +190,8 @@ def _decision(envelope: Envelope) -> str:
         case Recusal():
             return "Stepped aside."
         case AdviceResponse() as response:
-            return (
-                "Answered advice: "
-                + ", ".join(f"{a.advice[-2:].strip('.')} {a.answer}" for a in response.answers)
-                + "."
-            )
+            counts = Counter(answer.answer.replace("_", " ") for answer in response.answers)
+            return "Answered advice: " + ", ".join(f"{number} {answer}" for answer, number in counts.items()) + "."
         case NoOpinion():
             return "Went on with no opinion obtained."
         case Extension(until=until):

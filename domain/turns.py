@@ -11,7 +11,7 @@ class Turn(Value):
     """One act that the review waits for.
 
     Either `person` is named, or any holder of `role` (in `office`, where one is named) who is not in `not_for`. `kinds`
-    are the decisions that answer it; `blocking` says whether the review stands still without it.
+    are the decisions that answer it (`completion`: the training register's word); `blocking` says whether the review stands still without it.
     """
 
     stage: Stage

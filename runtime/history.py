@@ -121,8 +121,9 @@ def _what(kind: str, attributes: Any, details: dict[str, Any], summary: str | No
     if kind == "WORKFLOW_EXECUTION_SIGNALED":
         said = details.get("input")
         envelope = said[0] if isinstance(said, list) and len(said) == 1 and isinstance(said[0], dict) else {}
+        what = "a decision" if "decision_id" in envelope else "a message"
         who = f" of {envelope['person']}" if "person" in envelope else ""
-        return f"A signal named {attributes.signal_name!r} brought a decision{who}."
+        return f"A signal named {attributes.signal_name!r} brought {what}{who}."
     if kind == "MARKER_RECORDED":
         events = _committed(details)
         told = "" if events is None else f" put {len(events)} entries on record: {', '.join(events) or 'none'}"

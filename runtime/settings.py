@@ -14,6 +14,9 @@ from domain.values import PersonId
 
 PREFIX = "RINGI_"
 
+LARGEST_DOCUMENT = 16 * 2**20
+"""Bytes; no setting makes the API take a larger document."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -49,15 +52,15 @@ class Settings(BaseSettings):
     task_queue: Annotated[str, Field(min_length=1, max_length=200)] = "ringi"
 
     api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    api_port: Port = 8080
+    api_port: Port = 8420
 
     worker_health_port: Port | None = None
     """Where the worker answers `/livez` and `/readyz`; without it, it listens nowhere."""
 
-    events_per_run: Annotated[int, Field(ge=1)] | None = None
+    messages_per_run: Annotated[int, Field(ge=1)] | None = None
     """After how many messages a workflow continues as new; without it, when the server suggests it."""
 
-    document_max_bytes: Annotated[int, Field(ge=1, le=100 * 2**20)] = 10 * 2**20
+    document_max_bytes: Annotated[int, Field(ge=1, le=LARGEST_DOCUMENT)] = 10 * 2**20
 
     bootstrap_operator: PersonId | None = None
     """Who is given the operator's role in a system that has no operator yet."""

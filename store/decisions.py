@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -145,7 +146,7 @@ class Decisions:
             # No workflow takes what is late: that is the dispatcher's at once.
             grace = timedelta(0) if review.closed else GRACE
             try:
-                return await self._insert(connection, envelope, grace)
+                return replace(await self._insert(connection, envelope, grace), closed=review.closed)
             except PendingError:
                 known = await self._known(connection, draft)  # the same, stored at the same time
                 if known is None:

@@ -20,8 +20,15 @@ on conflict (id) do update set name = excluded.name, unit = excluded.unit
 where (people.name, people.unit) is distinct from (excluded.name, excluded.unit)
 """
 
+_PERSON_IF_NEW = "insert into people (id, name, unit) values ($1, $2, $3) on conflict do nothing"
+
 _GRANT = """
-insert into grants (id, person, role, office) values ($1, $2, $3, $4) on conflict do nothing returning id
+with granted as (
+    insert into grants (id, person, role, office)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+    on conflict do nothing returning 1
+)
+select count(*) from granted
 """
 
 _REVOKE = "update grants set revoked_at = clock_timestamp() where id = $1 and revoked_at is null returning id"
@@ -92,18 +99,17 @@ class Registers:
         return tuple(Grant.model_validate(dict(row)) for row in rows)
 
     async def enter_people(self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]]) -> int:
-        """Enter people and grant roles, all or none. What is there already stays as it is.
+        """Enter people and grant roles, all or none. A known person's name and unit become those given here; a role
+        that is held already is not granted again.
 
         Returns:
             How many grants are new.
         """
+        columns = zip(*((f"grant-{uuid4()}", person, role, office) for person, role, office in roles), strict=True)
         async with self._database.transaction() as connection:
             await connection.executemany(_PERSON, [(person.id, person.name, person.unit) for person in people])
-            rows = [(f"grant-{uuid4()}", person, role, office) for person, role, office in roles]
-            before = await connection.fetchval("select count(*) from grants")
-            await connection.executemany(_GRANT.replace(" returning id", ""), rows)
-            after: int = await connection.fetchval("select count(*) from grants")
-            return int(after - before)
+            new: int = await connection.fetchval(_GRANT, *map(list, columns)) if roles else 0
+            return new
 
     async def revoke(self, grant: str) -> bool:
         """Revoke a grant. Returns whether it was in force."""
@@ -115,8 +121,8 @@ class Registers:
             await connection.execute("lock table grants in share row exclusive mode")  # several may start at once
             if await connection.fetchval("select 1 from grants where role = 'operator' and revoked_at is null"):
                 return False
-            await connection.execute(_PERSON, person, person, "operations")
-            return await connection.fetchval(_GRANT, f"grant-{uuid4()}", person, Role.OPERATOR, None) is not None
+            await connection.execute(_PERSON_IF_NEW, person, person, "operations")
+            return bool(await connection.fetchval(_GRANT, [f"grant-{uuid4()}"], [person], [Role.OPERATOR], [None]))
 
     async def enter_completions(self, completions: Sequence[Completion]) -> int:
         """Put completions on record, all or none; those on record already change nothing.

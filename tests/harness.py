@@ -111,10 +111,12 @@ class Harness:
     # Workers.
 
     @asynccontextmanager
-    async def worker(self, *, events_per_run: int | None = None) -> AsyncIterator[None]:
+    async def worker(self, *, messages_per_run: int | None = None) -> AsyncIterator[None]:
         """A worker in this process, composed as ever, with a pool of its own."""
-        settings = Settings(database_url=SecretStr(self.url), task_queue=self.task_queue, events_per_run=events_per_run)
-        self.courier = TemporalCourier(self.client, self.task_queue, events_per_run)
+        settings = Settings(
+            database_url=SecretStr(self.url), task_queue=self.task_queue, messages_per_run=messages_per_run
+        )
+        self.courier = TemporalCourier(self.client, self.task_queue, messages_per_run)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TEMPORAL_ADDRESS", self.address)
             async with worker.running(settings, self.database):

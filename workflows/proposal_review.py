@@ -122,6 +122,8 @@ class ProposalReview:
             raise ApplicationError("this workflow does not have the id of its review", type="NotItsReview")
         if self._review.seq == 0:
             await self._commit(Opening())
+        if not (self._review.open or self._review.closed):
+            raise ApplicationError("there is no submission to open this review with", type="NothingToOpen")
 
     async def _through(self, stage: Stage) -> None:
         """Take message after message until the review has left this stage; at once, where it is not in it."""

@@ -18,11 +18,11 @@ from api.problems import (
     UnsupportedMediaType,
     problems,
 )
-from api.schemas import DocumentOut, PeopleImported, TrainingImported
+from api.schemas import DocumentOut, Me, PeopleImported, TrainingImported
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.policy import PolicyPack
-from domain.values import Digest, ReviewId, Slug
+from domain.values import Digest, PersonId, ReviewId, Slug
 
 router = APIRouter(route_class=BoundedRoute)
 documents = APIRouter(route_class=DocumentRoute, tags=["documents"])
@@ -105,14 +105,21 @@ async def download(
     responses=problems(401, 403, 413, 415, 422, 503),
 )
 async def import_people(request: Request, caller: TheCaller, services: TheServices) -> PeopleImported:
-    """CSV with the columns person, name, unit, role, office; all rows or none. Nobody is granted the operator's own
-    role by themselves.
+    """CSV with the columns person, name, unit, role, office; all rows or none. Nobody grants a role to
+    themselves.
     """
     caller.must_hold(Role.OPERATOR)
     _media_type(request, _CSV)
     people, roles = await asyncio.to_thread(read_people, await request.body(), by=caller.person)
     granted = await services.registers.enter_people(people, roles)
     return PeopleImported(people=len(people), grants=granted)
+
+
+@router.get("/grants", tags=["people"], summary="List somebody's grants", responses=problems(401, 403, 422, 503))
+async def grants_of(person: PersonId, caller: TheCaller, services: TheServices) -> Me:
+    """The roles that a person holds, with the ids of the grants, for an operator."""
+    caller.must_hold(Role.OPERATOR)
+    return Me(person=person, grants=await services.registers.grants(person))
 
 
 @router.delete(

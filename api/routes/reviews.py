@@ -28,6 +28,7 @@ from api.schemas import (
     review_out,
 )
 from api.services import NO_SUCH_REVIEW, NamedReview, ReadableReview, Services, TheCaller, TheServices
+from domain.access import reads_all
 from domain.assessment import AnswersError, Assessment, assess
 from domain.certificate import Certificate
 from domain.decisions import Receipt, Submission
@@ -53,7 +54,12 @@ async def me(caller: TheCaller) -> Me:
     return Me(person=caller.person, grants=caller.grants)
 
 
-@router.post("/assessments", tags=["reviews"], summary="See which route a proposal would take, and why")
+@router.post(
+    "/assessments",
+    tags=["reviews"],
+    summary="See which route a proposal would take, and why",
+    responses=problems(400, 401, 413, 422, 503),
+)
 async def assess_only(body: AssessIn, services: TheServices) -> Assessment:
     """Assess a proposal without submitting it. Nothing is stored."""
     return _assessed(await _pack(services, body.pack), body.proposal)
@@ -89,7 +95,7 @@ async def submit(
         delivery = await services.decisions.submit(draft, body.proposal, pack.digest)
     except IdReusedError as error:
         if await services.may_read(draft.review, caller):
-            services.report_reused(draft.review, draft.content.kind, error.data)
+            services.report_reused(draft.review, error.data)
         raise Conflict("This id is taken by another submission.", reason="id_reused") from error
     except NoRoleError as error:
         raise Forbidden("Submitting proposals needs the role owner.") from error
@@ -102,7 +108,7 @@ async def list_reviews(
     caller: TheCaller, services: TheServices, limit: Limit = 50, before: Moment | None = None
 ) -> ReviewList:
     """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
-    if any(grant.role in (Role.REVIEWER, Role.OFFICER, Role.TRAINING_OFFICER, Role.AUDITOR) for grant in caller.grants):
+    if reads_all(caller.grants):
         listed = await services.reviews.all(limit, before)
     else:
         listed = await services.reviews.of_proposer(caller.person, limit, before)
@@ -175,7 +181,7 @@ async def decide(
         raise Conflict(detail, reason="pending") from error
     except IdReusedError as error:
         if await services.may_read(review_id, caller):
-            services.report_reused(review_id, body.kind, error.data)
+            services.report_reused(review_id, error.data)
         raise Conflict("This id is taken by a decision that says something else.", reason="id_reused") from error
     receipt = await services.settle(delivery, prefer.wait)
     return _answer(receipt, draft, prefer.applied)

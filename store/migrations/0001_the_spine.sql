@@ -164,8 +164,8 @@ create trigger policy_packs_are_not_truncated before truncate on policy_packs
     for each statement execute function refuse_change();
 
 grant usage on schema public to ringi_app;
-grant select, insert on ledger, policy_packs, proposals, documents, uploads to ringi_app;
-grant select, insert, update on people, grants, completions, reviews, decisions, notices to ringi_app;
+grant select, insert on ledger, policy_packs, proposals, documents, uploads, completions, notices to ringi_app;
+grant select, insert, update on people, grants, reviews, decisions to ringi_app;
 grant select, insert, delete on turns, training_waits to ringi_app;
 
 -- migrate:down

@@ -103,7 +103,7 @@ async def test_the_history_is_all_of_temporals_own(system: System, told: str, te
 async def test_the_history_goes_over_all_runs(without_worker: System) -> None:
     """A review that continued as new is told from its first run on."""
     system = without_worker
-    async with system.api(events_per_run=1) as http, system.worker(events_per_run=1):
+    async with system.api(messages_per_run=1) as http, system.worker(messages_per_run=1):
         system.http = http
         review = await system.opened(example(1))
         await system.person(REVIEWERS[0]).accepted(review, "question", reason="Why?")

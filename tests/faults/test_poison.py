@@ -194,7 +194,7 @@ async def test_signals_before_the_first_task(system: Harness) -> None:
 
 
 async def test_cancel_is_refused_and_twice_too(system: Harness) -> None:
-    async with system.worker(events_per_run=4):
+    async with system.worker(messages_per_run=4):
         review = await system.submit()
         reason = "\x00 \u202e\n" + "x" * 1000
         await _cancel(system, review, reason)
@@ -317,7 +317,7 @@ async def test_an_activity_that_somebody_fails_for_good(system: Harness, gate: _
 
 
 async def test_signals_during_continue_as_new(system: Harness) -> None:
-    async with system.worker(events_per_run=6):  # the server lets a new run begin a second after the last one at best
+    async with system.worker(messages_per_run=6):  # the server lets a new run begin a second after the last one at best
         review = await system.submit()
         for number in range(6):
             await asyncio.gather(*(poison(system, review, f"junk-{number}-{n}", said(n)) for n in range(6)))

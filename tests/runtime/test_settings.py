@@ -13,7 +13,7 @@ def test_the_least_that_must_be_set_is_the_database(monkeypatch: pytest.MonkeyPa
     assert settings.oidc_audience == "ringi"
     assert settings.task_queue == "ringi"
     assert settings.document_max_bytes == 10 * 2**20
-    assert settings.events_per_run is None
+    assert settings.messages_per_run is None
     assert settings.bootstrap_operator is None
 
 
@@ -24,7 +24,7 @@ def test_a_missing_database_is_said_by_the_name_of_its_variable() -> None:
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGI_DATABASE_URL", "")
-    monkeypatch.setenv("RINGI_EVENTS_PER_RUN", "")
+    monkeypatch.setenv("RINGI_MESSAGES_PER_RUN", "")
     with pytest.raises(SettingsError, match=r"^RINGI_DATABASE_URL is not set\.$"):
         load_settings()
 
@@ -36,7 +36,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("OWNER_DATABASE_URL", "canary-7f3a"),
         ("OIDC_ISSUER", "canary-7f3a"),
         ("API_PORT", "70000"),
-        ("EVENTS_PER_RUN", "0"),
+        ("MESSAGES_PER_RUN", "0"),
         ("LOG_FORMAT", "canary-7f3a"),
         ("LOG_LEVEL", "LOUD"),
         ("DOCUMENT_MAX_BYTES", "-1"),
