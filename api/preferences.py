@@ -67,7 +67,7 @@ def _preferences(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield match["name"].lower(), value
 
 
-def _prefer(
+async def _prefer(
     prefer: Annotated[
         list[str] | None,
         Header(

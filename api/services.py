@@ -78,7 +78,7 @@ class Services:
             _log.warning("not delivered for now", why=str(error), decision_id=str(delivery.decision))
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

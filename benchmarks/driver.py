@@ -35,7 +35,7 @@ from store.decisions import Decisions
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
-from workflows.proposal_review import workflow_id_for
+from workflows.messages import workflow_id_for
 
 REVIEWERS = ("rin.reviewer", "jun.reviewer")
 SIGNATORIES = ("bo.head", "di.head")

@@ -11,7 +11,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from activities.ports import Delivery, UndeliverableError
-from workflows.proposal_review import ProposalReview, StartReview, workflow_id_for
+from workflows.messages import StartReview, workflow_id_for
+from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
 

@@ -8,7 +8,8 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFail
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ledger import WorkflowState
-from workflows.proposal_review import ProposalReview, workflow_id_for
+from workflows.messages import workflow_id_for
+from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
 

@@ -44,7 +44,8 @@ from store.decisions import Decisions
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
-from workflows.proposal_review import ProposalReview, workflow_id_for
+from workflows.messages import workflow_id_for
+from workflows.proposal_review import ProposalReview
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from domain.ledger import Entry, Evidence
 from domain.narrative import tell
 from runtime.history import readable_history
 from runtime.witness import workflow_state
-from workflows.proposal_review import workflow_id_for
+from workflows.messages import workflow_id_for
 
 router = APIRouter(route_class=BoundedRoute, tags=["record"])
 

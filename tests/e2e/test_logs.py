@@ -34,7 +34,7 @@ from tests.e2e.system import (
     system_on,
 )
 from tests.harness import until
-from workflows.proposal_review import workflow_id_for
+from workflows.messages import workflow_id_for
 
 CANARY = "canary"
 """Whatever somebody wrote, or keeps secret, has this in it."""

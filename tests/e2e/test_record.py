@@ -19,7 +19,7 @@ from domain.review import fold
 from runtime.embedded.postgres import SUPERUSER
 from tests.conftest import Servers
 from tests.e2e.system import AUDITOR, OFFICER, OWNER, REVIEWERS, System, example, sheet
-from workflows.proposal_review import workflow_id_for
+from workflows.messages import workflow_id_for
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

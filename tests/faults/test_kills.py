@@ -23,7 +23,7 @@ from store.decisions import PendingError
 from tests.faults.conftest import Mortal
 from tests.faults.stricken_worker import AFTER, BEFORE, GO, INSIDE, MARKS, mark
 from tests.harness import Account, Harness, until
-from workflows.proposal_review import workflow_id_for
+from workflows.messages import workflow_id_for
 
 T = TypeVar("T")
 

@@ -31,7 +31,8 @@ from domain.events import Refused
 from domain.state import Review
 from tests.conftest import DatabaseUrls, Servers
 from tests.harness import TIER_4, Account, Harness, harness, until
-from workflows.proposal_review import Carried, ProposalReview, StartReview, workflow_id_for
+from workflows.messages import Carried, StartReview, workflow_id_for
+from workflows.proposal_review import ProposalReview
 
 MIB = 1024 * 1024
 

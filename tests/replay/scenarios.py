@@ -67,7 +67,8 @@ from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
 from tests.replay.recorder import Recorder
-from workflows.proposal_review import ProposalReview, StartReview, workflow_id_for
+from workflows.messages import StartReview, workflow_id_for
+from workflows.proposal_review import ProposalReview
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

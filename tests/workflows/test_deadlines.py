@@ -17,7 +17,7 @@ from domain.policy import Phase
 from domain.stages import Stage
 from tests.conftest import DatabaseUrls, Servers
 from tests.harness import TIER_4, Harness, harness, until
-from workflows.proposal_review import workflow_id_for
+from workflows.messages import workflow_id_for
 
 SUPPORTS = Opinion(stance=Stance.SUPPORTS)
 
