@@ -22,6 +22,7 @@ from runtime.logging import configure_logging
 from runtime.settings import Settings, SettingsError, load_settings
 from store.database import Database, connect
 from store.decisions import Decisions
+from store.documents import Documents
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.services = Services(
                 settings=settings,
                 registers=Registers(database),
+                documents=Documents(database),
                 reviews=Reviews(database),
                 decisions=decisions,
                 receipts=receipts,

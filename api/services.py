@@ -11,7 +11,7 @@ import structlog
 from fastapi import Depends, Request
 from temporalio.client import Client
 
-from activities.ports import Courier, Delivery, UndeliverableError
+from activities.ports import Courier, Delivery, DocumentStore, UndeliverableError
 from api.identity import CurrentPerson
 from api.problems import Forbidden, NotFound
 from domain.access import may_audit, may_read
@@ -35,6 +35,7 @@ class Services:
 
     settings: Settings
     registers: Registers
+    documents: DocumentStore
     reviews: Reviews
     decisions: Decisions
     receipts: Receipts

@@ -1,9 +1,8 @@
-"""The registers that reviews are judged by: people and their roles, training, policy packs, documents."""
+"""The registers that reviews are judged by: people and their roles, training, policy packs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from uuid import uuid4
 
@@ -53,27 +52,6 @@ insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4) 
 _PACK_BY_ID = "select content from policy_packs where id = $1 order by published_at desc, version desc limit 1"
 
 _PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
-
-_DOCUMENT = "insert into documents (digest, media_type, content) values ($1, $2, $3) on conflict do nothing"
-
-_UPLOADED = "select distinct digest from uploads where digest = any($1) and person = any($2)"
-
-_UPLOAD = "insert into uploads (digest, person) values ($1, $2) on conflict do nothing"
-
-_DOCUMENT_AT = """
-select d.digest, d.media_type, d.content, array(select person from uploads u where u.digest = d.digest) as uploaded_by
-from documents d where d.digest = $1
-"""
-
-
-@dataclass(frozen=True)
-class Document:
-    """An uploaded document, of the kind that its first uploader gave it."""
-
-    digest: Digest
-    media_type: str
-    content: bytes
-    uploaded_by: Sequence[PersonId]
 
 
 class PublishedOtherwiseError(Exception):
@@ -164,23 +142,3 @@ class Registers:
         """The policy pack with this digest."""
         content = await self._pool.fetchval("select content from policy_packs where digest = $1", digest)
         return None if content is None else published_pack(content)
-
-    async def keep_document(self, content: bytes, media_type: str, person: PersonId) -> Digest:
-        """Keep a document; its address is its digest."""
-        digest = sha256(content)
-        async with self._database.transaction() as connection:
-            await connection.execute(_DOCUMENT, digest, media_type, content)
-            await connection.execute(_UPLOAD, digest, person)
-        return digest
-
-    async def document(self, digest: Digest) -> Document | None:
-        """The document at this address."""
-        row = await self._pool.fetchrow(_DOCUMENT_AT, digest)
-        return None if row is None else Document(**dict(row))
-
-    async def not_uploaded(self, digests: Sequence[Digest], people: Sequence[PersonId]) -> set[Digest]:
-        """Those of these addresses at which there is no document that one of these people uploaded."""
-        if not digests:
-            return set()
-        rows = await self._pool.fetch(_UPLOADED, list(digests), list(people))
-        return set(digests) - {row["digest"] for row in rows}

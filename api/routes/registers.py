@@ -69,7 +69,7 @@ async def upload(request: Request, response: Response, caller: TheCaller, servic
     if len(content) > services.settings.document_max_bytes:
         limit = services.settings.document_max_bytes
         raise ContentTooLarge(f"A document has at most {limit} bytes.", limit=limit)
-    digest = await services.registers.keep_document(content, media_type, caller.person)
+    digest = await services.documents.keep(content, media_type, caller.person)
     response.headers["Location"] = f"/documents/{digest}"
     return DocumentOut(digest=digest, media_type=media_type, size=len(content))
 
@@ -84,7 +84,7 @@ async def download(
     digest: Digest, caller: TheCaller, services: TheServices, review: Annotated[ReviewId | None, Query()] = None
 ) -> Response:
     """A document, for who uploaded it, and for whoever may read `review`, if a revision of that proposal names it."""
-    document = await services.registers.document(digest)
+    document = await services.documents.at(digest)
     if document is None:
         raise NotFound(_NO_SUCH_DOCUMENT)
     if caller.person not in document.uploaded_by and not await _judges(services, caller, review, digest):

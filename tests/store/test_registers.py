@@ -113,16 +113,3 @@ async def test_completions_are_taken_once(registers: Registers) -> None:
         ),
         reverse=True,
     )
-
-
-async def test_a_document_is_at_its_digest(registers: Registers) -> None:
-    """As it came, of the kind that the first said; for all who uploaded it."""
-    digest = await registers.keep_document(b"\x00\xff", "application/pdf", "a.person")
-    assert digest == await registers.keep_document(b"\x00\xff", "text/plain", "b.person")
-    document = await registers.document(digest)
-    assert document is not None
-    assert (b"\x00\xff", "application/pdf") == (document.content, document.media_type)
-    assert {"a.person", "b.person"} == set(document.uploaded_by)
-    assert {"1" * 64} == await registers.not_uploaded([digest, "1" * 64], ["a.person"])
-    assert {digest} == await registers.not_uploaded([digest], ["c.person"]), "knowing the digest is not enough"
-    assert await registers.document("1" * 64) is None
