@@ -59,7 +59,7 @@ from domain.separation import broken_rule, excluded
 from domain.stages import Outcome, Stage
 from domain.state import Asked, Called, Consultation, Deadline, Given, Passage, Review, joined
 from domain.turns import Turn
-from domain.values import Digest, ReviewId, Slug
+from domain.values import Digest, PersonId, ReviewId, Slug
 
 ORDER = tuple(Stage)
 LONGEST_EXTENSION = timedelta(days=366)
@@ -534,10 +534,16 @@ def _assessed(review: Review, event: Assessed) -> Review:
         changes=None,
         questions=(),
         ruling=None,
+        proposed_by=_all(review.proposed_by, (event.subject.owner, event.subject.author)),
+        assigned=_all(review.assigned, (member.person for member in event.subject.staff)),
         council=Consultation(recused=review.council.recused),
         training=None,
         signatures=(),
     )
+
+
+def _all(known: tuple[PersonId, ...], people: Iterable[PersonId]) -> tuple[PersonId, ...]:
+    return reduce(joined, people, known)
 
 
 def _at_rest(review: Review) -> Review:

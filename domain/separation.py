@@ -46,15 +46,15 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     Rule(
         "proposers_do_not_judge",
-        "You own or wrote this proposal, so others must judge it.",
+        "You own or wrote this proposal, or a revision of it, so others must judge it.",
         JUDGING,
-        lambda review, person: review.subject is not None and person in (review.subject.owner, review.subject.author),
+        lambda review, person: person in review.proposed_by,
     ),
     Rule(
         "staff_do_not_judge",
-        "You are on the staff assigned to this proposal, so others must judge it.",
+        "You are, or were, on the staff assigned to this proposal, so others must judge it.",
         JUDGING,
-        lambda review, person: review.subject is not None and any(m.person == person for m in review.subject.staff),
+        lambda review, person: person in review.assigned,
     ),
     Rule(
         "recused_stay_aside",
@@ -79,6 +79,12 @@ RULES: tuple[Rule, ...] = (
         "You advised on this proposal for the Council, so another officer must rule on it and answer advice on it.",
         RULING,
         lambda review, person: person in review.advised_by,
+    ),
+    Rule(
+        "officer_does_not_review_or_advise",
+        "You ruled on this proposal or answered advice on it as officer, so others must review it and advise on it.",
+        frozenset({"verdict_sheet", "opinion"}),
+        lambda review, person: person in review.ruled_by,
     ),
     Rule(
         "advisers_do_not_review",
@@ -120,12 +126,9 @@ def broken_rule(review: Review, kind: str, person: PersonId) -> Rule | None:
 
 def excluded(review: Review, kind: str) -> tuple[PersonId, ...]:
     """Everybody involved in this review whom a rule keeps from a decision of `kind`, sorted."""
-    if review.subject is None:
-        return ()
     involved = {
-        review.subject.owner,
-        review.subject.author,
-        *(member.person for member in review.subject.staff),
+        *review.proposed_by,
+        *review.assigned,
         *review.reviewed_by,
         *review.advised_by,
         *review.ruled_by,

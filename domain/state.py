@@ -170,6 +170,8 @@ class Review(Value):
     training: TrainingCheck | None = None
     signatures: tuple[Signed, ...] = ()
 
+    proposed_by: tuple[PersonId, ...] = ()
+    assigned: tuple[PersonId, ...] = ()
     reviewed_by: tuple[PersonId, ...] = ()
     advised_by: tuple[PersonId, ...] = ()
     ruled_by: tuple[PersonId, ...] = ()

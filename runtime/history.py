@@ -19,6 +19,7 @@ from workflows.messages import workflow_id_for
 
 _LONGEST = 4_000
 _LARGEST = 512 * 1024
+_DEEPEST = 64
 _PREFIX = "EVENT_TYPE_"
 
 _WHAT = {
@@ -183,8 +184,21 @@ def _decoded(payload: Payload) -> Any:  # noqa: ANN401 - whatever is in it
     """What a payload says: JSON as such, anything else as escaped text; long ones are cut short and say so."""
     if payload.metadata.get("encoding") in (b"json/plain", b"json/protobuf") and len(payload.data) <= _LARGEST:
         try:
-            return json.loads(payload.data)
+            value = json.loads(payload.data)
+            json.dumps(value, ensure_ascii=False).encode()  # a surrogate that stands alone can't be answered
+            if _within(value, _DEEPEST):
+                return value
         except (ValueError, RecursionError):
             pass
     text = payload.data[:_LONGEST].decode(errors="backslashreplace")
     return text if len(payload.data) <= _LONGEST else f"{text}… ({len(payload.data)} bytes)"
+
+
+def _within(value: Any, depth: int) -> bool:  # noqa: ANN401 - whatever JSON holds
+    match value:
+        case dict():
+            return depth > 0 and all(_within(inner, depth - 1) for inner in value.values())
+        case list():
+            return depth > 0 and all(_within(inner, depth - 1) for inner in value)
+        case _:
+            return True

@@ -59,7 +59,7 @@ returning d.id, d.review_id, d.kind, d.envelope, d.digest, r.outcome is not null
 """
 
 _CLOSED_GAPS = """
-select distinct w.review_id from training_waits w
+select distinct w.review_id from training_waits w join reviews r on r.id = w.review_id and r.outcome is null
 where ($1::text is null or w.review_id = $1)
 and (select count(*) from completions c where c.person = w.person and c.course = w.course) > w.on_record
 and not exists (
@@ -120,7 +120,10 @@ class Decisions:
                     return known
                 raise IdReusedError(stored_bytes(envelope))
             await self._store_proposal(connection, proposal)
-            return await self._insert(connection, envelope, GRACE)
+            try:
+                return await self._insert(connection, envelope, GRACE)
+            except PendingError:  # the id was taken in the same moment, for another review
+                raise IdReusedError(stored_bytes(envelope)) from None
 
     async def store(self, draft: Draft, proposal: Proposal | None = None, sees: Sight = may_read) -> Delivery:
         """Store a decision about an existing review, with the new text of the proposal where it brings one.

@@ -204,7 +204,8 @@ class LockedHead:
                 _TURN, [_turn_row(review.id, position, turn) for position, turn in enumerate(turns)]
             )
         await self._queue_notices(review, turns, events)
-        if any(isinstance(event, TrainingChecked) for event in events) or review.training != self.review.training:
+        checked = any(isinstance(event, TrainingChecked) for event in events)
+        if checked or review.closed or review.training != self.review.training:
             await self._connection.execute(_FORGET_WAITS, review.id)
             await self._connection.executemany(_WAIT, [(review.id, *wait) for wait in self._training_waits(review)])
 

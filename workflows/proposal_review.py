@@ -26,6 +26,9 @@ _SHORTLY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1), maximum_attempts=5
 )
 _UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
+_MOST_CARRIED = 500
+"""Messages that one run hands to the next at most: more, after a flood, would pass Temporal's 2 MiB a payload."""
+
 _PAUSE = timedelta(seconds=5)
 
 
@@ -140,6 +143,8 @@ class ProposalReview:
     def _continue_if_long(self) -> None:
         limit = self._messages_per_run
         full = limit is not None and self._inbox.taken >= limit
+        if len(self._inbox.waiting) > _MOST_CARRIED:
+            return
         if not self._review.closed and (full or workflow.info().is_continue_as_new_suggested()):
             workflow.continue_as_new(
                 StartReview(

@@ -17,9 +17,9 @@ from domain.decisions import (
     Withdrawal,
 )
 from domain.entitlement import ROLES
-from domain.events import Accepted, Refused
+from domain.events import Accepted, Assessed, Refused
 from domain.people import Grant, Role
-from domain.review import waits_for
+from domain.review import evolve, waits_for
 from domain.separation import JUDGING, RULES, SEALING, broken_rule, excluded
 from tests.domain.builders import (
     AUTHOR,
@@ -59,6 +59,19 @@ def test_who_proposes_or_works_on_it_judges_nothing(person: str, content: AnyCon
     case = Case(grants=(*GRANTS, *every_role(person)))
     assert Reason.SEPARATION_OF_DUTIES is case.refusal(person, content)
     assert not any(person not in turn.not_for and turn.person is None for turn in waits_for(case.review))
+
+
+def test_who_once_proposed_or_worked_on_it_does_not_judge_a_later_revision() -> None:
+    """A revision that names another author, or other staff, frees nobody to judge their own work."""
+    case = Case()
+    assessed = next(event for event in case.events if isinstance(event, Assessed))
+    subject = assessed.subject.model_copy(update={"author": OWNER, "staff": ()})
+    later = evolve(case.review, assessed.model_copy(update={"subject": subject, "revision": 2, "round": 2}))
+    for person, name in ((AUTHOR, "proposers_do_not_judge"), (ENGINEER, "staff_do_not_judge")):
+        rule = broken_rule(later, "verdict_sheet", person)
+        assert rule is not None
+        assert name == rule.name
+        assert person in excluded(later, "verdict_sheet")
 
 
 def test_every_kind_of_judging_is_a_kind_that_there_is() -> None:

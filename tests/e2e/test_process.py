@@ -296,6 +296,18 @@ async def test_a_completion_wakes_exactly_the_reviews_that_wait_for_it(system: S
     assert {"completions": 1, "new": 0, "woken": 0} == await _again(system, "one.newcomer")
 
 
+async def test_a_closed_review_waits_for_no_training(system: System) -> None:
+    """What arrives after a withdrawal wakes nobody, now or later."""
+    staff = (Assigned(person="late.newcomer", role="engineer"),)
+    review = await system.opened(example(2, staff=staff))
+    await system.reviewed(review)
+    assert "training" == (await system.at(review)).stage
+    assert 200 == (await system.person(OWNER).say(review, "withdrawal", reason="Not now.")).status_code
+    before = await system.told(review)
+    assert 0 == (await system.trained(("late.newcomer", ONLINE), ("late.newcomer", LECTURE)))["woken"]
+    assert before == await system.told(review)
+
+
 async def _again(system: System, person: str) -> dict[str, int]:
     """Import a completion that is on record already."""
     at = "2026-01-01T00:00:00Z"
