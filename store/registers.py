@@ -42,7 +42,9 @@ create temporary table arriving (
 
 _TAKE_COMPLETIONS = """
 insert into completions (person, course, completed_at, expires_at)
-select person, course, completed_at, expires_at from arriving on conflict do nothing
+select person, course, completed_at, expires_at from arriving
+order by person, course, completed_at  -- two imports at once take their locks in one order
+on conflict do nothing
 """
 
 _PACK = """
@@ -83,9 +85,14 @@ class Registers:
         Returns:
             How many grants are new.
         """
-        columns = zip(*((f"grant-{uuid4()}", person, role, office) for person, role, office in roles), strict=True)
+        columns = zip(
+            *((f"grant-{uuid4()}", person, role, office) for person, role, office in sorted(roles, key=str)),
+            strict=True,
+        )
         async with self._database.transaction() as connection:
-            await connection.executemany(_PERSON, [(person.id, person.name, person.unit) for person in people])
+            # In one order, so that two imports at once don't wait for each other.
+            rows = sorted((person.id, person.name, person.unit) for person in people)
+            await connection.executemany(_PERSON, rows)
             new: int = await connection.fetchval(_GRANT, *map(list, columns)) if roles else 0
             return new
 
