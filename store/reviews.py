@@ -32,10 +32,10 @@ where review_id = $1 order by position
 _INBOX = """
 select t.review_id, r.title, r.state, t.stage, t.kinds, t.what, t.role, t.office, t.person, t.not_for, t.since, t.due_at, t.blocking
 from turns t join reviews r on r.id = t.review_id
-where (t.person = $1 or (t.person is null and exists (
+where (t.person is null or t.person = $1) and exists (
     select from grants g where g.person = $1 and g.role = t.role and g.revoked_at is null
     and (t.office is null or t.office = g.office)
-))) and not $1 = any(t.not_for)
+) and not $1 = any(t.not_for)
 order by t.due_at nulls last, t.since, t.review_id, t.position
 limit $2
 """
