@@ -93,12 +93,15 @@ class Reviews:
         )
         return tuple(Listed(**dict(row)) for row in rows)
 
-    async def all(self, limit: int, before: datetime | None = None) -> tuple[Listed, ...]:
-        """All reviews, the newest first, submitted before `before`."""
+    async def all(self, person: PersonId, limit: int, before: datetime | None = None) -> tuple[Listed, ...]:
+        """All reviews but those that `person` stepped aside from, the newest first, submitted before `before`."""
         rows = await self._pool.fetch(
-            f"{_HEADS} where ($2::timestamptz is null or submitted_at < $2) order by submitted_at desc limit $1",
+            f"{_HEADS} where ($2::timestamptz is null or submitted_at < $2) and (state is null"
+            " or not (convert_from(state, 'UTF8')::jsonb -> 'council' -> 'recused') ? $3)"
+            " order by submitted_at desc limit $1",
             limit,
             before,
+            person,
         )
         return tuple(Listed(**dict(row)) for row in rows)
 

@@ -109,7 +109,7 @@ async def list_reviews(
 ) -> ReviewList:
     """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
     if reads_all(caller.grants):
-        listed = await services.reviews.all(limit, before)
+        listed = await services.reviews.all(caller.person, limit, before)
     else:
         listed = await services.reviews.of_proposer(caller.person, limit, before)
     following = listed[-1].submitted_at if len(listed) == limit else None

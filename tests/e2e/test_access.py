@@ -237,3 +237,10 @@ async def test_a_revoked_role_ends_at_once(without_worker: System) -> None:
 async def test_the_description_and_health_are_open(system: System, path: str) -> None:
     """They say nothing of anybody."""
     assert 200 == (await system.http.get(path)).status_code
+
+
+async def test_a_reviewer_lists_every_review(system: System) -> None:
+    """Those of others too; only what they stepped aside from would be left out."""
+    review = await system.opened(example(1))
+    listed = (await system.person(REVIEWERS[0]).get("/reviews")).json()["reviews"]
+    assert review in {row["id"] for row in listed}
