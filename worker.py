@@ -67,8 +67,8 @@ async def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = settings.database_url.get_secret_value()
-    size = {"min_size": settings.database_pool_min, "max_size": settings.database_pool_max}
-    async with connect(url, **size) as database, running(settings, database):
+    smallest, largest = settings.database_pool_min, settings.database_pool_max
+    async with connect(url, min_size=smallest, max_size=largest) as database, running(settings, database):
         _log.info("worker started", task_queue=settings.task_queue)
         await stop.wait()
         _log.info("worker stopping")
