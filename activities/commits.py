@@ -19,9 +19,10 @@ from activities.ports import (
     UnstorableError,
 )
 from domain.commands import Command, FallDue, Take, TurnAway
+from domain.deadlines import due_before
 from domain.decisions import Envelope, Reason
 from domain.events import Accepted, Event, Refused
-from domain.review import decide, due_before, evolve
+from domain.review import decide, evolve
 
 
 class Commits:

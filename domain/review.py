@@ -7,10 +7,10 @@ them; none has rules of its own. Each stage's rules are in its own module; here 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import reduce
 
-from domain import council, principles, sign_off, training
+from domain import council, deadlines, principles, sign_off, training
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
@@ -34,7 +34,7 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
-from domain.entitlement import REGISTER, entitles, not_entitled, officers
+from domain.entitlement import REGISTER, entitles, not_entitled
 from domain.events import (
     Accepted,
     Assessed,
@@ -55,14 +55,13 @@ from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
-from domain.separation import broken_rule, excluded
+from domain.separation import broken_rule
 from domain.stages import Outcome, Stage
-from domain.state import Asked, Called, Consultation, Deadline, Given, Passage, Review, joined
+from domain.state import Asked, Called, Consultation, Given, Passage, Review, joined
 from domain.turns import Turn
-from domain.values import Digest, PersonId, ReviewId, Slug
+from domain.values import Digest, PersonId, ReviewId
 
 ORDER = tuple(Stage)
-LONGEST_EXTENSION = timedelta(days=366)
 _NO_LONGER_SAME = "The proposal was revised since: you were shown {shown}, and revision {revision} is {digest}."
 
 
@@ -82,14 +81,10 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
     happened = _Happened(review)
     match command:
         case FallDue(deadline=name):
-            deadline = next((d for d in review.deadlines if d.id == name), None)
-            if deadline is None or review.closed:
+            due = deadlines.falls_due(review, name, at)
+            if due is None:
                 return ()
-            happened.add(
-                Reminded(at=at, deadline=name)
-                if deadline.kind == "remind"
-                else FellDue(at=at, deadline=name, next_in_line=next_in_line(review))
-            )
+            happened.add(due)
         case TurnAway():
             happened.add(Refused(at=at, **{name: getattr(command, name) for name in TurnAway.model_fields}))
             return happened.events
@@ -127,47 +122,20 @@ def state_digest(review: Review) -> Digest:
     return digest_of(review)
 
 
-def due_before(review: Review, moment: datetime) -> Deadline | None:
-    """The earliest deadline of an open review that fell due before `moment`, if there is one.
-
-    A decision received at `moment` is taken only after the deadlines that fell due before it.
-    """
-    past = [deadline for deadline in review.deadlines if deadline.at < moment and not review.closed]
-    return min(past, key=lambda deadline: deadline.at, default=None)
-
-
-def next_deadline(review: Review) -> Deadline | None:
-    """The deadline that falls due next."""
-    return min(review.deadlines, key=lambda deadline: deadline.at, default=None)
-
-
-def next_in_line(review: Review) -> tuple[Role, Slug | None]:
-    """Who is asked once the present wait is overdue: the officer, or, where it was the officer's turn, the deputy."""
-    if review.route is None:
-        return Role.OFFICER, None
-    if review.phase is Phase.ANSWERING_ADVICE or principles.undecided(review) or council.without_opinion(review):
-        return Role.OFFICER, review.route.deputy_officer or review.route.officer
-    if review.phase is Phase.SIGNING:
-        done = len(review.signatures)
-        step = review.route.signatories[min(done, len(review.route.signatories) - 1)]
-        return Role.SIGNATORY, step.deputy or step.office
-    return Role.OFFICER, review.route.officer
-
-
 def waits_for(review: Review) -> tuple[Turn, ...]:
     """Whose turn it is, for what, since when: the whole answer to "what is blocking?". Empty once closed."""
     if review.stage is None or review.closed or review.phase_since is None or review.subject is None:
         return ()
     with_owner = _owner_turns(review)
     if review.phase is Phase.WITH_OWNER:
-        return (*with_owner, *_overdue_turns(review))
+        return (*with_owner, *deadlines.turns(review))
     match review.stage:
         case Stage.PRINCIPLE_REVIEW:
             own = principles.turns(review)
         case Stage.COUNCIL:
             own = council.turns(review)
         case Stage.TRAINING:
-            own = (*_training_turn(review), *_overdue_turns(review))
+            own = (*_training_turn(review), *deadlines.turns(review))
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
     return (*own, *with_owner)
@@ -261,13 +229,8 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
             return council.refuse_response(review, response)
         case NoOpinion():
             return council.refuse_no_opinion(review)
-        case Extension(until=until):
-            if review.phase is None or review.due_at is None:
-                return Rebuff(Reason.OUT_OF_STAGE, "Nothing waits that could be given more time.")
-            if not max(review.due_at, envelope.received_at) < until <= envelope.received_at + LONGEST_EXTENSION:
-                return Rebuff(
-                    Reason.INVALID, "The time can be extended past the present deadline, by at most 366 days from now."
-                )
+        case Extension() as extension:
+            return deadlines.refuse_extension(review, envelope, extension)
         case Ruling() as ruling:
             return principles.refuse_ruling(review, ruling)
         case Signature() | Declining() as seal:
@@ -314,22 +277,14 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
             _lapse(happened, at, "The proposal was escalated to the Advisory Council.")
             if before.stage in (Stage.TRAINING, Stage.SIGN_OFF):
                 happened.add(Returned(at=at, stage=Stage.COUNCIL, because="The proposal was escalated to the Council."))
-        case Extension(until=until) if before.phase is not None and before.route is not None:
+        case Extension() as extension:
             if before.phase is Phase.CONSULTING:
                 roster = council.seated_too(before, facts.council)
                 if roster != before.council.roster:
                     happened.add(Seated(at=at, roster=roster))
-            allowance = before.route.allowances[before.phase]
-            remind_at = until - (allowance.due_after - allowance.remind_after)
-            happened.add(
-                Began(
-                    at=at,
-                    phase=before.phase,
-                    number=before.waits + 1,
-                    remind_at=remind_at if remind_at > at else None,
-                    due_at=until,
-                )
-            )
+            began = deadlines.extends(before, extension, at)
+            if began is not None:
+                happened.add(began)
         case Withdrawal():
             happened.add(Closed(at=at, outcome=Outcome.WITHDRAWN, because=envelope.reason or "Withdrawn."))
         case Declining():
@@ -355,17 +310,7 @@ def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
         event = _stage_follows(review, facts, at)
         if event is not None:
             return event
-    wanted = _wanted_phase(review)
-    if review.phase is wanted:
-        return None
-    allowance = review.route.allowances[wanted]
-    return Began(
-        at=at,
-        phase=wanted,
-        number=review.waits + 1,
-        remind_at=at + allowance.remind_after,
-        due_at=at + allowance.due_after,
-    )
+    return deadlines.begins(review, _wanted_phase(review), at)
 
 
 def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
@@ -430,22 +375,11 @@ def _evolve(review: Review, event: Event) -> Review:
         case Assessed():
             return _assessed(review, event)
         case Began():
-            reminder = (
-                () if event.remind_at is None else (_deadline(event.phase, event.number, "remind", event.remind_at),)
-            )
-            return _with(
-                review,
-                phase=event.phase,
-                waits=event.number,
-                phase_since=review.phase_since if review.phase is event.phase else event.at,
-                deadlines=(*reminder, _deadline(event.phase, event.number, "due", event.due_at)),
-                due_at=event.due_at,
-                overdue=False,
-            )
-        case Reminded(deadline=name):
-            return _with(review, deadlines=tuple(d for d in review.deadlines if d.id != name))
+            return deadlines.with_wait(review, event)
+        case Reminded():
+            return deadlines.with_reminder(review, event)
         case FellDue():
-            return _with(review, deadlines=(), overdue=True)
+            return deadlines.overdue(review)
         case Seated(roster=roster):
             return _with(review, council=review.council.model_copy(update={"roster": roster}))
         case Concluded():
@@ -456,14 +390,14 @@ def _evolve(review: Review, event: Event) -> Review:
             return _with(review, signatures=(), phase=None)
         case Returned(stage=stage):
             kept = {passed: how for passed, how in review.passed.items() if ORDER.index(passed) < ORDER.index(stage)}
-            return _with(_at_rest(review), stage=stage, passed=kept, training=None)
+            return _with(deadlines.at_rest(review), stage=stage, passed=kept, training=None)
         case Passed(stage=stage, result=result, because=because):
             following = ORDER[min(ORDER.index(stage) + 1, len(ORDER) - 1)]
             passed = {**review.passed, stage: Passage(result=result, because=because)}
-            return _with(_at_rest(review), stage=following, passed=passed)
+            return _with(deadlines.at_rest(review), stage=following, passed=passed)
         case Closed(outcome=outcome, because=because, certificate=certificate, at=at):
             return _with(
-                _at_rest(review),
+                deadlines.at_rest(review),
                 outcome=outcome,
                 outcome_because=because,
                 closed_at=at,
@@ -516,7 +450,7 @@ def _accepted(review: Review, event: Accepted) -> Review:
 def _assessed(review: Review, event: Assessed) -> Review:
     assessment = event.assessment
     return _with(
-        _at_rest(review),
+        deadlines.at_rest(review),
         subject=event.subject,
         route=assessment.route,
         pack_digest=assessment.pack_digest,
@@ -544,14 +478,6 @@ def _assessed(review: Review, event: Assessed) -> Review:
 
 def _all(known: tuple[PersonId, ...], people: Iterable[PersonId]) -> tuple[PersonId, ...]:
     return reduce(joined, people, known)
-
-
-def _at_rest(review: Review) -> Review:
-    return _with(review, phase=None, deadlines=(), due_at=None, overdue=False)
-
-
-def _deadline(phase: Phase, number: int, kind: str, at: datetime) -> Deadline:
-    return Deadline.model_validate({"id": f"{phase}-{number}-{kind}", "kind": kind, "at": at})
 
 
 def _prose(text: str) -> str:
@@ -604,17 +530,3 @@ def _training_turn(review: Review) -> tuple[Turn, ...]:
         due_at=review.due_at,
     )
     return (turn,)
-
-
-def _overdue_turns(review: Review) -> tuple[Turn, ...]:
-    if not review.overdue or review.stage is None or review.due_at is None:
-        return ()
-    late = Turn(
-        stage=review.stage,
-        kinds=("extension", "ruling"),
-        what="The time has run out: extend it, or decline the proposal.",
-        role=Role.OFFICER,
-        not_for=excluded(review, "ruling"),
-        since=review.due_at,
-    )
-    return officers(review, late)

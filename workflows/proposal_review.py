@@ -13,8 +13,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.commits import Commits
     from activities.messages import Arrived, CancelRequested, Commit, Committed, Due, Message, Opening
+    from domain.deadlines import next_deadline
     from domain.narrative import PHASES, STAGES
-    from domain.review import evolve, next_deadline, state_digest, waits_for
+    from domain.review import evolve, state_digest, waits_for
     from domain.stages import Outcome, Stage
     from domain.state import Review
     from workflows.alarm import Alarm

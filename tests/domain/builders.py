@@ -10,6 +10,7 @@ from domain import sign_off
 from domain.assessment import Assessment
 from domain.canonical import digest_of, sha256
 from domain.commands import Command, FallDue, Take
+from domain.deadlines import due_before
 from domain.decisions import (
     AdviceAnswer,
     AdviceResponse,
@@ -42,7 +43,7 @@ from domain.policy import (
     Route,
     SignatoryStep,
 )
-from domain.review import decide, due_before, evolve
+from domain.review import decide, evolve
 from domain.state import Review, Subject
 from domain.training import Completion
 from domain.values import Digest

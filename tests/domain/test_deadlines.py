@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.commands import FallDue
+from domain.deadlines import due_before, next_deadline
 from domain.decisions import ChangeRequest, Extension, NoOpinion, Question, Reason
 from domain.events import Accepted, Began, FellDue, Reminded
 from domain.narrative import tell
 from domain.people import Role
 from domain.policy import Phase
-from domain.review import due_before, next_deadline, waits_for
+from domain.review import waits_for
 from domain.state import Deadline
 from tests.domain.builders import (
     DAY,
