@@ -1,4 +1,8 @@
-"""Principle review: verdict sheets, change requests, questions, and the officer's ruling where the sheets don't agree."""
+"""Principle review: verdict sheets, verdicts carried from revision to revision, and the officer's ruling.
+
+A reviewer's voice is all that they found in this round, principle by principle: in one sheet, or in what is carried of
+an earlier one and a new sheet for the rest. Only whole voices agree; a breach counts as soon as it is found.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,60 @@ from datetime import datetime
 
 from domain.decisions import Envelope, Finding, Reason, Ruling, VerdictSheet
 from domain.entitlement import officers
-from domain.events import Event, Passed
+from domain.events import Closed, Event, Passed
 from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
-from domain.separation import excluded
-from domain.stages import Stage
+from domain.separation import broken_rule, excluded
+from domain.stages import Outcome, Stage
 from domain.state import Found, Given, Review, Ruled, Sheet, joined
 from domain.turns import Turn
+from domain.values import PersonId, Slug
+
+Voices = dict[PersonId, dict[Slug, Finding]]
+
+
+def voices(review: Review) -> Voices:
+    """What each reviewer found, principle by principle, in the order in which they first spoke."""
+    heard: Voices = {}
+    for sheet in review.sheets:
+        heard.setdefault(sheet.by.person, {}).update({found.principle: found.finding for found in sheet.findings})
+    return heard
+
+
+def open_to(review: Review, person: PersonId) -> tuple[Slug, ...]:
+    """The principles on which this reviewer has still to give a verdict in this round."""
+    judged = () if review.route is None else review.route.principles
+    voice = voices(review).get(person, {})
+    return tuple(principle for principle in judged if principle not in voice)
+
+
+def whole(review: Review) -> Voices:
+    """The voices that say something of every principle."""
+    return {person: voice for person, voice in voices(review).items() if not open_to(review, person)}
+
+
+def unfinished(review: Review) -> tuple[PersonId, ...]:
+    """The reviewers who have to complete their voice, and may."""
+    return tuple(
+        person
+        for person in voices(review)
+        if open_to(review, person) and broken_rule(review, "verdict_sheet", person) is None
+    )
 
 
 def breaches(review: Review) -> Counter[str]:
-    """How many sheets of this round find a breach, per principle."""
-    return Counter(v.principle for sheet in review.sheets for v in sheet.findings if v.finding is Finding.BREACH)
+    """How many reviewers find a breach in this round, per principle."""
+    return Counter(p for voice in voices(review).values() for p, found in voice.items() if found is Finding.BREACH)
+
+
+def agreeing(review: Review) -> int:
+    """How many whole voices find no breach."""
+    return sum(Finding.BREACH not in voice.values() for voice in whole(review).values())
 
 
 def breached(review: Review) -> str | None:
-    """The first principle that as many sheets find breached as are needed to agree: it declines the proposal."""
+    """The first principle that as many reviewers find breached as are needed to agree: it declines the proposal."""
     if review.route is None:
         return None
     count = breaches(review)
@@ -31,22 +72,31 @@ def breached(review: Review) -> str | None:
 
 
 def agreed(review: Review) -> bool:
-    """Whether enough sheets of this round agree."""
-    if review.route is None:
-        return False
-    return sum(sheet.agrees for sheet in review.sheets) >= review.route.reviewers.needed
+    """Whether enough reviewers agree."""
+    return review.route is not None and agreeing(review) >= review.route.reviewers.needed
 
 
 def undecided(review: Review) -> bool:
-    """Whether every sheet of the panel is in and neither agreement nor a breach came of it: the officer rules."""
+    """Whether the panel was heard in full and neither agreement nor a breach came of it: the officer rules."""
     return (
         review.route is not None
         and review.stage is Stage.PRINCIPLE_REVIEW
         and review.changes is None
-        and len(review.sheets) >= review.route.reviewers.panel
+        and len(whole(review)) >= review.route.reviewers.panel
         and not agreed(review)
         and breached(review) is None
     )
+
+
+def has_free_seat(review: Review) -> bool:
+    """Whether the panel has a seat for a reviewer who has not spoken yet.
+
+    Whoever has to complete their voice keeps their seat until the time has run out.
+    """
+    if review.route is None:
+        return False
+    kept = 0 if review.overdue else len(unfinished(review))
+    return len(whole(review)) + kept < review.route.reviewers.panel
 
 
 def refuse_sheet(review: Review, envelope: Envelope, sheet: VerdictSheet) -> Rebuff | None:
@@ -55,18 +105,24 @@ def refuse_sheet(review: Review, envelope: Envelope, sheet: VerdictSheet) -> Reb
         return Rebuff(Reason.OUT_OF_STAGE, "The review is past principle review.")
     if review.changes is not None:
         return Rebuff(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
-    if any(given.by.person == envelope.person for given in review.sheets):
+    wanted = open_to(review, envelope.person)
+    if not wanted:
         return Rebuff(Reason.ALREADY_GIVEN, "You have already given your verdict sheet in this round.")
-    if len(review.sheets) >= review.route.reviewers.panel:
+    if len(whole(review)) >= review.route.reviewers.panel:
         return Rebuff(Reason.OUT_OF_STAGE, "The panel is complete; the officer rules.")
+    if envelope.person not in voices(review) and not has_free_seat(review):
+        return Rebuff(Reason.OUT_OF_STAGE, "The panel's seats are taken: its reviewers complete their verdicts first.")
     judged = [verdict.principle for verdict in sheet.verdicts]
-    missing = [principle for principle in review.route.principles if principle not in judged]
-    if missing:
-        return Rebuff(Reason.INCOMPLETE, f"The sheet has no verdict on: {', '.join(missing)}.")
     unknown = [principle for principle in judged if principle not in review.route.principles]
     if unknown:
         return Rebuff(Reason.INVALID, f"The route does not judge by: {', '.join(unknown)}.")
-    if len(judged) != len(review.route.principles):
+    missing = [principle for principle in wanted if principle not in judged]
+    if missing:
+        return Rebuff(Reason.INCOMPLETE, f"The sheet has no verdict on: {', '.join(missing)}.")
+    given = [principle for principle in judged if principle not in wanted]
+    if given:
+        return Rebuff(Reason.ALREADY_GIVEN, f"Your verdict stands already on: {', '.join(given)}.")
+    if len(judged) != len(wanted):
         return Rebuff(Reason.INVALID, "The sheet has more than one verdict on a principle.")
     return None
 
@@ -81,7 +137,7 @@ def refuse_ruling(review: Review, ruling: Ruling) -> Rebuff | None:
         )
     if ruling.ruling == "decline":
         return None
-    if review.phase is not Phase.REVIEWING or not review.sheets:
+    if review.phase is not Phase.REVIEWING or not whole(review):
         return Rebuff(
             Reason.OUT_OF_STAGE,
             "Time alone lets no proposal proceed: the officer can decline it, or extend the time.",
@@ -100,11 +156,7 @@ def with_sheet(review: Review, given: Given, sheet: VerdictSheet) -> Review:
         )
         for verdict in sheet.verdicts
     )
-    return review.model_copy(
-        update={
-            "sheets": (*review.sheets, Sheet(by=given, findings=findings, agrees=sheet.agrees)),
-        }
-    )
+    return review.model_copy(update={"sheets": (*review.sheets, Sheet(by=given, findings=findings))})
 
 
 def with_ruling(review: Review, given: Given, ruling: Ruling, reason: str) -> Review:
@@ -118,25 +170,21 @@ def with_ruling(review: Review, given: Given, ruling: Ruling, reason: str) -> Re
 
 
 def follows(review: Review, at: datetime) -> Event | None:
-    """What follows by itself from the sheets on the table."""
+    """What follows by itself from the voices heard."""
     if review.route is None or review.changes is not None:
         return None
+    principle = breached(review)
+    if principle is not None:
+        because = f"{breaches(review)[principle]} reviewers found a breach of the principle {principle}."
+        return Closed(at=at, outcome=Outcome.DECLINED, because=because)
     if review.ruling is not None:
-        return Passed(
-            at=at,
-            stage=Stage.PRINCIPLE_REVIEW,
-            result="completed",
-            because=f"The officer ruled that the proposal proceeds: {review.ruling.reason}"[:2000],
-        )
-    if agreed(review):
+        because = f"The officer ruled that the proposal proceeds: {review.ruling.reason}"[:2000]
+    elif agreed(review):
         rule = review.route.reviewers
-        return Passed(
-            at=at,
-            stage=Stage.PRINCIPLE_REVIEW,
-            result="completed",
-            because=f"{rule.needed} of at most {rule.panel} verdict sheets found no breach.",
-        )
-    return None
+        because = f"{rule.needed} of at most {rule.panel} reviewers found no breach."
+    else:
+        return None
+    return Passed(at=at, stage=Stage.PRINCIPLE_REVIEW, result="completed", because=because)
 
 
 def turns(review: Review) -> tuple[Turn, ...]:
@@ -149,27 +197,36 @@ def turns(review: Review) -> tuple[Turn, ...]:
         what="Rule on the proposal: the panel is complete and undecided.",
         role=Role.OFFICER,
         not_for=excluded(review, "ruling"),
-        since=max((sheet.by.at for sheet in review.sheets), default=review.phase_since),
+        since=max((review.phase_since, *(sheet.by.at for sheet in review.sheets))),
         due_at=review.due_at,
     )
     if undecided(review):
         return officers(review, officer)
     rule = review.route.reviewers
-    reviewers = Turn(
+    anybody = Turn(
         stage=Stage.PRINCIPLE_REVIEW,
         kinds=("verdict_sheet", "change_request", "question", "escalation"),
-        what=f"Give a verdict on each principle ({sum(s.agrees for s in review.sheets)} of {rule.needed} agreeing so far).",
+        what=f"Give a verdict on each principle ({agreeing(review)} of {rule.needed} agreeing so far).",
         role=Role.REVIEWER,
-        not_for=tuple(sorted({*excluded(review, "verdict_sheet"), *(sheet.by.person for sheet in review.sheets)})),
+        not_for=tuple(sorted({*excluded(review, "verdict_sheet"), *voices(review)})),
+        principles=review.route.principles,
         since=review.phase_since,
         due_at=review.due_at,
     )
+    named = tuple(_turn_of(review, person, anybody) for person in unfinished(review))
+    reviewers = (*named, *((anybody,) if has_free_seat(review) else ()))
     if not review.overdue:
-        return (reviewers,)
+        return reviewers
     late = officer.model_copy(
         update={
             "what": "Time for the verdicts has run out: extend it, or rule.",
             "since": review.due_at or review.phase_since,
         }
     )
-    return (reviewers, *officers(review, late))
+    return (*reviewers, *officers(review, late))
+
+
+def _turn_of(review: Review, person: PersonId, turn: Turn) -> Turn:
+    left = open_to(review, person)
+    what = f"Complete your verdicts: {', '.join(left)}."
+    return turn.model_copy(update={"what": what, "person": person, "not_for": (), "principles": left})

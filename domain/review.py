@@ -316,11 +316,6 @@ def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
 def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
     match review.stage:
         case Stage.PRINCIPLE_REVIEW:
-            principle = principles.breached(review)
-            if principle is not None:
-                count = principles.breaches(review)[principle]
-                because = f"{count} reviewers found a breach of the principle {principle}."
-                return Closed(at=at, outcome=Outcome.DECLINED, because=because)
             return principles.follows(review, at)
         case Stage.COUNCIL:
             return council.follows(review, facts, at)

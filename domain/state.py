@@ -44,11 +44,19 @@ class Found(Value):
 
 
 class Sheet(Value):
-    """A reviewer's verdicts."""
+    """The verdicts of one decision of a reviewer that count in this round.
+
+    `carried_from` is the revision that they were given on, where that is an earlier one.
+    """
 
     by: Given
     findings: tuple[Found, ...]
-    agrees: bool
+    carried_from: int | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is no breach in it."""
+        return not any(found.finding is Finding.BREACH for found in self.findings)
 
 
 class Asked(Value):

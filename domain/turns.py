@@ -11,7 +11,8 @@ class Turn(Value):
     """One act that the review waits for.
 
     Either `person` is named, or any holder of `role` (in `office`, where one is named) who is not in `not_for`. `kinds`
-    are the decisions that answer it (`completion`: the training register's word); `blocking` says whether the review stands still without it.
+    are the decisions that answer it (`completion`: the training register's word); `principles` what a verdict sheet then
+    has to judge; `blocking` says whether the review stands still without it.
     """
 
     stage: Stage
@@ -21,6 +22,7 @@ class Turn(Value):
     office: Slug | None = None
     person: PersonId | None = None
     not_for: tuple[PersonId, ...] = ()
+    principles: tuple[Slug, ...] = ()
     since: Instant
     due_at: Instant | None = None
     blocking: bool = True

@@ -86,8 +86,9 @@ select count(*) from settled
 _FORGET_TURNS = "delete from turns where review_id = $1"
 
 _TURN = """
-insert into turns (review_id, position, stage, kinds, what, role, office, person, not_for, since, due_at, blocking)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+insert into turns (
+    review_id, position, stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
 _FORGET_WAITS = "delete from training_waits where review_id = $1"
@@ -273,7 +274,7 @@ def _receipt(seq: int, event: Event) -> tuple[UUID, str, str | None, str | None,
 
 
 def _key(turn: Turn) -> tuple[object, ...]:
-    return turn.stage, turn.kinds, turn.role, turn.office, turn.person
+    return turn.stage, turn.kinds, turn.role, turn.office, turn.person, turn.principles
 
 
 def _turn_row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:
@@ -287,6 +288,7 @@ def _turn_row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:
         turn.office,
         turn.person,
         list(turn.not_for),
+        list(turn.principles),
         turn.since,
         turn.due_at,
         turn.blocking,
