@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from api.problems import FieldError, Invalid
 from api.schemas import Moment
+from domain.completions import Completion
 from domain.people import Grant, Person, Role, Seat
-from domain.training import Completion
 from domain.values import PersonId
 
 MAX_ROWS = 500_000

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from domain import decisions as said
 from domain.canonical import digest_of
 from domain.certificate import Condition
+from domain.completions import Gap
 from domain.drafts import Draft
 from domain.people import Grant
 from domain.policy import Phase
@@ -19,7 +20,6 @@ from domain.review import waits_for
 from domain.sign_off import basis
 from domain.stages import Stage
 from domain.state import Advice, Passage, Review, conditions
-from domain.training import Gap
 from domain.turns import Turn
 from domain.values import Digest, Line, PersonId, Prose, ReviewId, Slug
 

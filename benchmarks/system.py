@@ -19,7 +19,7 @@ import uvicorn
 
 from benchmarks import bare
 from cli.setup import enter_examples, set_up
-from domain.training import Completion
+from domain.completions import Completion
 from runtime.embedded import Child, DataFolder, PostgresServer, TemporalServer, free_port, python_process
 from runtime.issuer import Issuer, issuer_app, signing_key
 from runtime.packs import load_proposal, shipped_packs

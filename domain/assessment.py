@@ -135,12 +135,6 @@ def assess(pack: PolicyPack, proposal: Proposal) -> Assessment:
     )
 
 
-def visible_questions(pack: PolicyPack, proposal: Proposal) -> tuple[Question, ...]:
-    """List the questions that the intake and the answers so far ask; an answer that does not fit counts as none."""
-    visible, _, _ = _walk(pack, proposal)
-    return tuple(visible)
-
-
 def _walk(pack: PolicyPack, proposal: Proposal) -> tuple[list[Question], dict[str, Answer], list[Problem]]:
     """Go through the questions from the top: which are asked, which answers count, what is wrong with the others."""
     visible: list[Question] = []

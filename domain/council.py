@@ -179,9 +179,7 @@ def with_no_opinion(review: Review, given: Given, because: str) -> Review:
 def follows(review: Review, facts: Facts, at: datetime) -> Event | None:
     """What follows by itself in the Council's stage; a wait is begun by the caller."""
     if not is_called(review):
-        because = (
-            review.council_because or "The policy does not send this tier to the Council, and nobody escalated it."
-        )
+        because = "The policy does not send this tier to the Council, and nobody escalated it."
         return Passed(at=at, stage=Stage.COUNCIL, result="not_required", because=because)
     council = review.council
     if council.roster is None:

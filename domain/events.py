@@ -9,12 +9,12 @@ from pydantic import Field
 
 from domain.assessment import Assessment
 from domain.certificate import Certificate
+from domain.completions import TrainingCheck
 from domain.decisions import Envelope, Reason
 from domain.people import Grant, Role
 from domain.policy import Phase
 from domain.stages import Outcome, Stage
 from domain.state import Subject
-from domain.training import TrainingCheck
 from domain.values import DecisionId, Digest, Instant, PersonId, Prose, Slug, Value
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from domain.assessment import Assessment, assess
+from domain.completions import Completion
 from domain.people import Grant
 from domain.policy import PolicyPack
 from domain.proposal import Proposal
 from domain.state import Subject
-from domain.training import Completion
 from domain.values import Value
 
 

@@ -65,22 +65,6 @@ class DataKind(StrEnum):
     DNA = "dna"
 
 
-BIOMETRIC = frozenset(
-    {
-        DataKind.FACE,
-        DataKind.VOICE,
-        DataKind.FINGERPRINT,
-        DataKind.PALM,
-        DataKind.VEIN,
-        DataKind.IRIS,
-        DataKind.EAR,
-        DataKind.GAIT,
-        DataKind.DNA,
-    }
-)
-"""The kinds of data that a person can be recognised by."""
-
-
 class Affected(StrEnum):
     """The groups of people that the AI's results bear on."""
 

@@ -135,7 +135,7 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
         case Stage.COUNCIL:
             own = council.turns(review)
         case Stage.TRAINING:
-            own = (*_training_turn(review), *deadlines.turns(review))
+            own = (*training.turns(review), *deadlines.turns(review))
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
     return (*own, *with_owner)
@@ -236,22 +236,13 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
         case Signature() | Declining() as seal:
             rebuff = sign_off.refuse_seal(review, seal)
             if rebuff is None and isinstance(seal, Signature):
-                return _refuses_untrained(review, facts, at)
+                return training.refuse_untrained(review, facts, at)
             return rebuff
         case TrainingRecorded():
-            if review.phase is not Phase.TRAINING:
-                return Rebuff(Reason.OUT_OF_STAGE, "The review does not wait for training.")
+            return training.refuse_word(review)
         case Withdrawal() | Submission() | Revision():
             pass
     return None
-
-
-def _refuses_untrained(review: Review, facts: Facts, at: datetime) -> Rebuff | None:
-    gaps = _check(review, facts, at).check.gaps
-    if not gaps:
-        return None
-    names = "; ".join(f"{gap.person} lacks {gap.course}" for gap in gaps)
-    return Rebuff(Reason.TRAINING_GAP, f"The staff's training no longer holds: {names}."[:2000])
 
 
 def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts: Facts, at: datetime) -> None:
@@ -320,24 +311,11 @@ def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
         case Stage.COUNCIL:
             return council.follows(review, facts, at)
         case Stage.TRAINING:
-            if review.route is None or not review.route.training_required:
-                return Passed(at=at, stage=Stage.TRAINING, result="not_required", because=review.training_because)
-            if review.training is None:
-                return _check(review, facts, at)
-            if not review.training.gaps:
-                because = "Everybody assigned has completed what their role requires."
-                return Passed(at=at, stage=Stage.TRAINING, result="completed", because=because)
-            return None
+            return training.follows(review, facts, at)
         case Stage.SIGN_OFF:
             return None if _held(review) else sign_off.follows(review, at)
         case None:
             return None
-
-
-def _check(review: Review, facts: Facts, at: datetime) -> TrainingChecked:
-    staff = () if review.subject is None else review.subject.staff
-    requirements = () if review.route is None or not review.route.training_required else review.route.requirements
-    return TrainingChecked(at=at, check=training.check(staff, requirements, facts.completions, at))
 
 
 def _wanted_phase(review: Review) -> Phase:
@@ -451,10 +429,7 @@ def _assessed(review: Review, event: Assessed) -> Review:
         pack_digest=assessment.pack_digest,
         assessment_digest=digest_of(assessment),
         content_digest=event.content_digest,
-        council_because=assessment.council_because,
         training_because=assessment.training_because,
-        score=assessment.score,
-        max_score=assessment.max_score,
         revision=event.revision,
         round=event.round,
         stage=Stage.PRINCIPLE_REVIEW,
@@ -509,19 +484,3 @@ def _owner_turns(review: Review) -> tuple[Turn, ...]:
         for asked in review.questions
     )
     return (*revise, *answers)
-
-
-def _training_turn(review: Review) -> tuple[Turn, ...]:
-    if review.phase_since is None:
-        return ()
-    gaps = () if review.training is None else review.training.gaps
-    names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
-    turn = Turn(
-        stage=Stage.TRAINING,
-        kinds=("completion",),
-        what=f"Close the gaps in training: {names}."[:2000],
-        role=Role.TRAINING_OFFICER,
-        since=review.phase_since,
-        due_at=review.due_at,
-    )
-    return (turn,)

@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
+from domain.completions import TrainingCheck
 from domain.decisions import Answer, Finding, Stance
 from domain.people import Assigned, Grant, Seat
 from domain.policy import Phase, Route
 from domain.stages import Outcome, Stage
-from domain.training import TrainingCheck
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
 
 
@@ -152,10 +152,7 @@ class Review(Value):
     pack_digest: Digest = "0" * 64
     assessment_digest: Digest = "0" * 64
     content_digest: Digest = "0" * 64
-    council_because: str | None = None
     training_because: str = ""
-    score: int = 0
-    max_score: int = 0
     revision: int = 0
     round: int = 0
 

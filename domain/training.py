@@ -1,92 +1,68 @@
-"""What the assigned staff must have completed, what is on record, and the difference."""
+"""The training gate: the assigned staff must have completed what the route requires, until the last signature."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
-from domain.canonical import digest_of
-from domain.people import Assigned
-from domain.policy import Course, Requirement
-from domain.values import Digest, Instant, Line, PersonId, Slug, Value
+from domain.completions import check
+from domain.decisions import Reason
+from domain.events import Event, Passed, TrainingChecked
+from domain.facts import Facts
+from domain.people import Role
+from domain.policy import Phase
+from domain.rebuff import Rebuff
+from domain.stages import Stage
+from domain.state import Review
+from domain.turns import Turn
 
 
-class Completion(Value):
-    """On record: this person completed this course then; `expires_at` where the record itself says so."""
-
-    person: PersonId
-    course: Slug
-    completed_at: Instant
-    expires_at: Instant | None = None
+def checked(review: Review, facts: Facts, at: datetime) -> TrainingChecked:
+    """What the staff's training amounts to now."""
+    staff = () if review.subject is None else review.subject.staff
+    requirements = () if review.route is None or not review.route.training_required else review.route.requirements
+    return TrainingChecked(at=at, check=check(staff, requirements, facts.completions, at))
 
 
-class Gap(Value):
-    """A course that an assigned person has not completed, or no longer holds."""
-
-    person: PersonId
-    role: Slug
-    course: Slug
-    title: Line
-    expired_at: Instant | None = None
+def refuse_word(review: Review) -> Rebuff | None:
+    """Why the register's word that a completion arrived is of no use now, if it is of none."""
+    if review.phase is not Phase.TRAINING:
+        return Rebuff(Reason.OUT_OF_STAGE, "The review does not wait for training.")
+    return None
 
 
-class TrainingCheck(Value):
-    """The result of comparing what is required with what is on record at one moment."""
-
-    gaps: tuple[Gap, ...] = ()
-    rests_on: Digest
-
-
-def required(staff: Iterable[Assigned], requirements: Iterable[Requirement]) -> tuple[tuple[Assigned, Course], ...]:
-    """Each course that each assigned person needs for their role, once per person and course; with several
-    validities the shortest counts.
-    """
-    strictest: dict[tuple[PersonId, Slug], tuple[Assigned, Course]] = {}
-    rules = tuple(requirements)
-    for member in staff:
-        for rule in rules:
-            if rule.role is not None and rule.role != member.role:
-                continue
-            for course in rule.courses:
-                known = strictest.get((member.person, course.id))
-                if known is None or _shorter(course, known[1]):
-                    strictest[member.person, course.id] = (member, course)
-    return tuple(strictest.values())
+def refuse_untrained(review: Review, facts: Facts, at: datetime) -> Rebuff | None:
+    """Why nothing can be signed now, if the training that was there no longer holds."""
+    gaps = checked(review, facts, at).check.gaps
+    if not gaps:
+        return None
+    names = "; ".join(f"{gap.person} lacks {gap.course}" for gap in gaps)
+    return Rebuff(Reason.TRAINING_GAP, f"The staff's training no longer holds: {names}."[:2000])
 
 
-def check(
-    staff: Iterable[Assigned], requirements: Iterable[Requirement], completions: Iterable[Completion], at: datetime
-) -> TrainingCheck:
-    """Who lacks what at the moment `at`.
-
-    A completion holds from its own date until `expires_at` or until the course's validity has passed, whichever is
-    first; it holds on neither boundary's far side, and one dated after `at` does not count yet.
-    """
-    held: dict[tuple[PersonId, Slug], list[Completion]] = {}
-    for completion in completions:
-        held.setdefault((completion.person, completion.course), []).append(completion)
-    gaps: list[Gap] = []
-    used: list[list[str]] = []
-    for member, course in required(staff, requirements):
-        mine = [c for c in held.get((member.person, course.id), ()) if c.completed_at <= at]
-        ends = [(_end(completion, course), completion) for completion in mine]
-        valid = [(end, completion) for end, completion in ends if end is None or end > at]
-        if valid:
-            best = max(valid, key=lambda pair: pair[1].completed_at)[1]
-            used.append([best.person, best.course, best.completed_at.isoformat()])
-        else:
-            expired = max((end for end, _ in ends if end is not None), default=None)
-            gaps.append(
-                Gap(person=member.person, role=member.role, course=course.id, title=course.title, expired_at=expired)
-            )
-    return TrainingCheck(gaps=tuple(gaps), rests_on=digest_of([list(row) for row in sorted(used)]))
+def follows(review: Review, facts: Facts, at: datetime) -> Event | None:
+    """What follows by itself from what is on record of the staff."""
+    if review.route is None or not review.route.training_required:
+        return Passed(at=at, stage=Stage.TRAINING, result="not_required", because=review.training_because)
+    if review.training is None:
+        return checked(review, facts, at)
+    if review.training.gaps:
+        return None
+    because = "Everybody assigned has completed what their role requires."
+    return Passed(at=at, stage=Stage.TRAINING, result="completed", because=because)
 
 
-def _shorter(one: Course, other: Course) -> bool:
-    return one.valid_for is not None and (other.valid_for is None or one.valid_for < other.valid_for)
-
-
-def _end(completion: Completion, course: Course) -> datetime | None:
-    own = None if course.valid_for is None else completion.completed_at + course.valid_for
-    ends = [end for end in (own, completion.expires_at) if end is not None]
-    return min(ends, default=None)
+def turns(review: Review) -> tuple[Turn, ...]:
+    """Whose turn it is while there are gaps."""
+    if review.phase_since is None:
+        return ()
+    gaps = () if review.training is None else review.training.gaps
+    names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
+    turn = Turn(
+        stage=Stage.TRAINING,
+        kinds=("completion",),
+        what=f"Close the gaps in training: {names}."[:2000],
+        role=Role.TRAINING_OFFICER,
+        since=review.phase_since,
+        due_at=review.due_at,
+    )
+    return (turn,)

@@ -14,6 +14,7 @@ import asyncpg
 from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
 from domain.canonical import canonical_bytes
+from domain.completions import Completion, required
 from domain.decisions import Envelope, Revision, Submission
 from domain.events import Accepted, Event, FellDue, Refused, Reminded, TrainingChecked
 from domain.facts import Facts, Proposed, propose
@@ -23,7 +24,6 @@ from domain.policy import Phase
 from domain.proposal import Proposal
 from domain.review import waits_for
 from domain.state import Review
-from domain.training import Completion, required
 from domain.turns import Turn
 from store.database import Connection, Database
 from store.registers import published_pack

@@ -7,9 +7,9 @@ from functools import lru_cache
 from uuid import uuid4
 
 from domain.canonical import canonical_bytes, sha256
+from domain.completions import Completion
 from domain.people import Grant, Person, Role
 from domain.policy import PolicyPack
-from domain.training import Completion
 from domain.values import Digest, PersonId
 from store.database import Database
 

@@ -26,6 +26,7 @@ from temporalio.worker import Replayer
 import worker
 from activities.ports import Delivery, UndeliverableError
 from domain import sign_off
+from domain.completions import Completion
 from domain.decisions import AnyContent, Finding, Receipt, Signature, Submission, Verdict, VerdictSheet
 from domain.drafts import Draft
 from domain.events import Accepted, Event, Refused
@@ -33,7 +34,6 @@ from domain.ledger import Evidence, WorkflowState, verify
 from domain.people import Person, Role
 from domain.proposal import content_digest
 from domain.state import Review
-from domain.training import Completion
 from runtime.courier import TemporalCourier
 from runtime.embedded import Child, DataFolder, python_process
 from runtime.packs import load_proposal, shipped_packs

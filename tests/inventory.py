@@ -14,15 +14,29 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from domain.assessment import assess, visible_questions
+from domain.assessment import assess
 from domain.people import Assigned
 from domain.policy import PolicyPack
-from domain.proposal import BIOMETRIC, Affected, Answer, Counterparty, DataKind, ProjectPhase, Proposal
+from domain.proposal import Affected, Answer, Counterparty, DataKind, ProjectPhase, Proposal
 from runtime.packs import shipped_packs
 
 PATH = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "inventory" / "us-federal-2024.csv"
 
 Row = Mapping[str, str]
+
+_BIOMETRIC = frozenset(
+    {
+        DataKind.FACE,
+        DataKind.VOICE,
+        DataKind.FINGERPRINT,
+        DataKind.PALM,
+        DataKind.VEIN,
+        DataKind.IRIS,
+        DataKind.EAR,
+        DataKind.GAIT,
+        DataKind.DNA,
+    }
+)
 
 _PURPOSE = "What is the intended purpose"
 _OUTPUTS = "Describe the AI system"
@@ -102,12 +116,12 @@ def proposal_of(pack: PolicyPack, row: Row) -> Proposal:
         if "contracting resources" in _cell(row, "Was the AI system involved")
         else (),
         jurisdictions=("US",),
-        staff=_staff(row, biometric=not BIOMETRIC.isdisjoint(data)),
+        staff=_staff(row, biometric=not _BIOMETRIC.isdisjoint(data)),
         answers=_answers(row, told, data),
     )
-    asked = {question.id for question in visible_questions(pack, proposal)}
+    unasked = assess(pack, proposal).ignored
     return proposal.model_copy(
-        update={"answers": {name: answer for name, answer in proposal.answers.items() if name in asked}}
+        update={"answers": {name: answer for name, answer in proposal.answers.items() if name not in unasked}}
     )
 
 

@@ -10,6 +10,7 @@ from domain import sign_off
 from domain.assessment import Assessment
 from domain.canonical import digest_of, sha256
 from domain.commands import Command, FallDue, Take
+from domain.completions import Completion
 from domain.deadlines import due_before
 from domain.decisions import (
     AdviceAnswer,
@@ -45,7 +46,6 @@ from domain.policy import (
 )
 from domain.review import decide, evolve
 from domain.state import Review, Subject
-from domain.training import Completion
 from domain.values import Digest
 
 START = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.assessment import AnswersError, Assessment, assess, visible_questions
+from domain.assessment import AnswersError, Assessment, assess
 from domain.policy import Choice, IntakeIncludes, PolicyPack, read_pack
 from domain.proposal import Answer, DataKind, Proposal, content_digest
 from tests.domain.packs import LEAST, PACK, fitting, pack_data, proposal, proposals
@@ -45,7 +45,7 @@ def test_every_fitting_answer_set_has_exactly_one_tier(given_proposal: Proposal)
         PACK.tiers[assessment.tier - 1].council_required or any(trigger.council for trigger in assessment.triggers)
     )
     assert all(trigger.because for trigger in assessment.triggers)
-    assert in_order(assessment) == [question.id for question in visible_questions(PACK, given_proposal)]
+    assert in_order(assessment) == [q.id for q in PACK.questions if q.id not in assessment.ignored]
     assert (PACK.digest, content_digest(given_proposal)) == (assessment.pack_digest, assessment.content_digest)
 
 
@@ -63,9 +63,9 @@ def test_an_assessment_depends_on_nothing_else(given_proposal: Proposal) -> None
 @given(proposals(), st.data())
 def test_hidden_answers_never_count(given_proposal: Proposal, draws: st.DataObject) -> None:
     """Whether the answer to a question that is not asked is there, changed, or gone: nothing but `ignored` tells of it."""
-    shown = {question.id for question in visible_questions(PACK, given_proposal)}
-    hidden = [question for question in PACK.questions if question.id not in shown]
     before = assess(PACK, given_proposal)
+    shown = set(in_order(before))
+    hidden = [question for question in PACK.questions if question.id not in shown]
     assert {question.id for question in hidden} == set(before.ignored)
 
     kept = {name: answer for name, answer in given_proposal.answers.items() if name in shown}

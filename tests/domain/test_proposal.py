@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.problems import problems_of
-from domain.proposal import BIOMETRIC, COUNTRIES, Proposal, content_digest
+from domain.proposal import COUNTRIES, Proposal, content_digest
 from tests.domain.packs import proposal, proposals
 
 
@@ -121,11 +121,6 @@ def test_one_person_can_have_several_roles() -> None:
     """Only the pair of person and role is unique."""
     staff = [{"person": "sota.engineer", "role": role} for role in ("engineer", "operator")]
     assert len(proposal(staff=staff).staff) == 2
-
-
-def test_biometric_data_is_there_by_name() -> None:
-    """The kinds that a person can be recognised by are told apart."""
-    assert {"face", "voice", "fingerprint", "iris", "gait", "vein"} <= BIOMETRIC
 
 
 def test_every_country_is_two_capitals() -> None:

@@ -12,6 +12,7 @@ from domain import council, sign_off
 from domain.access import may_read
 from domain.canonical import canonical_bytes, digest_of, sha256
 from domain.commands import FallDue, Take, TurnAway
+from domain.completions import Completion
 from domain.decisions import (
     AdviceResponse,
     AnyContent,
@@ -42,7 +43,6 @@ from domain.policy import Phase
 from domain.review import decide, fold, state_digest, waits_for
 from domain.stages import Outcome, Stage
 from domain.state import Review
-from domain.training import Completion
 from domain.turns import Turn
 from tests.domain.builders import (
     AUTHOR,

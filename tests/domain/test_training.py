@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.completions import Completion, check, required
 from domain.decisions import Extension, Reason, Ruling, TrainingRecorded
 from domain.entitlement import REGISTER
 from domain.events import Passed, TrainingChecked
@@ -14,7 +15,6 @@ from domain.people import Assigned, Role
 from domain.policy import Course, Phase, Requirement
 from domain.review import waits_for
 from domain.stages import Outcome, Stage
-from domain.training import Completion, check, required
 from tests.domain.builders import (
     DAY,
     ENGINEER,

@@ -27,6 +27,7 @@ from activities.messages import Arrived, Commit
 from activities.ports import Delivery
 from domain import sign_off
 from domain.canonical import canonical_bytes, sha256
+from domain.completions import Completion
 from domain.decisions import (
     AdviceAnswer,
     AdviceResponse,
@@ -57,7 +58,6 @@ from domain.policy import Allowance, Phase, PolicyPack
 from domain.proposal import Proposal, content_digest
 from domain.stages import Outcome, Stage
 from domain.state import Review
-from domain.training import Completion
 from runtime.courier import TemporalCourier
 from runtime.packs import load_proposal, shipped_packs
 from store.database import Database

@@ -12,10 +12,10 @@ import pytest
 from temporalio.client import Client
 
 from domain.canonical import sha256
+from domain.completions import Completion
 from domain.decisions import Envelope, Question, Withdrawal
 from domain.drafts import Draft
 from domain.people import Assigned
-from domain.training import Completion
 from store.database import connect
 from store.decisions import GRACE, IdReusedError, NoRoleError, NotFoundError, PendingError
 from tests.conftest import DatabaseUrls, Servers

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from domain.canonical import digest_of
+from domain.completions import Completion
 from domain.people import Person, Role
-from domain.training import Completion
 from runtime.packs import shipped_packs
 from store.database import connect
 from store.registers import PublishedOtherwiseError, Registers
