@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import asyncpg
 import httpx2
 from fastapi import Depends, FastAPI, Request, Response
 
 from api import docs
-from api.identity import TokenVerifier, current_person
+from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
-from api.routes import record, registers, reviews
+from api.provider import Provider
+from api.routes import invitations, people, record, registers, reviews, sign_in
 from api.services import Services
+from api.sign_in import SignIn
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.health import health_router
@@ -23,9 +26,11 @@ from runtime.settings import Settings, SettingsError, load_settings
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.documents import Documents
+from store.invitations import Invitations
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
+from store.sessions import Sessions
 
 TITLE = "Ringi"
 _DATABASE_IS_AWAY = (
@@ -59,8 +64,16 @@ def create_app(settings: Settings) -> FastAPI:
         ):
             decisions = Decisions(database)
             receipts = Receipts(url, decisions)
+            provider = Provider(issuer, http)
+            sessions = Sessions(
+                database,
+                idle=timedelta(minutes=settings.session_idle_minutes),
+                longest=timedelta(hours=settings.session_hours),
+            )
             app.state.database = database
-            app.state.token_verifier = TokenVerifier(issuer, settings.oidc_audience, http)
+            app.state.identity = Identity(
+                TokenVerifier(provider, settings.oidc_audience), sessions, settings.public_url
+            )
             app.state.services = Services(
                 settings=settings,
                 registers=Registers(database),
@@ -68,6 +81,16 @@ def create_app(settings: Settings) -> FastAPI:
                 reviews=Reviews(database),
                 decisions=decisions,
                 receipts=receipts,
+                sessions=sessions,
+                invitations=Invitations(database),
+                sign_in=SignIn(
+                    provider,
+                    http,
+                    sessions,
+                    client_id=settings.oidc_client_id,
+                    client_secret=settings.oidc_client_secret,
+                    origin=settings.public_url,
+                ),
                 courier=TemporalCourier(client, settings.task_queue, settings.messages_per_run),
                 temporal=client,
             )
@@ -76,8 +99,20 @@ def create_app(settings: Settings) -> FastAPI:
             await app.state.services.close()
 
     app = FastAPI(title=TITLE, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (reviews.router, record.router, registers.router, registers.documents, registers.imports):
-        app.include_router(router, dependencies=[Depends(current_person)])
+    known = (
+        reviews.router,
+        record.router,
+        registers.router,
+        registers.documents,
+        registers.imports,
+        people.router,
+        sign_in.router,
+        invitations.router,
+    )
+    for router in known:
+        app.include_router(router, dependencies=[Depends(authenticated)])
+    for router in (sign_in.doors, invitations.doors):
+        app.include_router(router)
     app.include_router(docs.router)
 
     async def database_answers() -> object:

@@ -1,104 +1,55 @@
-"""Who asks: OIDC access tokens (RFC 9068), verified against the issuer's published keys.
+"""Who asks: an access token (RFC 9068), verified against the issuer's published keys, or a browser's session.
 
-The token says who a person is and nothing more; which roles they have, our tables say.
+Either says who a person is and nothing more; which roles they have, our tables say, and whether they are disabled.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
-from ipaddress import ip_address
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Annotated, Protocol
 
-import httpx2
 import structlog
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from joserfc import jwt
-from joserfc.errors import ExceededSizeError, InvalidKeyIdError, JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry, extract_compact
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from joserfc.jwt import JWTClaimsRegistry
-from pydantic import BaseModel, JsonValue, TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from api.problems import Unauthenticated, Unavailable
+from api.cookies import SESSION_COOKIE, expired
+from api.middleware import route_of
+from api.problems import Disabled, MalformedRequest, NotFound, Unauthenticated
+from api.provider import LEEWAY_SECONDS, BadTokenError, Provider
+from api.same_origin import must_come_from
 from domain.values import PersonId
-
-ALGORITHMS = frozenset({"ES256", "RS256", "PS256", "EdDSA", "Ed25519"})
-"""What a token may be signed with: asymmetric only. Ed25519 is the name that RFC 9864 gives to EdDSA on that curve."""
+from store.sessions import Session
 
 TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
-LEEWAY_SECONDS = 30
-FETCH_SECONDS = 5.0
-MAX_TOKEN_LENGTH = 8 * 1024
-MAX_DOCUMENT_BYTES = 256 * 1024
-MAX_KEYS = 64
-
-REFRESH_SECONDS = 60.0
-"""How long after a look at the issuer's keys the next one may follow, once there are keys."""
-
-FRESH_SECONDS = 15 * 60.0
-"""How old the keys may become before we look again: how soon a withdrawn key is noticed."""
-
-STALE_SECONDS = 24 * 3600.0
-"""How long keys are trusted while the issuer can't be reached."""
-
-RETRY_SECONDS = 1.0
-"""As `REFRESH_SECONDS`, while there are no keys."""
-
-_KEY_TYPES: dict[str, type[ECKey | RSAKey | OKPKey]] = {"EC": ECKey, "RSA": RSAKey, "OKP": OKPKey}
-
-# 2,048 bits in base64url.
-_MIN_MODULUS_LENGTH = 342
+OPEN_TO_INVITED = frozenset({"/me", "/session", "/sign-out", "/inbox", "/documents/{digest}", "/packs/{pack}"})
+"""The routes, beside those of the reviews that they were invited to, that are there for who came by an invitation. A
+route that is not named here is not there for them, so that a new one can't be forgotten.
+"""
 
 _person_id: TypeAdapter[str] = TypeAdapter(PersonId)
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class TokenVerifier:
-    """Tells who a token speaks of, by the keys that `issuer` publishes.
-
-    The keys are fetched when they are first needed and then kept; a token that names an unknown key makes us look
-    again, at most once a minute, one request at a time.
+    """Tells who an access token speaks of, by the keys that `provider` publishes.
 
     Args:
-        issuer: the issuer's identifier, as its discovery document and its tokens have it. Plain http is for loopback.
+        provider: whose tokens are believed.
         audience: what tokens for us name as their audience.
-        client: fetches the issuer's documents; redirects are not followed, whatever it says.
-        monotonic: the clock, in seconds, that the age of the keys is measured by.
-
-    Raises:
-        ValueError: `issuer` is not an https URL (or http on loopback), or has a query, fragment or user in it.
     """
 
-    def __init__(
-        self,
-        issuer: str,
-        audience: str,
-        client: httpx2.AsyncClient,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        if not _is_safe(issuer, plain=True):
-            raise ValueError(f"the issuer must be an https URL (http on loopback only), without query: {issuer!r}")
-        self._issuer = issuer
-        self._client = client
-        self._monotonic = monotonic
-        self._registry = _Registry(strict_check_header=False)
+    def __init__(self, provider: Provider, audience: str) -> None:
+        self._provider = provider
         self._claims = JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
-            iss={"essential": True, "value": issuer},
+            iss={"essential": True, "value": provider.issuer},
             aud={"essential": True, "value": audience},
             exp={"essential": True},
             sub={"essential": True},
         )
-        self._keys: KeySet | None = None
-        self._fetched_at = 0.0
-        self._tried_at: float | None = None
-        self._fetching = asyncio.Lock()
 
     async def verify(self, token: str) -> PersonId:
         """The person whom `token` speaks of.
@@ -107,171 +58,146 @@ class TokenVerifier:
             Unauthenticated: the token is not one that we accept.
             Unavailable: the issuer can't be reached, and none of its keys is known.
         """
-        if not token.isascii() or len(token) > MAX_TOKEN_LENGTH:
-            raise _invalid(ExceededSizeError())
-        if self._keys is None or (self._age > FRESH_SECONDS and not self._fetching.locked()):
-            await self._refresh()
         try:
-            return self._person(token)
-        except InvalidKeyIdError:
-            await self._refresh()
-        try:
-            return self._person(token)
-        except InvalidKeyIdError as error:
+            verified = await self._provider.verify(token, TOKEN_TYPES, self._claims)
+            return _person_id.validate_python(verified.claims["sub"])
+        except BadTokenError as error:
+            raise _invalid(error.__cause__ or error) from None
+        except ValidationError as error:
             raise _invalid(error) from None
 
-    @property
-    def _age(self) -> float:
-        return self._monotonic() - self._fetched_at
 
-    def _person(self, token: str) -> PersonId:
-        """The person whom `token` speaks of by the keys that we have; `InvalidKeyIdError` if it takes others."""
-        if self._keys is None or self._age > STALE_SECONDS:
-            raise Unavailable("The identity provider can't be reached.")
-        try:
-            _check_header(extract_compact(token.encode()).headers())
-            claims = jwt.decode(token, self._keys, registry=self._registry).claims
-            self._claims.validate(claims)
-            return _person_id.validate_python(claims["sub"])
-        except InvalidKeyIdError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a token makes the library raise, the answer is no
-            raise _invalid(error) from None
+class KnowsSessions(Protocol):
+    """What identity asks the store."""
 
-    async def _refresh(self) -> None:
-        """Fetch the keys, unless that was tried a moment ago. Where it fails, what we have stays."""
-        asked_at = self._monotonic()
-        async with self._fetching:
-            if self._tried_at is not None:
-                pause = RETRY_SECONDS if self._keys is None else REFRESH_SECONDS
-                # Somebody else's attempt, ended while we waited for the lock, is ours too.
-                if self._tried_at >= asked_at or self._monotonic() - self._tried_at < pause:
-                    return
-            try:
-                async with asyncio.timeout(FETCH_SECONDS):
-                    self._keys = await self._fetch()
-                self._fetched_at = self._monotonic()
-            except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError) as error:
-                _log.warning(
-                    "issuer's keys not to be had", error=type(error).__name__, keys_known=self._keys is not None
-                )
-            finally:
-                self._tried_at = self._monotonic()
+    async def of(self, token: str) -> Session | None:
+        """The session of this cookie; None if there is none that holds."""
 
-    async def _fetch(self) -> KeySet:
-        address = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
-        discovery = _Discovery.model_validate_json(await self._get(address))
-        if discovery.issuer != self._issuer:
-            raise ValueError("the discovery document is another issuer's")
-        if not _is_safe(discovery.jwks_uri, plain=self._issuer.startswith("http:"), query=True):
-            raise ValueError("the keys are not published where they can be trusted")
-        published = _PublishedKeys.model_validate_json(await self._get(discovery.jwks_uri))
-        keys = [key for data in published.keys[:MAX_KEYS] if (key := _public_key(data)) is not None]
-        if not keys:
-            raise ValueError("the issuer publishes no key that we can use")
-        return KeySet(keys)
-
-    async def _get(self, url: str) -> bytes:
-        # Bytes as they come: unpacking could make much of little.
-        headers = {"Accept": "application/json, application/jwk-set+json", "Accept-Encoding": "identity"}
-        async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
-            if response.status_code != 200:
-                raise ValueError(f"the issuer answered {response.status_code}")
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > MAX_DOCUMENT_BYTES:
-                    raise ValueError("the issuer's document is too large")
-        return bytes(body)
+    async def is_disabled(self, person: PersonId) -> bool:
+        """Whether this person can do nothing here any more."""
 
 
-class _Discovery(BaseModel):
-    issuer: str
-    jwks_uri: str
+@dataclass(frozen=True)
+class Authenticated:
+    """Who asks; `session` is None where an access token says so."""
+
+    person: PersonId
+    session: Session | None = None
 
 
-class _PublishedKeys(BaseModel):
-    keys: list[dict[str, JsonValue]]
+class Identity:
+    """Tells who asks.
 
+    Args:
+        tokens: verifies access tokens.
+        sessions: knows the browsers' sessions, and who is disabled.
+        origin: where browsers find us; requests that change something under a session must come from there.
+    """
 
-class _Registry(JWSRegistry):
-    """Knows our algorithms and no other."""
+    def __init__(self, tokens: TokenVerifier, sessions: KnowsSessions, origin: str | None) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._origin = origin
 
-    def get_alg(self, name: str) -> Any:  # noqa: ANN401 - the library keeps the type to itself
-        if name not in ALGORITHMS:
-            raise UnsupportedAlgorithmError("the algorithm is not one of ours")
-        return self.algorithms[name]
+    async def by_token(self, token: str) -> Authenticated:
+        """Whom an access token speaks of.
 
+        Raises:
+            Unauthenticated: the token is not one that we accept.
+            Disabled: they can do nothing here any more.
+            Unavailable: the issuer's keys are not to be had.
+        """
+        person = await self._tokens.verify(token)
+        if await self._sessions.is_disabled(person):
+            raise Disabled
+        return Authenticated(person)
 
-def _check_header(header: dict[str, Any]) -> None:
-    # What it says of keys (jwk, jku, x5u, x5c) is never looked at; kid only chooses among ours.
-    kind, kid = header.get("typ"), header.get("kid")
-    if not isinstance(kind, str) or kind.lower() not in TOKEN_TYPES:
-        raise JoseError("not an access token")
-    if kid is not None and not isinstance(kid, str):
-        raise JoseError("kid is not a string")
+    async def by_session(self, request: Request, token: str) -> Authenticated:
+        """Whose session a browser's cookie stands for.
 
-
-def _public_key(data: dict[str, JsonValue]) -> Key | None:
-    """The key, where it is one that we could use; a set may hold others."""
-    kind = _KEY_TYPES.get(str(data.get("kty")))
-    if kind is None or "d" in data or (kind is RSAKey and len(str(data.get("n"))) < _MIN_MODULUS_LENGTH):
-        return None
-    try:
-        key = kind.import_key(data)  # type: ignore[arg-type]  # it checks what is in there itself
-        key.ensure_kid()
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return key
-
-
-def _is_safe(url: str, *, plain: bool, query: bool = False) -> bool:
-    """Whether what is read from `url` is what its host says: https, or (where `plain`) loopback."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        return False
-    if not host or parts.username is not None or parts.fragment or (parts.query and not query):
-        return False
-    return parts.scheme == "https" or (plain and parts.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _invalid(cause: Exception) -> Unauthenticated:
-    _log.info("token refused", error=type(cause).__name__)
-    # RFC 6750, 3.1. Which part of it we didn't like helps only those who try tokens out.
-    return Unauthenticated(
-        "The access token is not valid.", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
-    )
+        Raises:
+            Unauthenticated: it stands for none that holds.
+            Disabled: they can do nothing here any more.
+            Forbidden: the request would change something, and comes from another site.
+            NotFound: the session is an invitation's, and the request is not about what it is for.
+        """
+        session = await self._sessions.of(token)
+        if session is None:
+            raise Unauthenticated(
+                "The session has ended; sign in again.", headers={"WWW-Authenticate": "Bearer"} | expired()
+            )
+        if session.disabled:
+            raise Disabled
+        must_come_from(self._origin, request)
+        if session.reviews is not None:
+            review = request.path_params.get("review_id")
+            if not (route_of(request.scope) in OPEN_TO_INVITED if review is None else review in session.reviews):
+                raise NotFound("There is nothing here that you were invited to.")
+        return Authenticated(session.person, session)
 
 
 _bearer = HTTPBearer(
     bearerFormat="JWT", description="An OIDC access token (RFC 9068) of the configured issuer.", auto_error=False
 )
+_cookie = APIKeyCookie(
+    name=SESSION_COOKIE, description="A browser's session: begun at `/sign-in`, or by an invitation.", auto_error=False
+)
 
 
-async def current_person(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> PersonId:
-    """The person whose token the request bears; the verifier is `app.state.token_verifier`.
+async def authenticated(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Authenticated:
+    """Who asks, by an access token or by a session; `app.state.identity` tells.
 
     Raises:
-        Unauthenticated: there is no token, more than one, or none that we accept.
+        MalformedRequest: there are both.
+        Unauthenticated: there is neither, more than one token, or none that we accept.
+        Disabled: they can do nothing here any more.
+        Forbidden: the request would change something, and comes from another site.
+        NotFound: the session is an invitation's, and the request is not about what it is for.
         Unavailable: the issuer's keys are not to be had.
     """
-    if credentials is None or len(request.headers.getlist("authorization")) > 1:
-        raise Unauthenticated("An access token is needed.", headers={"WWW-Authenticate": "Bearer"})
-    verifier: TokenVerifier = request.app.state.token_verifier
-    return await verifier.verify(credentials.credentials)
+    identity: Identity = request.app.state.identity
+    given = len(request.headers.getlist("authorization"))
+    if cookie is not None and given:
+        raise MalformedRequest("Say who you are by an access token or by the session's cookie, not by both.")
+    if cookie is not None:
+        return await identity.by_session(request, cookie)
+    if bearer is None or given > 1:
+        raise Unauthenticated("An access token is needed, or a session.", headers={"WWW-Authenticate": "Bearer"})
+    return await identity.by_token(bearer.credentials)
+
+
+Who = Annotated[Authenticated, Depends(authenticated)]
+"""Who asks and how that is known, as a FastAPI dependency."""
+
+
+async def current_person(who: Who) -> PersonId:
+    """The person who asks; raises as `authenticated`."""
+    return who.person
 
 
 CurrentPerson = Annotated[PersonId, Depends(current_person)]
 """Who asks, as a FastAPI dependency."""
+
+
+async def _browser_session(who: Who) -> Session:
+    if who.session is None:
+        raise Unauthenticated(
+            "This is for a browser's session; an access token has none.", headers={"WWW-Authenticate": "Bearer"}
+        )
+    return who.session
+
+
+TheSession = Annotated[Session, Depends(_browser_session)]
+"""The session by which somebody asks; an access token is none."""
+
+
+def _invalid(cause: BaseException) -> Unauthenticated:
+    _log.info("token refused", error=type(cause).__name__)
+    # RFC 6750, 3.1. Which part of it we didn't like helps only those who try tokens out.
+    return Unauthenticated(
+        "The access token is not valid.", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    )

@@ -69,7 +69,7 @@ class RequestContext:
                 _log.info(
                     "request",
                     method=scope["method"] if scope["method"] in _METHODS else "other",
-                    route=_route(scope),
+                    route=route_of(scope),
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 1),
                 )
@@ -82,13 +82,14 @@ def _request_id(scope: Scope) -> str:
 
 def _secure(headers: MutableHeaders) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Cache-Control", "no-store")
     if headers.get("content-type", "").partition(";")[0].endswith("json"):
         headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 
-def _route(scope: Scope) -> str | None:
+def route_of(scope: Scope) -> str | None:
+    """The path of the route that a request was led to, with its parameters' names in it."""
     # A route that came with a router knows its path without the prefix that the router was included under; FastAPI
     # keeps the whole one in its own corner of the scope.
     context = scope.get("fastapi", {}).get("effective_route_context")

@@ -2,8 +2,12 @@
 
 Problem                    the base; a status, a stable type, a title, and what else the reader needs
 ├── MalformedRequest       400  the body is not JSON, or not JSON that all readers understand alike
-├── Unauthenticated        401  no token, or none that we accept
+├── Unauthenticated        401  no token or session, or none that we accept
 ├── Forbidden              403  known, but not entitled
+│   ├── Disabled                 can do nothing here any more
+│   ├── CrossSite                another site made the browser ask
+│   ├── SignInRefused            the sign-in was not begun here, or did not end well
+│   └── StepUpRequired           the person must sign in again, over this very decision
 ├── NotFound               404  not there, or not for this person to see
 ├── Conflict               409  the process refuses
 ├── ContentTooLarge        413
@@ -94,7 +98,7 @@ class MalformedRequest(Problem):
 
 
 class Unauthenticated(Problem):
-    """No token, or none that we accept. Needs a `WWW-Authenticate` header."""
+    """No token or session, or none that we accept. Needs a `WWW-Authenticate` header."""
 
     status = HTTPStatus.UNAUTHORIZED
     slug = "unauthenticated"
@@ -105,6 +109,45 @@ class Forbidden(Problem):
     """Known, but not entitled."""
 
     status = HTTPStatus.FORBIDDEN
+
+
+class Disabled(Forbidden):
+    """This person can do nothing here any more."""
+
+    slug = "disabled"
+    title = "Disabled"
+
+    def __init__(self) -> None:
+        super().__init__("Your account is disabled here.", reason="disabled")
+
+
+class CrossSite(Forbidden):
+    """Another site made the browser ask."""
+
+    slug = "cross-site"
+    title = "From another site"
+
+    def __init__(self) -> None:
+        detail = "This request came from another site, or did not say where from; make it from a page of ours."
+        super().__init__(detail, reason="cross_site")
+
+
+class SignInRefused(Forbidden):
+    """The sign-in was not begun here, or did not end well."""
+
+    slug = "sign-in-refused"
+    title = "Not signed in"
+
+
+class StepUpRequired(Forbidden):
+    """The person must sign in again, over this very decision (after RFC 9470)."""
+
+    slug = "step-up-required"
+    title = "Sign in again"
+
+    def __init__(self, detail: str | None = None, *, max_age: int = 0, **members: JsonValue) -> None:
+        challenge = f'Bearer error="insufficient_user_authentication", max_age={max_age}'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge}, reason="step_up_required", **members)
 
 
 class NotFound(Problem):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from domain import decisions as said
 from domain.canonical import digest_of
@@ -35,6 +35,15 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A moment that comes in, with whatever offset, and is kept in UTC."""
+
+
+Mail = Annotated[
+    str,
+    StringConstraints(
+        max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
+    ),
+]
+"""An e-mail address: nothing in it could become another header of the mail."""
 
 
 class In(BaseModel):
@@ -451,3 +460,61 @@ class TrainingImported(BaseModel):
     completions: int
     new: int
     woken: int
+
+
+class BecauseIn(In):
+    """Why something is done; it stands on the record."""
+
+    reason: Prose
+
+
+class SessionOut(BaseModel):
+    """A browser's session. `auth_time` is when the identity provider says that the person signed in there; `reviews` are
+    those that an invitation is for.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    person: PersonId
+    started_at: datetime
+    expires_at: datetime
+    auth_time: datetime | None
+    invitation: str | None
+    reviews: tuple[ReviewId, ...] | None
+
+
+class InvitationIn(In):
+    """An invitation of a council member without an account: by mail, to these reviews."""
+
+    person: PersonId
+    email: Mail
+    reviews: Annotated[tuple[ReviewId, ...], Field(min_length=1, max_length=20)]
+    expires_at: Moment
+
+
+class InvitationOut(BaseModel):
+    """An invitation, and what became of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    person: PersonId
+    email: str
+    reviews: tuple[ReviewId, ...]
+    invited_by: PersonId
+    invited_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class InvitationList(BaseModel):
+    """The invitations, the newest first."""
+
+    invitations: list[InvitationOut]
+
+
+class SignedOut(BaseModel):
+    """The session has ended; `end_session` is where the browser can end that with the identity provider, if it offers it."""
+
+    end_session: str | None

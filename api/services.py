@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 from uuid import uuid4
@@ -12,8 +13,9 @@ from fastapi import Depends, Request
 from temporalio.client import Client
 
 from activities.ports import Courier, Delivery, DocumentStore, UndeliverableError
-from api.identity import CurrentPerson
+from api.identity import Who
 from api.problems import Forbidden, NotFound
+from api.sign_in import SignIn
 from domain.access import may_audit, may_read
 from domain.canonical import sha256
 from domain.decisions import Receipt
@@ -22,9 +24,14 @@ from domain.state import Review
 from domain.values import PersonId, ReviewId
 from runtime.settings import Settings
 from store.decisions import Decisions
+from store.invitations import Invitations
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
+from store.sessions import Sessions
+
+INVITED_AS = frozenset({Role.COUNCIL_MEMBER})
+"""The roles that an invitation opens."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -39,6 +46,9 @@ class Services:
     reviews: Reviews
     decisions: Decisions
     receipts: Receipts
+    sessions: Sessions
+    invitations: Invitations
+    sign_in: SignIn
     courier: Courier
     temporal: Client
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
@@ -54,7 +64,7 @@ class Services:
     async def may_read(self, review_id: str, caller: Caller) -> bool:
         """Whether the caller may read this review."""
         review = await self.reviews.state(review_id)
-        return review is not None and may_read(review, caller.person, caller.grants)
+        return review is not None and caller.may_read(review)
 
     def report_reused(self, review_id: str, data: bytes) -> None:
         """Have the review put on record that a decision's id was used again for another content."""
@@ -89,10 +99,30 @@ TheServices = Annotated[Services, Depends(_services)]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and the roles that they hold now."""
+    """Who asks, and the roles that they hold now. Who came by an invitation asks as a council member alone, about
+    `reviews`; everybody else about whatever their roles open.
+    """
 
     person: PersonId
     grants: tuple[Grant, ...]
+    reviews: frozenset[ReviewId] | None = None
+
+    @property
+    def roles(self) -> frozenset[Role] | None:
+        """The roles that they may act in; None if any that they hold."""
+        return None if self.reviews is None else INVITED_AS
+
+    def may_read(self, review: Review) -> bool:
+        """Whether they may read this review."""
+        return self.sees(review, self.person, self.grants)
+
+    def sees(self, review: Review, person: PersonId, grants: Iterable[Grant]) -> bool:
+        """As `may_read`, by grants that were read a moment later."""
+        return self.concerns(review.id) and may_read(review, person, grants)
+
+    def concerns(self, review_id: ReviewId) -> bool:
+        """Whether they may ask about this review at all."""
+        return self.reviews is None or review_id in self.reviews
 
     def must_hold(self, *roles: Role) -> None:
         """Raises Forbidden unless the caller holds one of these roles."""
@@ -100,8 +130,13 @@ class Caller:
             raise Forbidden(f"This is for people with the role {' or '.join(roles)}.")
 
 
-async def _caller(person: CurrentPerson, services: TheServices) -> Caller:
-    return Caller(person=person, grants=await services.registers.grants(person))
+async def _caller(who: Who, services: TheServices) -> Caller:
+    grants = await services.registers.grants(who.person)
+    if who.session is None or who.session.reviews is None:
+        return Caller(who.person, grants)
+    return Caller(
+        who.person, tuple(grant for grant in grants if grant.role in INVITED_AS), frozenset(who.session.reviews)
+    )
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]
@@ -118,7 +153,7 @@ NamedReview = Annotated[ReviewId, Depends(_named)]
 
 async def _readable(review_id: NamedReview, caller: TheCaller, services: TheServices) -> Review:
     review = await services.reviews.state(review_id)
-    if review is None or not may_read(review, caller.person, caller.grants):
+    if review is None or not caller.may_read(review):
         raise NotFound(NO_SUCH_REVIEW)
     return review
 

@@ -23,7 +23,7 @@ from cli.local import DEFAULT_DATA, Addresses
 from cli.setup import SetUpError, enter_examples, set_up
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port
 from runtime.embedded.processes import check_port
-from runtime.issuer import AUDIENCE, KeyFileError, issuer_app, signing_key
+from runtime.issuer import AUDIENCE, CLIENT_ID, KeyFileError, issuer_app, signing_key
 
 HOST = "127.0.0.1"
 
@@ -39,6 +39,8 @@ SETTINGS_GIVEN = (
     "RINGI_DATABASE_URL",
     "RINGI_OIDC_ISSUER",
     "RINGI_OIDC_AUDIENCE",
+    "RINGI_OIDC_CLIENT_ID",
+    "RINGI_PUBLIC_URL",
     "RINGI_API_HOST",
     "RINGI_API_PORT",
     "RINGI_WORKER_HEALTH_PORT",
@@ -226,6 +228,8 @@ def _environment(
         postgres.app_url,
         addresses.issuer,
         AUDIENCE,
+        CLIENT_ID,
+        addresses.api,
         HOST,
         str(ports.api),
         str(health_port),

@@ -5,6 +5,7 @@ How to reach Temporal is not here: Temporal's own variables and profiles (`TEMPO
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -49,6 +50,21 @@ class Settings(BaseSettings):
 
     oidc_audience: Annotated[str, Field(min_length=1)] = "ringi"
 
+    oidc_client_id: Annotated[str, Field(min_length=1)] | None = None
+    """As whom the issuer knows us, where people sign in with a browser or again over a decision."""
+
+    oidc_client_secret: SecretStr | None = None
+    """What we prove that with; a client that is registered as public has none."""
+
+    public_url: str | None = None
+    """Where browsers find the API: scheme, host and, if any, port. Without it, nobody has a session."""
+
+    session_idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+    """After so long without a request a browser's session ends. One that an invitation began ends with that."""
+
+    session_hours: Annotated[int, Field(ge=1, le=7 * 24)] = 12
+    """After so long a browser's session ends in any case."""
+
     task_queue: Annotated[str, Field(min_length=1, max_length=200)] = "ringi"
 
     api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -86,6 +102,21 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("https://", "http://")):
             raise ValueError("must begin with https:// or http://")
         return url
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        origin = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?/?", url)
+        if origin is None:
+            raise ValueError("must be https:// and a host in lower case, with a port if it is another than 443")
+        # As a browser writes it: that is what its Origin header is compared with.
+        default = {"https": ":443", "http": ":80"}[origin[1]]
+        port = "" if origin[3] in (None, default) else origin[3]
+        if origin[1] == "http" and origin[2] not in ("127.0.0.1", "localhost", "[::1]"):
+            raise ValueError("must begin with https://, unless it is on this machine")
+        return f"{origin[1]}://{origin[2]}{port}"
 
     @model_validator(mode="after")
     def _pool_has_room(self) -> Settings:

@@ -15,7 +15,7 @@ from domain.access import may_read
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope, Receipt
 from domain.drafts import Draft, seal, stored_bytes, training_recorded
-from domain.people import Grant
+from domain.people import Grant, Role
 from domain.proposal import Proposal
 from domain.state import Review, Subject
 from domain.values import Digest, PersonId
@@ -125,9 +125,16 @@ class Decisions:
             except PendingError:  # the id was taken in the same moment, for another review
                 raise IdReusedError(stored_bytes(envelope)) from None
 
-    async def store(self, draft: Draft, proposal: Proposal | None = None, sees: Sight = may_read) -> Delivery:
+    async def store(
+        self,
+        draft: Draft,
+        proposal: Proposal | None = None,
+        sees: Sight = may_read,
+        roles: frozenset[Role] | None = None,
+    ) -> Delivery:
         """Store a decision about an existing review, with the new text of the proposal where it brings one.
-        Repeating it changes nothing. `sees` says whether the person may read the review at all.
+        Repeating it changes nothing. `sees` says whether the person may read the review at all; `roles` are those that
+        they may act in, or None if any that they hold.
 
         Raises:
             NotFoundError: there is no such review, as far as the person may know.
@@ -141,6 +148,8 @@ class Decisions:
                 return known
             review = await self._shared(connection, draft.review)
             grants = await self._grants(connection, draft.person)
+            if roles is not None:
+                grants = tuple(grant for grant in grants if grant.role in roles)
             if not sees(review, draft.person, grants):
                 raise NotFoundError
             envelope = _sealed(draft, review, review.pack_digest, grants, await self._database.now(connection))

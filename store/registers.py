@@ -12,6 +12,7 @@ from domain.people import Grant, Person, Role
 from domain.policy import PolicyPack
 from domain.values import Digest, PersonId
 from store.database import Database
+from store.sessions import end_sessions_of
 
 _PERSON = """
 insert into people (id, name, unit) values ($1, $2, $3)
@@ -34,6 +35,15 @@ _REVOKE = "update grants set revoked_at = clock_timestamp() where id = $1 and re
 
 _GRANTS = "select id, person, role, office from grants where person = $1 and revoked_at is null order by id"
 
+_DISABLED = "select disabled_at from people where id = $1 for update"
+
+_DISABLE = """
+update people set disabled_at = clock_timestamp(), disabled_by = $2, disabled_because = $3
+where id = $1 and disabled_at is null returning true
+"""
+
+_ENABLE = "update people set disabled_at = null where id = $1 and disabled_at is not null returning true"
+
 _STAGE_COMPLETIONS = """
 create temporary table arriving (
     person text, course text, completed_at timestamptz, expires_at timestamptz
@@ -54,6 +64,10 @@ insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4) 
 _PACK_BY_ID = "select content from policy_packs where id = $1 order by published_at desc, version desc limit 1"
 
 _PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
+
+
+class NobodyError(Exception):
+    """There is nobody with this id."""
 
 
 class PublishedOtherwiseError(Exception):
@@ -99,6 +113,24 @@ class Registers:
     async def revoke(self, grant: str) -> bool:
         """Revoke a grant. Returns whether it was in force."""
         return await self._pool.fetchval(_REVOKE, grant) is not None
+
+    async def disable(self, person: PersonId, by: PersonId, because: str) -> bool:
+        """Take everything from a person at once: nothing that they ask for is answered, and their sessions end. Returns
+        whether that was new.
+
+        Raises:
+            NobodyError: there is nobody with this id.
+        """
+        async with self._database.transaction() as connection:
+            known = await connection.fetchrow(_DISABLED, person)
+            if known is None:
+                raise NobodyError
+            await end_sessions_of(connection, person)
+            return bool(await connection.fetchval(_DISABLE, person, by, because))
+
+    async def enable(self, person: PersonId) -> bool:
+        """Let a disabled person act again. Returns whether they were disabled."""
+        return bool(await self._pool.fetchval(_ENABLE, person))
 
     async def ensure_operator(self, person: PersonId) -> bool:
         """Grant the operator's role to `person` if nobody holds it. Returns whether that was done."""

@@ -87,7 +87,8 @@ async def download(
     document = await services.documents.at(digest)
     if document is None:
         raise NotFound(_NO_SUCH_DOCUMENT)
-    if caller.person not in document.uploaded_by and not await _judges(services, caller, review, digest):
+    own = caller.reviews is None and caller.person in document.uploaded_by
+    if not own and not await _judges(services, caller, review, digest):
         raise NotFound(_NO_SUCH_DOCUMENT)
     headers = {
         "Content-Disposition": f'attachment; filename="{digest[:16]}"',

@@ -171,7 +171,7 @@ async def decide(
     draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
     bind_contextvars(decision_id=str(draft.decision_id))
     try:
-        delivery = await services.decisions.store(draft, body.proposed)
+        delivery = await services.decisions.store(draft, body.proposed, sees=caller.sees, roles=caller.roles)
     except NotFoundError as error:
         raise NotFound(NO_SUCH_REVIEW) from error
     except NoRoleError as error:
@@ -229,6 +229,8 @@ async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) ->
     items: list[InboxItemOut] = []
     for item in await services.reviews.inbox(caller.person, limit):
         review = item.state
+        if not caller.concerns(review.id):
+            continue
         items.append(
             InboxItemOut(
                 review=review.id,

@@ -28,17 +28,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.identity import (
+from api.identity import CurrentPerson, Identity, TokenVerifier
+from api.middleware import RequestContext
+from api.problems import Unauthenticated, Unavailable, install_problems
+from api.provider import (
     FRESH_SECONDS,
     MAX_DOCUMENT_BYTES,
     REFRESH_SECONDS,
     RETRY_SECONDS,
     STALE_SECONDS,
-    CurrentPerson,
-    TokenVerifier,
+    Provider,
 )
-from api.middleware import RequestContext
-from api.problems import Unauthenticated, Unavailable, install_problems
 from runtime.issuer import KEY_FILE, Issuer, KeyFileError, issuer_app, signing_key
 
 if TYPE_CHECKING:
@@ -69,6 +69,16 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class NoSessions:
+    """Nobody has a session; one person is disabled."""
+
+    async def of(self, _: str) -> None:
+        return None
+
+    async def is_disabled(self, person: str) -> bool:
+        return person == "gone.person"
 
 
 @dataclass
@@ -111,7 +121,7 @@ async def world(board: Switchboard, tmp_path: Path) -> World:
     board.app = issuer_app(issuer.key, board.url)
     board.asked.clear()
     clock = Clock()
-    return World(issuer, board, clock, TokenVerifier(board.url, "ringi", board.client, monotonic=clock))
+    return World(issuer, board, clock, TokenVerifier(Provider(board.url, board.client, monotonic=clock), "ringi"))
 
 
 def _segment(value: object) -> str:
@@ -546,12 +556,12 @@ async def test_nobody_listens() -> None:
     """A refused connection is an issuer that can't be reached."""
     async with httpx2.AsyncClient() as client:
         with pytest.raises(Unavailable):
-            await TokenVerifier("http://127.0.0.1:1", "ringi", client).verify("a.b.c")
+            await TokenVerifier(Provider("http://127.0.0.1:1", client), "ringi").verify("a.b.c")
 
 
 async def test_an_issuer_that_never_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look takes so long and no longer."""
-    monkeypatch.setattr("api.identity.FETCH_SECONDS", 0.1)
+    monkeypatch.setattr("api.provider.FETCH_SECONDS", 0.1)
 
     async def drip(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -627,10 +637,10 @@ async def test_which_issuer_may_be_trusted(issuer: str, taken: bool) -> None:
     """https, or http where nobody is between."""
     async with httpx2.AsyncClient() as client:
         if taken:
-            TokenVerifier(issuer, "ringi", client)
+            Provider(issuer, client)
         else:
             with pytest.raises(ValueError, match="issuer"):
-                TokenVerifier(issuer, "ringi", client)
+                Provider(issuer, client)
 
 
 # --- over HTTP ---
@@ -641,7 +651,7 @@ async def api(world: World) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
     app.add_middleware(RequestContext)
     install_problems(app)
-    app.state.token_verifier = world.verifier
+    app.state.identity = Identity(world.verifier, NoSessions(), "https://ringi.example")
 
     @app.get("/me")
     async def me(who: CurrentPerson) -> str:
@@ -689,8 +699,26 @@ async def test_issuer_away_over_http(world: World, api: httpx2.AsyncClient) -> N
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_openapi_says_that_a_token_is_needed(api: httpx2.AsyncClient) -> None:
-    """As a bearer scheme."""
+async def test_with_a_token_and_a_cookie(world: World, api: httpx2.AsyncClient) -> None:
+    """Who says two things says nothing; a cookie alone that stands for no session is told so, and dropped."""
+    headers = {"Authorization": f"Bearer {world.issuer.mint(PERSON)}", "Cookie": "__Host-ringi=abc"}
+    answer = await api.get("/me", headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:ringi:problem:malformed-request")
+    answer = await api.get("/me", headers={"Cookie": "__Host-ringi=abc"})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert answer.headers["set-cookie"].startswith("__Host-ringi=; Max-Age=0;")
+
+
+async def test_a_disabled_person_with_a_good_token(world: World, api: httpx2.AsyncClient) -> None:
+    """The token says who they are; that they are disabled, we say."""
+    answer = await api.get("/me", headers={"Authorization": f"Bearer {world.issuer.mint('gone.person')}"})
+    assert (answer.status_code, answer.json()["reason"]) == (403, "disabled")
+
+
+async def test_openapi_says_that_a_token_or_a_session_is_needed(api: httpx2.AsyncClient) -> None:
+    """Either of the two."""
     schema = (await api.get("/openapi.json")).json()
-    assert schema["paths"]["/me"]["get"]["security"] == [{"HTTPBearer": []}]
-    assert schema["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    assert schema["paths"]["/me"]["get"]["security"] == [{"HTTPBearer": []}, {"APIKeyCookie": []}]
+    schemes = schema["components"]["securitySchemes"]
+    assert schemes["HTTPBearer"]["scheme"] == "bearer"
+    assert (schemes["APIKeyCookie"]["in"], schemes["APIKeyCookie"]["name"]) == ("cookie", "__Host-ringi")

@@ -220,4 +220,4 @@ def test_every_problem_has_its_own_type() -> None:
 
     kinds = [kind for kind in tree(Problem) if hasattr(kind, "status") and kind.__module__ == "api.problems"]
     types = [kind().document()["type"] for kind in kinds]
-    assert len(types) == len(set(types)) == 9
+    assert len(types) == len(set(types)) == 13

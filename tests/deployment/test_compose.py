@@ -26,6 +26,8 @@ FILLED_IN = {
     "TEMPORAL_DB_PASSWORD": "t",
     "RINGI_OIDC_ISSUER": "https://login.example.org",
     "RINGI_BOOTSTRAP_OPERATOR": "ops.operator",
+    "RINGI_OIDC_CLIENT_ID": "ringi",
+    "RINGI_PUBLIC_URL": "https://ringi.example.org",
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from runtime.embedded import free_port
 from runtime.issuer import Issuer, issuer_app, signing_key
 from tests.conftest import DatabaseUrls, Servers, new_database
+from tests.e2e.provider import ProviderProcess, provider_process
 from tests.e2e.system import System, serving, system_on
 
 
@@ -22,6 +23,13 @@ async def issuer() -> AsyncIterator[Issuer]:
         url = f"http://127.0.0.1:{port}"
         async with serving(issuer_app(key, url), port=port):
             yield Issuer(key, url)
+
+
+@pytest.fixture(scope="session")
+async def provider() -> AsyncIterator[ProviderProcess]:
+    """A real identity provider, in a process of its own."""
+    async with provider_process() as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

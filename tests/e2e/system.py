@@ -207,13 +207,15 @@ class System:
         return Person(http or self.http, name, self.issuer.mint(name))
 
     @asynccontextmanager
-    async def api(self, *, temporal: str | None = None, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
-        """An API for the length of the block; `temporal` is where it looks for Temporal."""
+    async def api(
+        self, *, temporal: str | None = None, port: int = 0, **settings: Any
+    ) -> AsyncIterator[httpx2.AsyncClient]:
+        """An API for the length of the block; `temporal` is where it looks for Temporal, `port` where it listens."""
         app = create_app(self.settings(**settings))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TEMPORAL_ADDRESS", temporal or self.temporal_address)
             stack = AsyncExitStack()
-            url = await stack.enter_async_context(serving(app, lifespan=True))
+            url = await stack.enter_async_context(serving(app, lifespan=True, port=port))
         async with stack, httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
             yield http
 

@@ -42,6 +42,12 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("DOCUMENT_MAX_BYTES", "-1"),
         ("BOOTSTRAP_OPERATOR", "with space"),
         ("WORKER_HEALTH_PORT", "http"),
+        ("PUBLIC_URL", "ringi.canary-7f3a.example"),
+        ("PUBLIC_URL", "http://ringi.canary-7f3a.example"),
+        ("PUBLIC_URL", "https://ringi.canary-7f3a.example/path"),
+        ("PUBLIC_URL", "https://canary-7f3a@ringi.example"),
+        ("PUBLIC_URL", "https://Canary-7f3a.example"),
+        ("SESSION_HOURS", "0"),
     ],
 )
 def test_what_makes_no_sense_is_said_by_name_and_not_by_value(
@@ -74,3 +80,22 @@ def test_a_level_may_be_written_in_lower_case(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("RINGI_DATABASE_URL", "postgresql://app@db/ringi")
     monkeypatch.setenv("RINGI_LOG_LEVEL", "debug")
     assert load_settings().log_level == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://ringi.example", "https://ringi.example"),
+        ("https://ringi.example/", "https://ringi.example"),
+        ("https://ringi.example:443", "https://ringi.example"),
+        ("https://ringi.example:8443", "https://ringi.example:8443"),
+        ("http://127.0.0.1:8420", "http://127.0.0.1:8420"),
+        ("http://localhost:80/", "http://localhost"),
+    ],
+)
+def test_the_public_url_is_kept_as_browsers_write_an_origin(
+    monkeypatch: pytest.MonkeyPatch, given: str, origin: str
+) -> None:
+    monkeypatch.setenv("RINGI_DATABASE_URL", "postgresql://app@db/ringi")
+    monkeypatch.setenv("RINGI_PUBLIC_URL", given)
+    assert load_settings().public_url == origin

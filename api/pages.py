@@ -1,0 +1,59 @@
+"""The one page that stands alone: behind the link of an invitation, for somebody who has never been here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 1.125rem/1.6 system-ui, sans-serif; max-width: 34rem; margin: 4rem auto; padding: 0 1.5rem; }
+h1 { font-size: 1.5rem; line-height: 1.3; }
+button { font: inherit; padding: .75rem 1.5rem; border: 2px solid; border-radius: .375rem; cursor: pointer; }
+button:focus-visible { outline: 3px solid; outline-offset: 3px; }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title} - Ringi</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{body}
+</main>
+</body>
+</html>
+"""
+
+_INVITED = """<p>You are asked for your opinion as a member of the Advisory Council. This link signs you in on this device,
+for the cases that you were invited to and nothing else, until <time datetime="{iso}">{until}</time>.</p>
+<p>It works once: open it on the device that you want to work on, and pass it on to nobody.</p>
+<form method="post"><button type="submit">Sign in</button></form>"""
+
+_GONE = """<p>It was used, withdrawn, or its time is over. If you have opened it on another device, go on there; otherwise ask
+whoever invited you for another one.</p>"""
+
+HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    # The address is the secret: it is told to nobody else, and still the form's request says where it comes from.
+    "Referrer-Policy": "same-origin",
+}
+
+
+def invited(until: datetime) -> str:
+    """The page behind a link that is good; its button uses it."""
+    body = _INVITED.format(iso=until.isoformat(timespec="seconds"), until=f"{until:%d %B %Y, %H:%M} UTC")
+    return _PAGE.format(title="You are invited", style=_STYLE, body=body)
+
+
+def no_longer_good() -> str:
+    """The page behind every other link: it doesn't tell a used one from one that never was."""
+    return _PAGE.format(title="This link is no longer good", style=_STYLE, body=_GONE)

@@ -1,0 +1,129 @@
+"""Council members without an account: invited by mail, signed in by a link, for their cases only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Cookie, Path, Query, Request, Response
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from api import pages
+from api.bodies import BoundedRoute
+from api.cookies import SESSION_COOKIE
+from api.problems import Conflict, FieldError, Invalid, NotFound, problems
+from api.routes.sign_in import HOME, keep_session
+from api.same_origin import must_come_from
+from api.schemas import InvitationIn, InvitationList, InvitationOut
+from api.services import TheCaller, TheServices
+from domain.invitation import LONGEST_INVITATION_DAYS, may_be_invited
+from domain.people import Role
+
+router = APIRouter(route_class=BoundedRoute, tags=["invitations"])
+doors = APIRouter(route_class=BoundedRoute, tags=["invitations"])
+"""What needs no session, because it leads to one."""
+
+InvitationId = Annotated[str, Path(pattern=r"^invitation-[0-9a-f-]{36}$")]
+Token = Annotated[str, Path(max_length=100)]
+
+_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {}}},
+    410: {"content": {"text/html": {}}, "description": "No longer good"},
+}
+
+
+@router.post(
+    "/invitations",
+    status_code=201,
+    summary="Invite a council member",
+    responses=problems(400, 401, 403, 409, 413, 422, 503),
+)
+async def invite(body: InvitationIn, caller: TheCaller, services: TheServices) -> InvitationOut:
+    """Send a link by mail that signs a council member in, once, for these reviews only."""
+    caller.must_hold(Role.OFFICER, Role.OPERATOR)
+    if services.settings.public_url is None:
+        raise Conflict("Without RINGI_PUBLIC_URL there is no address that a link could lead to.")
+    if body.person == caller.person:
+        raise Conflict("Nobody invites themselves.")
+    if not any(grant.role is Role.COUNCIL_MEMBER for grant in await services.registers.grants(body.person)):
+        raise Invalid.at(FieldError(pointer="/person", detail="holds no seat on the Council", type="no_seat"))
+    left = body.expires_at - datetime.now(UTC)
+    if not timedelta(0) < left <= timedelta(days=LONGEST_INVITATION_DAYS):
+        detail = f"must be within the next {LONGEST_INVITATION_DAYS} days"
+        raise Invalid.at(FieldError(pointer="/expires_at", detail=detail, type="out_of_range"))
+    await _check_reviews(services, body)
+    invitation = await services.invitations.invite(
+        body.person, body.email, body.reviews, body.expires_at, caller.person
+    )
+    return InvitationOut.model_validate(invitation)
+
+
+@router.get("/invitations", summary="List the invitations", responses=problems(401, 403, 422, 503))
+async def list_invitations(
+    caller: TheCaller, services: TheServices, limit: Annotated[int, Query(ge=1, le=500)] = 100
+) -> InvitationList:
+    """The invitations, and what became of each."""
+    caller.must_hold(Role.OFFICER, Role.OPERATOR)
+    found = await services.invitations.all(limit)
+    return InvitationList(invitations=[InvitationOut.model_validate(one) for one in found])
+
+
+@router.delete(
+    "/invitations/{invitation}",
+    status_code=204,
+    summary="Revoke an invitation",
+    responses=problems(400, 401, 403, 404, 422, 503),
+)
+async def revoke(invitation: InvitationId, caller: TheCaller, services: TheServices) -> None:
+    """Revoke an invitation, used or not: its link and the session that came of it are no longer good, at once."""
+    caller.must_hold(Role.OFFICER, Role.OPERATOR)
+    if not await services.invitations.revoke(invitation, caller.person):
+        raise NotFound("No invitation with this id is in force.")
+
+
+@doors.get(
+    "/invitations/{token}",
+    summary="Look at an invitation",
+    response_class=HTMLResponse,
+    responses={**_PAGE, **problems(422, 503)},
+)
+async def look(token: Token, services: TheServices) -> Response:
+    """The page behind the link that was sent. Looking at it uses nothing up: programs that read mail do it."""
+    until = await services.invitations.look_at(token)
+    if until is None:
+        return HTMLResponse(pages.no_longer_good(), 410, headers=pages.HEADERS)
+    return HTMLResponse(pages.invited(until), headers=pages.HEADERS)
+
+
+@doors.post(
+    "/invitations/{token}",
+    summary="Sign in by an invitation",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses={303: {"description": "Signed in"}, 410: _PAGE[410], **problems(403, 422, 503)},
+)
+async def use(
+    token: Token,
+    request: Request,
+    services: TheServices,
+    session: Annotated[str | None, Cookie(alias=SESSION_COOKIE, include_in_schema=False)] = None,
+) -> Response:
+    """Use the link: once, whoever is first. It begins a session for the cases of the invitation, until it expires."""
+    must_come_from(services.settings.public_url, request)
+    begun = await services.invitations.use(token, instead_of=session)
+    if begun is None:
+        return HTMLResponse(pages.no_longer_good(), 410, headers=pages.HEADERS)
+    response = RedirectResponse(HOME, 303)
+    keep_session(response, *begun)
+    return response
+
+
+async def _check_reviews(services: TheServices, body: InvitationIn) -> None:
+    wrong = []
+    for n, review_id in enumerate(body.reviews):
+        review = await services.reviews.state(review_id)
+        if review is None or not may_be_invited(review, body.person):
+            detail = "there is no such review, or it is closed"
+            wrong.append(FieldError(pointer=f"/reviews/{n}", detail=detail, type="not_open"))
+    if wrong:
+        raise Invalid.at(*wrong)

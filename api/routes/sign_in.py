@@ -1,0 +1,102 @@
+"""Signing in with a browser, and out."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Cookie, Query, Response
+from starlette.responses import RedirectResponse
+
+from api.bodies import BoundedRoute
+from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE, drop, keep
+from api.identity import TheSession
+from api.problems import problems
+from api.schemas import SessionOut, SignedOut
+from api.services import TheServices
+from api.sign_in import CALLBACK, Left
+from store.sessions import SIGN_IN_SECONDS, Session
+
+router = APIRouter(route_class=BoundedRoute, tags=["sign-in"])
+doors = APIRouter(route_class=BoundedRoute, tags=["sign-in"])
+"""What needs no session, because it leads to one."""
+
+HOME = "/inbox"
+"""Where somebody is led who named no other place."""
+
+LocalPath = Annotated[
+    str,
+    Query(
+        # No second slash or backslash: to a browser, that is another host.
+        pattern=r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$",
+        max_length=500,
+        description="Where to be led afterwards: a path here.",
+    ),
+]
+Brought = Annotated[str | None, Query(max_length=4_096)]
+SignInCookie = Annotated[str | None, Cookie(alias=SIGN_IN_COOKIE, include_in_schema=False)]
+SessionCookie = Annotated[str | None, Cookie(alias=SESSION_COOKIE, include_in_schema=False)]
+
+_AWAY: dict[int | str, dict[str, Any]] = {303: {"description": "Leads on; `Location` says where to"}}
+
+
+@doors.get(
+    "/sign-in",
+    summary="Sign in",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses={**_AWAY, **problems(404, 422, 503)},
+)
+async def sign_in(services: TheServices, return_to: LocalPath = HOME, waiting: SignInCookie = None) -> Response:
+    """Lead a browser to the identity provider, and afterwards to `return_to`."""
+    return _leave(await services.sign_in.leave(return_to, waiting))
+
+
+@doors.get(
+    CALLBACK,
+    summary="Come back from the identity provider",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses={**_AWAY, **problems(403, 404, 422, 503)},
+)
+async def callback(
+    services: TheServices,
+    state: Annotated[str, Query(max_length=200)],
+    code: Brought = None,
+    iss: Brought = None,
+    waiting: SignInCookie = None,
+    session: SessionCookie = None,
+) -> Response:
+    """Where the identity provider leads a browser back to. It begins a session, in place of the one that there was."""
+    returned = await services.sign_in.came_back(
+        state=state, code=code, issuer=iss, browser=waiting, session_cookie=session
+    )
+    response = RedirectResponse(returned.return_to, 303)
+    if returned.began is not None:
+        keep_session(response, *returned.began)
+    return response
+
+
+@router.get("/session", summary="See which session this is", responses=problems(400, 401, 403, 503))
+async def session(session: TheSession) -> SessionOut:
+    """Whose session it is, since when, until when, and what it is for."""
+    return SessionOut.model_validate(session)
+
+
+@router.post("/sign-out", summary="Sign out", responses=problems(400, 401, 403, 503))
+async def sign_out(response: Response, session: TheSession, services: TheServices) -> SignedOut:
+    """End the session. `end_session` is where the browser can end the one with the identity provider as well."""
+    await services.sessions.end(session.id)
+    drop(response, SESSION_COOKIE)
+    return SignedOut(end_session=None if session.invitation else await services.sign_in.farewell())
+
+
+def keep_session(response: Response, cookie: str, session: Session) -> None:
+    """Have the browser keep the cookie of a session for as long as that lasts."""
+    keep(response, SESSION_COOKIE, cookie, ceil((session.expires_at - session.started_at).total_seconds()))
+
+
+def _leave(left: Left) -> Response:
+    response = RedirectResponse(left.url, 303)
+    keep(response, SIGN_IN_COOKIE, left.cookie, SIGN_IN_SECONDS)
+    return response

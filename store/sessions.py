@@ -1,0 +1,229 @@
+"""Browsers: on their way to the identity provider, and signed in.
+
+Of what a browser holds only the digest is kept: whoever reads the database can't be anybody by it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.canonical import sha256
+from domain.values import PersonId, ReviewId
+from store.database import Connection, Database
+
+SIGN_IN_SECONDS = 10 * 60
+"""How long somebody may take at the identity provider."""
+
+_SEEN_EVERY = timedelta(minutes=1)
+"""A session's last use is noted no more often than this: most requests write nothing."""
+
+_KEPT = timedelta(days=30)
+"""How long it can be seen that a session was, after its end."""
+
+_DEPART = """
+insert into sign_ins (id, browser, nonce, verifier, return_to, session, expires_at)
+values ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7)
+"""
+
+_KNOWN_BROWSER = "select true from sign_ins where browser = $1 and expires_at > clock_timestamp() limit 1"
+
+_ARRIVE = """
+delete from sign_ins where id = $1 and browser = $2 and expires_at > clock_timestamp()
+returning nonce, verifier, return_to, session, started_at
+"""
+
+_BEGIN = """
+insert into sessions (id, person, expires_at, auth_time, invitation) values ($1, $2, $3, $4, $5)
+returning started_at, expires_at
+"""
+
+_SESSION = """
+select s.id, s.person, s.started_at, s.expires_at, s.auth_time, s.invitation, i.reviews,
+    p.disabled_at is not null as disabled,
+    s.last_seen_at < clock_timestamp() - $3::interval as unseen,
+    s.ended_at is null and s.expires_at > clock_timestamp() and i.revoked_at is null
+        and (s.invitation is not null or s.last_seen_at > clock_timestamp() - $2::interval) as holds
+from sessions s left join people p on p.id = s.person left join invitations i on i.id = s.invitation
+where s.id = $1
+"""
+
+_SEEN = "update sessions set last_seen_at = clock_timestamp() where id = $1 and ended_at is null"
+
+_END = "update sessions set ended_at = clock_timestamp() where id = $1 and ended_at is null"
+
+_END_ALL = "update sessions set ended_at = clock_timestamp() where person = $1 and ended_at is null"
+
+_IS_DISABLED = "select disabled_at is not null from people where id = $1"
+
+_OLD = "delete from sign_ins where expires_at < clock_timestamp()"
+
+_OLD_SESSIONS = "delete from sessions where expires_at < clock_timestamp() - $1::interval"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A browser's session. `reviews` are those that an invitation is for; None where it is not one's.
+
+    `auth_time` is when the identity provider says that the person signed in there.
+    """
+
+    id: str
+    person: PersonId
+    started_at: datetime
+    expires_at: datetime
+    auth_time: datetime | None
+    invitation: str | None
+    reviews: tuple[ReviewId, ...] | None
+    disabled: bool
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What goes along to the identity provider (`state`, `nonce`, the digest of `verifier`), and the cookie that waits
+    for it.
+    """
+
+    state: str
+    nonce: str
+    verifier: str
+    browser: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came back belongs to this; `session` is whose step-up it is, or None."""
+
+    nonce: str
+    verifier: str
+    return_to: str
+    session: str | None
+    started_at: datetime
+
+
+class Sessions:
+    """The browsers' sessions, in `database`.
+
+    Args:
+        database: where they are kept.
+        idle: how long one lasts without a request.
+        longest: how long one lasts at most.
+    """
+
+    def __init__(self, database: Database, *, idle: timedelta, longest: timedelta) -> None:
+        self._pool = database.pool
+        self._database = database
+        self._idle = idle
+        self._longest = longest
+
+    # On the way to the identity provider.
+
+    async def depart(
+        self, return_to: str, browser: str | None, *, session: str | None = None, nonce: str | None = None
+    ) -> Departure:
+        """Note that a browser leaves for the identity provider.
+
+        Args:
+            return_to: where it is led when it is back.
+            browser: the cookie that it has from another departure: a second tab must not spoil the first.
+            session: whose step-up it is; `nonce` is then the digest of the decision.
+            nonce: what the ID token must name; without one, something new.
+        """
+        await self._pool.execute(_OLD)
+        # A cookie that we didn't make ourselves is not taken up.
+        if browser is None or not await self._pool.fetchval(_KNOWN_BROWSER, _digest(browser)):
+            browser = _token()
+        departure = Departure(state=_token(), nonce=nonce or _token(), verifier=_token(), browser=browser)
+        await self._pool.execute(
+            _DEPART,
+            _digest(departure.state),
+            _digest(browser),
+            departure.nonce,
+            departure.verifier,
+            return_to,
+            session,
+            timedelta(seconds=SIGN_IN_SECONDS),
+        )
+        return departure
+
+    async def arrive(self, state: str, browser: str) -> Arrival | None:
+        """What the browser left for, once; None if it didn't leave from here, is back already, or took too long."""
+        row = await self._pool.fetchrow(_ARRIVE, _digest(state), _digest(browser))
+        return None if row is None else Arrival(**row)
+
+    # Signed in.
+
+    async def begin(
+        self, person: PersonId, auth_time: datetime | None, *, instead_of: str | None
+    ) -> tuple[str, Session]:
+        """Begin a session, and end the one that the browser had.
+
+        Returns:
+            The cookie, which is kept nowhere else, and the session.
+        """
+        async with self._database.transaction() as connection:
+            await connection.execute(_OLD_SESSIONS, _KEPT)
+            if instead_of is not None:
+                await connection.execute(_END, _digest(instead_of))
+            now: datetime = await connection.fetchval("select clock_timestamp()")
+            return await open_session(connection, person, now + self._longest, auth_time=auth_time)
+
+    async def of(self, token: str) -> Session | None:
+        """The session of this cookie; None if there is none that holds. A disabled person's is given whatever became of
+        it, so that they are told.
+        """
+        row = await self._pool.fetchrow(_SESSION, _digest(token), self._idle, _SEEN_EVERY)
+        if row is None or not (row["holds"] or row["disabled"]):
+            return None
+        if row["holds"] and row["unseen"]:
+            await self._pool.execute(_SEEN, row["id"])
+        reviews = None if row["invitation"] is None else tuple(row["reviews"])
+        names = ("id", "person", "started_at", "expires_at", "auth_time", "invitation", "disabled")
+        return Session(**{name: row[name] for name in names}, reviews=reviews)
+
+    async def end(self, session: str) -> None:
+        """End a session, by its id."""
+        await self._pool.execute(_END, session)
+
+    async def is_disabled(self, person: PersonId) -> bool:
+        """Whether this person can do nothing here any more."""
+        return bool(await self._pool.fetchval(_IS_DISABLED, person))
+
+
+async def open_session(
+    connection: Connection,
+    person: PersonId,
+    expires_at: datetime,
+    *,
+    auth_time: datetime | None = None,
+    invitation: str | None = None,
+    reviews: tuple[ReviewId, ...] | None = None,
+) -> tuple[str, Session]:
+    """Begin a session in a transaction of the caller's; gives its cookie, and it."""
+    token = _token()
+    row = await connection.fetchrow(_BEGIN, _digest(token), person, expires_at, auth_time, invitation)
+    assert row is not None
+    return token, Session(
+        id=_digest(token),
+        person=person,
+        started_at=row["started_at"],
+        expires_at=row["expires_at"],
+        auth_time=auth_time,
+        invitation=invitation,
+        reviews=reviews,
+        disabled=False,
+    )
+
+
+async def end_sessions_of(connection: Connection, person: PersonId) -> None:
+    """End every session of a person, in a transaction of the caller's."""
+    await connection.execute(_END_ALL, person)
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode(errors="surrogatepass"))
