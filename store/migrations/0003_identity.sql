@@ -7,18 +7,20 @@ alter table people
     add column if not exists disabled_because text;
 
 -- A council member without an account is signed in by a link, once, for these reviews only.
-create table invitations (
+create table if not exists invitations (
     id text primary key,
     person text not null references people (id),
-    email text not null,
     reviews text[] not null,
-    invited_by text not null,
-    invited_at timestamptz not null default clock_timestamp(),
     expires_at timestamptz not null,
-    used_at timestamptz,
-    revoked_at timestamptz,
-    revoked_by text
+    status text not null default 'open' check (status in ('open', 'used', 'revoked'))
 );
+alter table invitations
+    add column email text,
+    add column invited_by text,
+    add column invited_at timestamptz not null default clock_timestamp(),
+    add column used_at timestamptz,
+    add column revoked_at timestamptz,
+    add column revoked_by text;
 create index invitations_of_person on invitations (person, invited_at desc);
 
 -- The links of an invitation, by the digest of their token: a mail that is sent again has another. One of them is used.
