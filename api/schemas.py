@@ -115,6 +115,10 @@ class VerdictSheetIn(DecisionIn, said.VerdictSheet, extra="forbid"):
     verdicts: Annotated[tuple[VerdictIn, ...], Field(min_length=1, max_length=20)]
 
 
+class ReopeningIn(ReasonedIn, said.Reopening, extra="forbid"):
+    """Ask for verdicts anew on a principle whose verdicts are carried from an earlier revision."""
+
+
 class ChangeRequestIn(ReasonedIn, said.ChangeRequest, extra="forbid"):
     """Send the proposal back; the reason says what must change."""
 
@@ -185,6 +189,7 @@ class WithdrawalIn(ReasonedIn, said.Withdrawal, extra="forbid"):
 
 AnyDecisionIn = Annotated[
     VerdictSheetIn
+    | ReopeningIn
     | ChangeRequestIn
     | RevisionIn
     | QuestionIn
@@ -244,11 +249,15 @@ class ReviewList(BaseModel):
 
 
 class SheetOut(BaseModel):
-    """A verdict sheet of this round, in short; its reasons are in the timeline."""
+    """What counts in this round of a verdict sheet, in short; its reasons are in the timeline.
+
+    `carried_from` is the revision that it was given on, where that is an earlier one.
+    """
 
     person: PersonId
     decision_id: UUID
     agrees: bool
+    carried_from: int | None
     findings: dict[Slug, str]
 
 
@@ -287,6 +296,16 @@ class SignatureOut(BaseModel):
     meaning: str
     at: datetime
     conditions: tuple[str, ...]
+
+
+class Changes(BaseModel):
+    """What differs between a revision and the present one: JSON pointers into the proposal."""
+
+    review: ReviewId
+    since: int
+    revision: int
+    digest: Digest
+    changes: tuple[str, ...]
 
 
 class ReviewOut(BaseModel):
@@ -354,6 +373,7 @@ def review_out(review: Review) -> ReviewOut:
                 person=sheet.by.person,
                 decision_id=sheet.by.decision,
                 agrees=sheet.agrees,
+                carried_from=sheet.carried_from,
                 findings={found.principle: found.finding for found in sheet.findings},
             )
             for sheet in review.sheets

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import Field, JsonValue
+
+from domain.canonical import digest_of
 from domain.policy import (
     AllOf,
     AnswerAtLeast,
@@ -79,6 +82,8 @@ class Assessment(Value):
     """Why the Council is asked; None where only an escalation can bring it in."""
     training_because: str
     route: Route
+    inputs: dict[Slug, Digest] = Field(default_factory=dict)
+    """Per principle that reviewers judge, the digest of all that it is judged by: see `_inputs`."""
 
 
 def assess(pack: PolicyPack, proposal: Proposal) -> Assessment:
@@ -132,6 +137,7 @@ def assess(pack: PolicyPack, proposal: Proposal) -> Assessment:
         council_because=" ".join(calling) or None,
         training_because=_training_because(pack, route),
         route=route,
+        inputs=_inputs(pack, proposal, route, {question.id: question for question in visible}),
     )
 
 
@@ -307,6 +313,37 @@ def _tier(pack: PolicyPack, score: int, triggers: tuple[Triggered, ...]) -> tupl
         return reached.tier, sentence
     because = " ".join(trigger.reason for trigger in triggers if trigger.minimum_tier == demanded)
     return demanded, f"{sentence} It is tier {demanded} ({pack.tiers[demanded - 1].name}) all the same: {because}"
+
+
+_NOT_JUDGED = frozenset({"owner", "author", "business_unit", "staff", "answers"})
+"""Who stands for the proposal and who works on it is held by separation of duties and the training gate, and changes no
+verdict; each answer bears on the principles that its question names. Every other part bears on every principle, and so
+will each that is added, until somebody says here that it does not.
+"""
+
+
+def _inputs(pack: PolicyPack, proposal: Proposal, route: Route, asked: Mapping[str, Question]) -> dict[Slug, Digest]:
+    """What each judged principle is judged by, as a digest: the pack; the route, because a verdict is given in the
+    knowledge of who else will look at it; the intake; and the answers to the questions that name the principle, where
+    a question that is not asked has none.
+    """
+    document = proposal.model_dump(mode="json")
+    common: dict[str, JsonValue] = {
+        "pack": pack.digest,
+        "tier": route.tier,
+        "council_required": route.council_required,
+        "intake": digest_of({name: part for name, part in document.items() if name not in _NOT_JUDGED}),
+    }
+    answers = {name: answer for name, answer in document["answers"].items() if name in asked}
+    return {
+        principle: digest_of(
+            {
+                **common,
+                "answers": {name: said for name, said in answers.items() if principle in asked[name].principles},
+            }
+        )
+        for principle in route.principles
+    }
 
 
 def _training_because(pack: PolicyPack, route: Route) -> str:

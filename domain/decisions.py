@@ -103,6 +103,14 @@ class VerdictSheet(Content):
         return not any(verdict.finding is Finding.BREACH for verdict in self.verdicts)
 
 
+class Reopening(Content):
+    """Asks for verdicts anew on a principle whose verdicts are carried from an earlier revision; the reason says why."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["reopening"] = "reopening"
+    principle: Slug
+
+
 class ChangeRequest(Content):
     """Sends the proposal back to its owner; the reason says what must change."""
 
@@ -211,6 +219,7 @@ AnyContent = Annotated[
     Submission
     | Revision
     | VerdictSheet
+    | Reopening
     | ChangeRequest
     | Question
     | QuestionAnswer

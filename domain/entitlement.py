@@ -18,6 +18,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "answer": (Role.OWNER,),
     "withdrawal": (Role.OWNER,),
     "verdict_sheet": (Role.REVIEWER,),
+    "reopening": (Role.REVIEWER,),
     "change_request": (Role.REVIEWER, Role.OFFICER),
     "question": (Role.REVIEWER, Role.OFFICER, Role.COUNCIL_MEMBER, Role.SIGNATORY),
     "escalation": (Role.REVIEWER, Role.OFFICER),
@@ -38,7 +39,10 @@ AT_HOME = {
     Role.COUNCIL_MEMBER: Stage.COUNCIL,
     Role.SIGNATORY: Stage.SIGN_OFF,
 }
-"""The stage in which a role acts. A reviewer can escalate in any; the other roles act throughout."""
+"""The stage in which a role acts; the other roles act throughout."""
+
+IN_ANY_STAGE = frozenset({"escalation", "reopening"})
+"""What a reviewer can do in any stage: ask for more to be heard."""
 
 REGISTER = Grant(id="ringi", person="ringi:training-register", role=Role.SERVICE)
 """What the training register acts under. It is granted to nobody."""
@@ -48,6 +52,7 @@ _MEANINGS = {
     "revision": "submits a revised proposal",
     "answer": "answers for the proposal",
     "withdrawal": "withdraws the proposal",
+    "reopening": "asks for verdicts on a principle anew",
     "change_request": "asks for changes",
     "question": "asks the owner",
     "escalation": "escalates to the Advisory Council",
@@ -160,7 +165,7 @@ def meaning(review: Review, kind: str, grant: Grant) -> str:
 
 
 def _elsewhere(review: Review, kind: str, grant: Grant) -> bool:
-    return kind != "escalation" and AT_HOME.get(grant.role, review.stage) is not review.stage
+    return kind not in IN_ANY_STAGE and AT_HOME.get(grant.role, review.stage) is not review.stage
 
 
 def _words(name: str) -> str:

@@ -67,7 +67,11 @@ class Refused(Happened):
 
 
 class Assessed(Happened):
-    """A revision of the proposal was assessed; a round of review begins with it."""
+    """A revision of the proposal was assessed; a round of review begins with it.
+
+    Of a revision in place of another, `changes` tells what differs, `reopened` which principles are judged by something
+    else than before, and `carried` whose verdicts stand, and on which principles.
+    """
 
     type: Literal["assessed"] = "assessed"
     revision: int
@@ -75,6 +79,9 @@ class Assessed(Happened):
     content_digest: Digest
     subject: Subject
     assessment: Assessment
+    changes: tuple[str, ...] = ()
+    reopened: tuple[Slug, ...] = ()
+    carried: dict[PersonId, tuple[Slug, ...]] = Field(default_factory=dict)
 
 
 class Returned(Happened):

@@ -7,15 +7,19 @@ from domain.completions import Completion
 from domain.people import Grant
 from domain.policy import PolicyPack
 from domain.proposal import Proposal
+from domain.revisions import changes
 from domain.state import Subject
 from domain.values import Value
 
 
 class Proposed(Value):
-    """A proposal as the process sees it: its subject, and what the pack made of it."""
+    """A proposal as the process sees it: its subject, what the pack made of it, and, of a revision, what `changes` it
+    makes.
+    """
 
     subject: Subject
     assessment: Assessment
+    changes: tuple[str, ...] = ()
 
 
 class Facts(Value):
@@ -33,8 +37,8 @@ class Facts(Value):
     unassessable: str | None = None
 
 
-def propose(pack: PolicyPack, proposal: Proposal) -> Proposed:
-    """What the process sees of a proposal under a pack.
+def propose(pack: PolicyPack, proposal: Proposal, before: Proposal | None = None) -> Proposed:
+    """What the process sees of a proposal under a pack; of a revision, with the text `before` it.
 
     Raises:
         AnswersError: the answers don't fit the pack's questionnaire.
@@ -48,4 +52,5 @@ def propose(pack: PolicyPack, proposal: Proposal) -> Proposed:
             staff=proposal.staff,
         ),
         assessment=assess(pack, proposal),
+        changes=() if before is None else changes(before, proposal),
     )

@@ -17,6 +17,7 @@ from domain.decisions import (
     Question,
     QuestionAnswer,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Signature,
@@ -98,7 +99,7 @@ def tell(event: Event) -> Told:
                 f"Assessed revision {event.revision}: {a.score} of {a.max_score} points, tier {a.tier} "
                 f"({a.route.tier_name}). Round {event.round} of review begins."
             )
-            return _engine(route, a.tier_because, event.content_digest)
+            return _engine(f"{route}{_verdicts(event)}", _changed(event), event.content_digest)
         case Returned():
             return _engine(f"Back to {STAGES[event.stage]}.", event.because)
         case Began():
@@ -132,6 +133,23 @@ def tell(event: Event) -> Told:
             return _engine(f"Stage {STAGES[event.stage]}: {how}.", event.because)
         case Closed():
             return _engine(f"Closed: {event.outcome}.", event.because)
+
+
+def _verdicts(event: Assessed) -> str:
+    if event.revision == 1:
+        return ""
+    anew = (
+        f" To be judged anew: {', '.join(event.reopened)}."
+        if event.reopened
+        else " Every principle is judged as before."
+    )
+    carried = "; ".join(f"{person} on {', '.join(names)}" for person, names in sorted(event.carried.items()))
+    return f"{anew} Verdicts carried: {carried}." if carried else anew
+
+
+def _changed(event: Assessed) -> str:
+    because = event.assessment.tier_because
+    return f"{because}\nChanged: {', '.join(event.changes)}" if event.changes else because
 
 
 def _engine(what: str, said: str | None = None, digest: Digest | None = None) -> Told:
@@ -177,6 +195,8 @@ def _decision(envelope: Envelope) -> str:
         case VerdictSheet() as sheet:
             findings = ", ".join(f"{verdict.principle}: {verdict.finding}" for verdict in sheet.verdicts)
             return f"Gave a verdict sheet ({'agrees' if sheet.agrees else 'finds a breach'}): {findings}."
+        case Reopening(principle=principle):
+            return f"Reopened the verdicts on {principle} that were carried."
         case ChangeRequest():
             return "Asked for changes."
         case Question():

@@ -7,9 +7,11 @@ an earlier one and a new sheet for the rest. Only whole voices agree; a breach c
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from domain.decisions import Envelope, Finding, Reason, Ruling, VerdictSheet
+from domain.assessment import Assessment
+from domain.decisions import Envelope, Finding, Reason, Reopening, Ruling, VerdictSheet
 from domain.entitlement import officers
 from domain.events import Closed, Event, Passed
 from domain.people import Role
@@ -17,7 +19,7 @@ from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.separation import broken_rule, excluded
 from domain.stages import Outcome, Stage
-from domain.state import Found, Given, Review, Ruled, Sheet, joined
+from domain.state import Found, Given, Review, Ruled, Sheet, Subject, joined, proposed_as
 from domain.turns import Turn
 from domain.values import PersonId, Slug
 
@@ -127,6 +129,17 @@ def refuse_sheet(review: Review, envelope: Envelope, sheet: VerdictSheet) -> Reb
     return None
 
 
+def refuse_reopening(review: Review, reopening: Reopening) -> Rebuff | None:
+    """Why this principle can't be reopened now, if it can't."""
+    if review.changes is not None:
+        return Rebuff(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
+    if not any(reopening.principle in _judged(sheet) for sheet in _carried_sheets(review)):
+        return Rebuff(
+            Reason.UNKNOWN_REFERENCE, f"No verdict on {reopening.principle} is carried from an earlier revision."
+        )
+    return None
+
+
 def refuse_ruling(review: Review, ruling: Ruling) -> Rebuff | None:
     """Why the officer can't rule so now, if they can't."""
     if undecided(review):
@@ -159,6 +172,48 @@ def with_sheet(review: Review, given: Given, sheet: VerdictSheet) -> Review:
     return review.model_copy(update={"sheets": (*review.sheets, Sheet(by=given, findings=findings))})
 
 
+def with_reopening(review: Review, reopening: Reopening) -> Review:
+    """The review without the verdicts on this principle that are carried, and without a ruling that rested on them."""
+    kept = (
+        sheet if sheet.carried_from is None else _on(sheet, {*_judged(sheet)} - {reopening.principle})
+        for sheet in review.sheets
+    )
+    return review.model_copy(update={"sheets": tuple(s for s in kept if s.findings), "ruling": None})
+
+
+def reopened(review: Review, assessment: Assessment) -> tuple[Slug, ...]:
+    """The principles that this assessment judges by something else than the review's present one."""
+    return tuple(
+        principle
+        for principle in assessment.route.principles
+        if principle not in assessment.inputs or assessment.inputs[principle] != review.inputs.get(principle)
+    )
+
+
+def carried(review: Review, subject: Subject, assessment: Assessment) -> dict[PersonId, tuple[Slug, ...]]:
+    """Whose verdicts stand when the proposal becomes this, and on which principles: on those that are judged by the same
+    as before, of the reviewers who may judge it still.
+    """
+    after = proposed_as(review, subject)
+    anew = reopened(review, assessment)
+    standing = {
+        person: tuple(principle for principle in voice if principle not in anew)
+        for person, voice in voices(review).items()
+        if broken_rule(after, "verdict_sheet", person) is None
+    }
+    return {person: judged for person, judged in standing.items() if judged}
+
+
+def carry(review: Review, standing: Mapping[PersonId, Collection[Slug]]) -> tuple[Sheet, ...]:
+    """What stands of the sheets of this round on the next revision."""
+    kept = (
+        _on(sheet, standing[sheet.by.person]).model_copy(update={"carried_from": sheet.carried_from or review.revision})
+        for sheet in review.sheets
+        if sheet.by.person in standing
+    )
+    return tuple(sheet for sheet in kept if sheet.findings)
+
+
 def with_ruling(review: Review, given: Given, ruling: Ruling, reason: str) -> Review:
     """The review with the officer's ruling."""
     return review.model_copy(
@@ -181,7 +236,7 @@ def follows(review: Review, at: datetime) -> Event | None:
         because = f"The officer ruled that the proposal proceeds: {review.ruling.reason}"[:2000]
     elif agreed(review):
         rule = review.route.reviewers
-        because = f"{rule.needed} of at most {rule.panel} reviewers found no breach."
+        because = f"{rule.needed} of at most {rule.panel} reviewers found no breach.{_carried_words(review)}"
     else:
         return None
     return Passed(at=at, stage=Stage.PRINCIPLE_REVIEW, result="completed", because=because)
@@ -203,9 +258,10 @@ def turns(review: Review) -> tuple[Turn, ...]:
     if undecided(review):
         return officers(review, officer)
     rule = review.route.reviewers
+    reopening = ("reopening",) if _carried_sheets(review) else ()
     anybody = Turn(
         stage=Stage.PRINCIPLE_REVIEW,
-        kinds=("verdict_sheet", "change_request", "question", "escalation"),
+        kinds=("verdict_sheet", "change_request", "question", "escalation", *reopening),
         what=f"Give a verdict on each principle ({agreeing(review)} of {rule.needed} agreeing so far).",
         role=Role.REVIEWER,
         not_for=tuple(sorted({*excluded(review, "verdict_sheet"), *voices(review)})),
@@ -224,6 +280,31 @@ def turns(review: Review) -> tuple[Turn, ...]:
         }
     )
     return (*reviewers, *officers(review, late))
+
+
+def _carried_sheets(review: Review) -> tuple[Sheet, ...]:
+    return tuple(sheet for sheet in review.sheets if sheet.carried_from is not None)
+
+
+def _judged(sheet: Sheet) -> tuple[Slug, ...]:
+    return tuple(found.principle for found in sheet.findings)
+
+
+def _on(sheet: Sheet, principles: Collection[Slug]) -> Sheet:
+    findings = tuple(found for found in sheet.findings if found.principle in principles)
+    return sheet.model_copy(update={"findings": findings})
+
+
+def _carried_words(review: Review) -> str:
+    """What is carried, from which revision, for the record of how the stage was passed."""
+    by_revision: dict[int, dict[Slug, None]] = {}
+    for sheet in _carried_sheets(review):
+        by_revision.setdefault(sheet.carried_from or 0, {}).update(dict.fromkeys(_judged(sheet)))
+    if not by_revision:
+        return ""
+    told = "; ".join(f"of revision {number} on {', '.join(names)}" for number, names in sorted(by_revision.items()))
+    every = "every verdict is carried, " if all(sheet.carried_from for sheet in review.sheets) else ""
+    return f" Carried, because what they judge by is the same: {every}{told}."[:1500]
 
 
 def _turn_of(review: Review, person: PersonId, turn: Turn) -> Turn:

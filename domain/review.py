@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
 
-from domain import council, deadlines, principles, sign_off, training
+from domain import council, deadlines, principles, revisions, sign_off, training
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
@@ -26,6 +26,7 @@ from domain.decisions import (
     QuestionAnswer,
     Reason,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Signature,
@@ -57,12 +58,11 @@ from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.separation import broken_rule
 from domain.stages import Outcome, Stage
-from domain.state import Asked, Called, Consultation, Given, Passage, Review, joined
+from domain.state import Asked, Called, Consultation, Given, Passage, Review, Revised, joined, proposed_as
 from domain.turns import Turn
-from domain.values import Digest, PersonId, ReviewId
+from domain.values import Digest, ReviewId
 
 ORDER = tuple(Stage)
-_NO_LONGER_SAME = "The proposal was revised since: you were shown {shown}, and revision {revision} is {digest}."
 
 
 def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tuple[Event, ...]:
@@ -175,19 +175,14 @@ def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> 
         return _refuses_proposal(review, envelope, facts)
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
-        return Rebuff(
-            Reason.STALE,
-            _NO_LONGER_SAME.format(
-                shown=envelope.content_digest[:12], revision=review.revision, digest=review.content_digest[:12]
-            ),
-        )
+        return Rebuff(Reason.STALE, revisions.stale(review, envelope))
     return _refuses_content(review, envelope, facts, at)
 
 
 def _refuses_proposal(review: Review, envelope: Envelope, facts: Facts) -> Rebuff | None:
     if isinstance(envelope.content, Revision):
         if envelope.content_digest != review.content_digest:
-            return Rebuff(Reason.STALE, f"Revision {review.revision} is another one than you revised.")
+            return Rebuff(Reason.STALE, revisions.stale(review, envelope))
         if review.changes is None:
             return Rebuff(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
         if envelope.content.proposal == review.content_digest:
@@ -212,6 +207,8 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
     match envelope.content:
         case VerdictSheet() as sheet:
             return principles.refuse_sheet(review, envelope, sheet)
+        case Reopening() as reopening:
+            return principles.refuse_reopening(review, reopening)
         case ChangeRequest():
             if review.changes is not None:
                 return Rebuff(Reason.ALREADY_GIVEN, "Changes were asked for already.")
@@ -258,12 +255,19 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
                     content_digest=digest,
                     subject=facts.proposed.subject,
                     assessment=facts.proposed.assessment,
+                    changes=facts.proposed.changes,
+                    reopened=principles.reopened(before, facts.proposed.assessment) if before.revision else (),
+                    carried=principles.carried(before, facts.proposed.subject, facts.proposed.assessment),
                 )
             )
         case ChangeRequest():
             _lapse(happened, at, "Changes to the proposal were asked for.")
             if before.stage is not Stage.PRINCIPLE_REVIEW:
                 happened.add(Returned(at=at, stage=Stage.PRINCIPLE_REVIEW, because="Changes were asked for."))
+        case Reopening(principle=principle) if before.stage is not Stage.PRINCIPLE_REVIEW:
+            because = f"The verdicts on {principle} were reopened."
+            _lapse(happened, at, because)
+            happened.add(Returned(at=at, stage=Stage.PRINCIPLE_REVIEW, because=because))
         case Escalation():
             _lapse(happened, at, "The proposal was escalated to the Advisory Council.")
             if before.stage in (Stage.TRAINING, Stage.SIGN_OFF):
@@ -361,9 +365,9 @@ def _evolve(review: Review, event: Event) -> Review:
             return _with(review, training=check)
         case Lapsed():
             return _with(review, signatures=(), phase=None)
-        case Returned(stage=stage):
+        case Returned(stage=stage, because=because):
             kept = {passed: how for passed, how in review.passed.items() if ORDER.index(passed) < ORDER.index(stage)}
-            return _with(deadlines.at_rest(review), stage=stage, passed=kept, training=None)
+            return _with(deadlines.at_rest(review), stage=stage, passed=kept, returned=because, training=None)
         case Passed(stage=stage, result=result, because=because):
             following = ORDER[min(ORDER.index(stage) + 1, len(ORDER) - 1)]
             passed = {**review.passed, stage: Passage(result=result, because=because)}
@@ -389,6 +393,8 @@ def _accepted(review: Review, event: Accepted) -> Review:
             return _with(review, pack_digest=envelope.pack_digest)
         case VerdictSheet() as sheet:
             return principles.with_sheet(review, given, sheet)
+        case Reopening() as reopening:
+            return principles.with_reopening(review, reopening)
         case ChangeRequest():
             return _with(review, changes=given)
         case Question():
@@ -422,32 +428,29 @@ def _accepted(review: Review, event: Accepted) -> Review:
 
 def _assessed(review: Review, event: Assessed) -> Review:
     assessment = event.assessment
+    revised = Revised(number=event.revision, digest=event.content_digest, changes=event.changes)
     return _with(
-        deadlines.at_rest(review),
-        subject=event.subject,
+        proposed_as(deadlines.at_rest(review), event.subject),
         route=assessment.route,
         pack_digest=assessment.pack_digest,
         assessment_digest=digest_of(assessment),
         content_digest=event.content_digest,
+        inputs=assessment.inputs,
         training_because=assessment.training_because,
         revision=event.revision,
         round=event.round,
+        revisions=revisions.remembered(review, revised),
         stage=Stage.PRINCIPLE_REVIEW,
         passed={},
-        sheets=(),
+        returned=None,
+        sheets=principles.carry(review, event.carried),
         changes=None,
         questions=(),
         ruling=None,
-        proposed_by=_all(review.proposed_by, (event.subject.owner, event.subject.author)),
-        assigned=_all(review.assigned, (member.person for member in event.subject.staff)),
         council=Consultation(recused=review.council.recused),
         training=None,
         signatures=(),
     )
-
-
-def _all(known: tuple[PersonId, ...], people: Iterable[PersonId]) -> tuple[PersonId, ...]:
-    return reduce(joined, people, known)
 
 
 def _prose(text: str) -> str:

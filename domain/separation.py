@@ -14,6 +14,7 @@ from domain.values import PersonId
 JUDGING = frozenset(
     {
         "verdict_sheet",
+        "reopening",
         "change_request",
         "question",
         "escalation",
@@ -83,13 +84,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "officer_does_not_review_or_advise",
         "You ruled on this proposal or answered advice on it as officer, so others must review it and advise on it.",
-        frozenset({"verdict_sheet", "opinion"}),
+        frozenset({"verdict_sheet", "reopening", "opinion"}),
         lambda review, person: person in review.ruled_by,
     ),
     Rule(
         "advisers_do_not_review",
         "You advised on this proposal for the Council, so you can't also review it.",
-        frozenset({"verdict_sheet"}),
+        frozenset({"verdict_sheet", "reopening"}),
         lambda review, person: person in review.advised_by,
     ),
     Rule(

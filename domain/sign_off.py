@@ -15,7 +15,7 @@ from domain.people import Role
 from domain.rebuff import Rebuff
 from domain.separation import excluded
 from domain.stages import Outcome, Stage
-from domain.state import Given, Review, Signed, conditions, declined_advice, dissent
+from domain.state import Given, Review, Sheet, Signed, conditions, declined_advice, dissent
 from domain.turns import Turn
 from domain.values import Digest
 
@@ -27,7 +27,7 @@ def rests_on(review: Review) -> tuple[RestsOn, ...]:
         RestsOn(what=f"proposal, revision {review.revision}", digest=review.content_digest),
         RestsOn(what="policy pack", digest=review.pack_digest),
         RestsOn(what="assessment", digest=review.assessment_digest),
-        *(RestsOn(what=f"verdict sheet {n}", digest=sheet.by.digest) for n, sheet in enumerate(review.sheets, start=1)),
+        *(RestsOn(what=_sheet(n, sheet), digest=sheet.by.digest) for n, sheet in enumerate(review.sheets, start=1)),
     ]
     if review.ruling is not None:
         parts.append(RestsOn(what="ruling of the officer", digest=review.ruling.by.digest))
@@ -49,7 +49,21 @@ def rests_on(review: Review) -> tuple[RestsOn, ...]:
 
 def basis(review: Review) -> Digest:
     """The digest of everything before the next signature: what a signatory signs."""
-    return digest_of([part.model_dump(mode="json") for part in rests_on(review)])
+    return _digest(rests_on(review))
+
+
+def since(review: Review, shown: Digest) -> str:
+    """What has changed in what a signature rests on, since this basis was shown.
+
+    While the review stays in sign-off things are only added, so that an earlier basis is one of fewer parts.
+    """
+    parts = rests_on(review)
+    for count in range(len(parts) - 1, 0, -1):
+        if _digest(parts[:count]) == shown:
+            return f"Since this was shown, there came: {', '.join(part.what for part in parts[count:])}."
+    if review.returned is not None:
+        return f"This is not what is to be signed now: the review went back. {review.returned}"
+    return "Nobody was ever shown this to sign on this revision."
 
 
 def refuse_seal(review: Review, seal: Signature | Declining) -> Rebuff | None:
@@ -59,9 +73,7 @@ def refuse_seal(review: Review, seal: Signature | Declining) -> Rebuff | None:
     if any(question.holds_sign_off for question in review.questions):
         return Rebuff(Reason.OUT_OF_STAGE, "A question to the owner is open; the answer comes first.")
     if seal.basis != basis(review):
-        return Rebuff(
-            Reason.STALE, "What this signature rests on has changed since it was shown; look at the review again."
-        )
+        return Rebuff(Reason.STALE, f"{since(review, seal.basis)} Look at the review again.")
     return None
 
 
@@ -147,3 +159,12 @@ def turns(review: Review) -> tuple[Turn, ...]:
         )
         for office in signatory_offices(review)
     )
+
+
+def _digest(parts: tuple[RestsOn, ...]) -> Digest:
+    return digest_of([part.model_dump(mode="json") for part in parts])
+
+
+def _sheet(number: int, sheet: Sheet) -> str:
+    carried = "" if sheet.carried_from is None else f", carried from revision {sheet.carried_from}"
+    return f"verdict sheet {number}{carried}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Literal
 
 from pydantic import Field
@@ -57,6 +58,14 @@ class Sheet(Value):
     def agrees(self) -> bool:
         """Whether there is no breach in it."""
         return not any(found.finding is Finding.BREACH for found in self.findings)
+
+
+class Revised(Value):
+    """A revision of the proposal, and what changed in it against the one before: JSON pointers."""
+
+    number: int
+    digest: Digest
+    changes: tuple[str, ...] = ()
 
 
 class Asked(Value):
@@ -152,9 +161,11 @@ class Review(Value):
     pack_digest: Digest = "0" * 64
     assessment_digest: Digest = "0" * 64
     content_digest: Digest = "0" * 64
+    inputs: dict[Slug, Digest] = Field(default_factory=dict)
     training_because: str = ""
     revision: int = 0
     round: int = 0
+    revisions: tuple[Revised, ...] = ()
 
     stage: Stage | None = None
     phase: Phase | None = None
@@ -164,6 +175,8 @@ class Review(Value):
     due_at: Instant | None = None
     overdue: bool = False
     passed: dict[Stage, Passage] = Field(default_factory=dict)
+    returned: str | None = None
+    """Why it last went back to a stage in this round, if it did."""
 
     sheets: tuple[Sheet, ...] = ()
     changes: Given | None = None
@@ -200,6 +213,18 @@ class Review(Value):
     def open(self) -> bool:
         """Whether it was opened and has no outcome yet."""
         return self.stage is not None and not self.closed
+
+
+def proposed_as(review: Review, subject: Subject) -> Review:
+    """The review of this subject, with everybody on record who ever proposed it or was to work on it."""
+    assigned = (member.person for member in subject.staff)
+    return review.model_copy(
+        update={
+            "subject": subject,
+            "proposed_by": reduce(joined, (subject.owner, subject.author), review.proposed_by),
+            "assigned": reduce(joined, assigned, review.assigned),
+        }
+    )
 
 
 def joined(people: tuple[PersonId, ...], person: PersonId) -> tuple[PersonId, ...]:

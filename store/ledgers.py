@@ -57,6 +57,11 @@ select id, person, role, office from grants
 where revoked_at is null and (person = $1 or ($2 and role = 'council_member')) order by id
 """
 
+_PROPOSED = """
+select p.content, k.content as pack, (select content from proposals where digest = $3) as before
+from proposals p, policy_packs k where p.digest = $1 and k.digest = $2
+"""
+
 _COMPLETIONS = """
 select c.person, c.course, c.completed_at, c.expires_at
 from unnest($1::text[], $2::text[]) as wanted (person, course)
@@ -158,7 +163,7 @@ class LockedHead:
 
     async def facts(self, review: Review, envelope: Envelope | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
-        proposed, unassessable = await self._proposed(envelope)
+        proposed, unassessable = await self._proposed(review, envelope)
         seating = review.council.roster is None or review.phase is Phase.CONSULTING
         person = None if envelope is None else envelope.person
         rows = () if person is None and not seating else await self._connection.fetch(_GRANTS, person, seating)
@@ -224,21 +229,18 @@ class LockedHead:
             return []
         return [(gap.person, gap.course, self._on_record[gap.person, gap.course]) for gap in review.training.gaps]
 
-    async def _proposed(self, envelope: Envelope | None) -> tuple[Proposed | None, str | None]:
+    async def _proposed(self, review: Review, envelope: Envelope | None) -> tuple[Proposed | None, str | None]:
         if envelope is None or not isinstance(envelope.content, Submission | Revision):
             return None, None
         content = envelope.content
         digest = content.proposal if isinstance(content, Revision) else envelope.content_digest
-        row = await self._connection.fetchrow(
-            "select p.content, k.content as pack from proposals p, policy_packs k where p.digest = $1 and k.digest = $2",
-            digest,
-            envelope.pack_digest,
-        )
+        replaced = review.content_digest if isinstance(content, Revision) else None
+        row = await self._connection.fetchrow(_PROPOSED, digest, envelope.pack_digest, replaced)
         if row is None:
             return None, "The proposal, or the policy pack, is not on record."
         try:
-            proposal = Proposal.model_validate_json(row["content"], extra="ignore")
-            return propose(published_pack(row["pack"]), proposal), None
+            before = None if row["before"] is None else _proposal(row["before"])
+            return propose(published_pack(row["pack"]), _proposal(row["content"]), before), None
         except AnswersError as error:
             return None, f"The answers don't fit the questionnaire: {error}"[:1000]
 
@@ -261,6 +263,10 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
         return None
     envelope = Envelope.model_validate_json(row["envelope"])
     return StoredDecision(envelope=envelope, digest=row["digest"], settled=row["status"] != "pending")
+
+
+def _proposal(content: bytes) -> Proposal:
+    return Proposal.model_validate_json(content, extra="ignore")
 
 
 def _receipt(seq: int, event: Event) -> tuple[UUID, str, str | None, str | None, int] | None:

@@ -15,6 +15,7 @@ from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, pro
 from api.schemas import (
     AnyDecisionIn,
     AssessIn,
+    Changes,
     Inbox,
     InboxItemOut,
     ListedOut,
@@ -36,6 +37,7 @@ from domain.drafts import Draft
 from domain.people import Role
 from domain.policy import PolicyPack
 from domain.proposal import Proposal, content_digest
+from domain.revisions import changes
 from domain.values import Digest
 from store.decisions import IdReusedError, NoRoleError, NotFoundError, PendingError
 
@@ -44,6 +46,7 @@ router = APIRouter(route_class=BoundedRoute)
 IdempotencyKey = Annotated[
     UUID | None, Header(alias="Idempotency-Key", description="The decision's id, where the body does not give it.")
 ]
+_NO_SUCH_REVISION = "The review has no revision with this digest."
 _NO_SUCH_DECISION = "There is no such decision, or it is not yours to see."
 Limit = Annotated[int, Query(ge=1, le=500)]
 
@@ -129,11 +132,32 @@ async def proposal(review: ReadableReview, services: TheServices, digest: Digest
     """The proposal's present revision, or the revision with this digest."""
     wanted = digest or review.content_digest
     if wanted != review.content_digest and wanted not in await services.reviews.revisions(review.id):
-        raise NotFound("The review has no revision with this digest.")
+        raise NotFound(_NO_SUCH_REVISION)
     found = await services.reviews.proposal(wanted)
     if found is None:
         raise NotFound("The review has no proposal yet.")
     return found
+
+
+@router.get(
+    "/reviews/{review_id}/changes",
+    tags=["reviews"],
+    summary="See what changed since a revision",
+    responses=problems(401, 404, 422),
+)
+async def changed(review: ReadableReview, services: TheServices, since: Digest) -> Changes:
+    """What differs between the revision with this digest and the present one, as JSON pointers into the proposal."""
+    known = await services.reviews.revisions(review.id)
+    old, new = [await services.reviews.proposal(digest) for digest in (since, review.content_digest)]
+    if since not in known or old is None or new is None:
+        raise NotFound(_NO_SUCH_REVISION)
+    return Changes(
+        review=review.id,
+        since=len(known) - known[::-1].index(since),
+        revision=review.revision,
+        digest=review.content_digest,
+        changes=changes(old, new),
+    )
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -135,7 +135,7 @@ def text_digest(revision: int) -> Digest:
     return digest_of(f"text {revision}")
 
 
-def sheet(*breaches: str, condition: str | None = None) -> VerdictSheet:
+def sheet(*breaches: str, condition: str | None = None, on: Iterable[str] = PRINCIPLES) -> VerdictSheet:
     """A sheet that finds these principles breached and the others respected, or of concern on a condition."""
     fine = Finding.RESPECTED if condition is None else Finding.CONCERN
     return VerdictSheet(
@@ -143,7 +143,7 @@ def sheet(*breaches: str, condition: str | None = None) -> VerdictSheet:
             Verdict(principle=p, finding=Finding.BREACH, reason=f"{p} is broken")
             if p in breaches
             else Verdict(principle=p, finding=fine, reason="as described", condition=condition)
-            for p in PRINCIPLES
+            for p in on
         )
     )
 
@@ -170,10 +170,16 @@ def answers(review: Review, answer: Answer = Answer.ACCEPTED) -> AdviceResponse:
     )
 
 
+def all_new(text: Digest) -> dict[str, Digest]:
+    """What the principles are judged by in this text, where everything changes with it."""
+    return dict.fromkeys(PRINCIPLES, text)
+
+
 class Case:
     """One review, played as the commit plays it: the deadlines before a decision first, then the decision.
 
-    `grants`, `completions` and `now` are the registers and the clock, free to be changed between decisions.
+    `grants`, `completions` and `now` are the registers and the clock, free to be changed between decisions; `staff` is
+    that of the next text, and `changes` what it changes. `inputs` says by what each principle is judged in a text.
     """
 
     def __init__(
@@ -185,10 +191,13 @@ class Case:
         staff: tuple[Assigned, ...] = (Assigned(person=ENGINEER, role="engineer"),),
         grants: Iterable[Grant] = GRANTS,
         opened: bool = True,
+        inputs: Callable[[Digest], dict[str, Digest]] = all_new,
     ) -> None:
         self.route = its_route or route()
         self.owner, self.author, self.staff = owner, author, staff
         self.grants = list(grants)
+        self.inputs = inputs
+        self.changes: tuple[str, ...] = ("/purpose",)
         self.completions: list[Completion] = []
         self.now = START
         self.review = Review(id="R-1")
@@ -240,7 +249,9 @@ class Case:
                 council_because="The tier asks for it." if self.route.council_required else None,
                 training_because="The tier says so.",
                 route=self.route,
+                inputs=self.inputs(digest),
             ),
+            changes=() if self.review.stage is None else self.changes,
         )
 
     def envelope(

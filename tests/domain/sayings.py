@@ -22,6 +22,7 @@ from domain.decisions import (
     Question,
     QuestionAnswer,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Signature,
@@ -41,7 +42,8 @@ texts = st.sampled_from(["a", "two\nlines", "ü" * 40])
 verdicts = st.builds(
     Verdict, principle=st.sampled_from((*PRINCIPLES, "other")), finding=st.sampled_from(Finding), reason=texts
 )
-sheets = st.builds(sheet) | st.builds(sheet, st.sampled_from(PRINCIPLES)) | st.builds(sheet, condition=texts)
+parts = st.builds(sheet, on=st.sampled_from(PRINCIPLES).map(lambda principle: (principle,)))
+sheets = parts | st.builds(sheet) | st.builds(sheet, st.sampled_from(PRINCIPLES)) | st.builds(sheet, condition=texts)
 bad_sheets = st.builds(VerdictSheet, verdicts=st.lists(verdicts, min_size=1, max_size=3).map(tuple))
 opinions = st.builds(Opinion, stance=st.sampled_from(Stance), advice=st.lists(texts, max_size=2).map(tuple))
 
@@ -58,6 +60,7 @@ def contents(draw: st.DrawFn, review: Review) -> AnyContent:
         sheets,
         bad_sheets,
         opinions,
+        st.builds(Reopening, principle=st.sampled_from((*PRINCIPLES, "other"))),
         st.builds(ChangeRequest),
         st.builds(Question),
         st.builds(QuestionAnswer, question=st.sampled_from(questions)),

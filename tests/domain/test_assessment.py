@@ -77,6 +77,63 @@ def test_hidden_answers_never_count(given_proposal: Proposal, draws: st.DataObje
         assert before.model_copy(update=same) == after.model_copy(update=same)
 
 
+def judged_by(given_proposal: Proposal, principle: str) -> tuple[object, ...]:
+    """What a reviewer of this principle has before them, told from the assessment's own account of what counted."""
+    assessment = assess(PACK, given_proposal)
+    answers = {
+        c.question: given_proposal.answers[c.question] for c in assessment.contributions if principle in c.principles
+    }
+    people = {"owner", "author", "business_unit", "staff", "answers"}
+    return assessment.tier, assessment.route.council_required, answers, given_proposal.model_dump(exclude=people)
+
+
+@given(proposals(), proposals(), st.sets(st.sampled_from(sorted(Proposal.model_fields)), max_size=2), st.data())
+def test_a_principle_is_judged_by_something_else_exactly_where_that_changed(
+    old: Proposal, other: Proposal, fields: set[str], draws: st.DataObject
+) -> None:
+    """Whatever a revision changes, and however little: the answers that bear on it, the intake, the route."""
+    answers = draws.draw(st.sets(st.sampled_from(sorted(old.answers)), max_size=2))
+    new = answered(
+        old.model_copy(update={name: getattr(other, name) for name in fields if name != "answers"}),
+        **{name: other.answers[name] for name in answers},
+    )
+    before, after = assess(PACK, old), assess(PACK, new)
+    judged = [principle.id for principle in PACK.principles if principle.limb == "judged"]
+    assert judged == list(before.inputs)
+    for principle in judged:
+        same = judged_by(old, principle) == judged_by(new, principle)
+        assert same is (before.inputs[principle] == after.inputs[principle])
+
+
+@pytest.mark.parametrize(
+    ("changed", "anew"),
+    [
+        ({"answers": LEAST | {"explanation": "to_specialists"}}, {"transparency", "responsibility_to_explain"}),
+        ({"answers": LEAST | {"team_knows": False}}, set()),
+        ({"answers": LEAST | {"watch_list": True}}, set()),
+        ({"author": "hana.owner", "business_unit": "Other", "staff": [{"person": "p1", "role": "sales"}]}, set()),
+        ({"title": "Forecast of who is in meeting rooms"}, None),
+        ({"how_affected": "Somebody is."}, None),
+        ({"documents": [{"digest": "a" * 64, "name": "a.pdf", "media_type": "application/pdf"}]}, None),
+    ],
+    ids=["an answer", "an answer on training", "an answer that nobody asked", "people", "title", "text", "document"],
+)
+def test_what_bears_on_which_principle(changed: dict[str, object], anew: set[str] | None) -> None:
+    """An answer on those that its question names; who works on it on none; everything else on all of them (None)."""
+    before, after = assess(PACK, proposal()), assess(PACK, proposal(**changed))
+    differing = {principle for principle, digest in before.inputs.items() if after.inputs[principle] != digest}
+    assert differing == (set(before.inputs) if anew is None else anew)
+
+
+def test_another_route_bears_on_every_principle() -> None:
+    """A verdict was given in the knowledge of who else would look: with a higher tier everything is judged anew."""
+    seen = answered(proposal(data=["face"]), **FACES)
+    unseen = answered(seen, identifies_in_public=False)
+    before, after = assess(PACK, seen), assess(PACK, unseen)
+    assert (4, 3) == (before.tier, after.tier)
+    assert not set(before.inputs.items()) & set(after.inputs.items())
+
+
 FREE = {
     question.id: question
     for question in PACK.questions

@@ -21,6 +21,7 @@ from domain.decisions import (
     QuestionAnswer,
     Reason,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Signature,
@@ -38,6 +39,7 @@ from tests.domain.builders import (
     LEA,
     OFFICER,
     OWNER,
+    PRINCIPLES,
     REVIEWERS,
     SECOND,
     START,
@@ -79,7 +81,11 @@ def everything() -> list[Event]:
     other.accepts(CAI, Recusal())
     other.accepts(OFFICER, NoOpinion())
     other.accepts(HEAD, Declining(basis=sign_off.basis(other.review)))
-    third = Case()
+    third = Case(route(needed=2, panel=3), inputs=lambda _: dict.fromkeys(PRINCIPLES, "a" * 64))
+    third.accepts(REVIEWERS[0], sheet())
+    third.accepts(REVIEWERS[1], ChangeRequest())
+    third.accepts(OWNER, Revision(proposal=text_digest(2)))
+    third.accepts(REVIEWERS[1], Reopening(principle="privacy"))
     third.accepts(OWNER, Withdrawal())
     return [*case.events, *other.events, *third.events]
 

@@ -21,12 +21,14 @@ from domain.decisions import (
     Envelope,
     Escalation,
     Extension,
+    Finding,
     NoOpinion,
     Opinion,
     Question,
     QuestionAnswer,
     Reason,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Signature,
@@ -44,6 +46,7 @@ from domain.review import decide, fold, state_digest, waits_for
 from domain.stages import Outcome, Stage
 from domain.state import Review
 from domain.turns import Turn
+from domain.values import Digest
 from tests.domain.builders import (
     AUTHOR,
     COUNCIL,
@@ -59,6 +62,7 @@ from tests.domain.builders import (
     ONLINE,
     OUTSIDER,
     OWNER,
+    PRINCIPLES,
     REVIEWERS,
     SECOND,
     SECOND_DEPUTY,
@@ -107,11 +111,19 @@ SECOND_ROLES = (
 STAFF = (ENGINEER, REVIEWERS[3], OFFICER, "noa.npo", HEAD)
 
 
+def judged_by(text: Digest) -> dict[str, Digest]:
+    """What the principles are judged by, where some texts have some of it in common."""
+    return {"fairness": "ab"[int(text[0], 16) % 2] * 64, "privacy": "cd"[int(text[1], 16) % 2] * 64}
+
+
 def answer_to(turn: Turn, kind: str, review: Review, now: datetime) -> AnyContent | None:
     """A sensible decision of this kind, for whoever's turn it is; None where it is not a decision that answers it."""
     match kind:
         case "verdict_sheet":
-            return sheet(condition="test it first")
+            return sheet(condition="test it first", on=turn.principles)
+        case "reopening":
+            carried = (found for s in review.sheets if s.carried_from is not None for found in s.findings)
+            return Reopening(principle=next(carried).principle)
         case "opinion":
             return opinion("ask those concerned", "publish the results")
         case "advice_response":
@@ -175,6 +187,7 @@ class Process(RuleBasedStateMachine):
             ),
             staff=tuple(Assigned(person=person, role="engineer") for person in staff),
             grants=(*GRANTS, *more),
+            inputs=judged_by,
         )
         self.unsent: list[Envelope] = []
 
@@ -245,6 +258,10 @@ class Process(RuleBasedStateMachine):
             self.case.grants.remove(some)
         else:
             self.case.grants.append(some)
+
+    @rule(staff=st.lists(st.sampled_from(STAFF), max_size=2, unique=True))
+    def the_next_text_has_other_staff(self, staff: list[str]) -> None:
+        self.case.staff = tuple(Assigned(person=person, role="engineer") for person in staff)
 
     @rule(reason=st.sampled_from([Reason.UNREADABLE, Reason.NOT_STORED, Reason.ID_REUSED]))
     def garbage_arrives(self, reason: Reason) -> None:
@@ -409,7 +426,10 @@ def check_approval(case: Case) -> None:
     said = [(n, event.envelope) for n, event in enumerate(events) if isinstance(event, Accepted)]
     in_round = [envelope for n, envelope in said if n > last_text]
 
-    agreeing = {e.person for e in in_round if isinstance(e.content, VerdictSheet) and e.content.agrees}
+    voices = standing_verdicts(events)
+    agreeing = [
+        voice for voice in voices.values() if set(voice) == set(PRINCIPLES) and Finding.BREACH not in voice.values()
+    ]
     ruled = [e for e in in_round if e.content == Ruling(ruling="proceed")]
     assert len(agreeing) >= case.route.reviewers.needed or ruled
 
@@ -444,6 +464,41 @@ def check_approval(case: Case) -> None:
         digest = next(e for e in events if isinstance(e, Accepted) and e.envelope.decision_id == sealed.decision).digest
         before = parts[: next(n for n, part in enumerate(parts) if part.digest == digest)]
         assert sealed.basis == digest_of([part.model_dump(mode="json") for part in before])
+
+
+def standing_verdicts(events: list[Event]) -> dict[str, dict[str, Finding]]:
+    """The verdicts that stand at the end, per person and principle, told from the record alone: each on a text in which
+    what it judges by is as it was, never reopened since, and of nobody who became a proposer or staff or stepped aside.
+    """
+    standing: dict[str, dict[str, tuple[Finding, int]]] = {}
+    inputs: dict[str, Digest] = {}
+    aside: set[str] = set()
+    revision = 0
+    for event in events:
+        match event:
+            case Assessed(assessment=assessment, subject=subject):
+                revision = event.revision
+                aside |= {subject.owner, subject.author, *(member.person for member in subject.staff)}
+                same = {p for p, digest in assessment.inputs.items() if inputs.get(p) == digest}
+                inputs = assessment.inputs
+                standing = {
+                    person: {p: verdict for p, verdict in voice.items() if p in same}
+                    for person, voice in standing.items()
+                    if person not in aside
+                }
+            case Accepted(envelope=Envelope(content=VerdictSheet(verdicts=verdicts), person=person)):
+                given = {verdict.principle: (verdict.finding, revision) for verdict in verdicts}
+                standing[person] = standing.get(person, {}) | given
+            case Accepted(envelope=Envelope(content=Reopening(principle=principle))):
+                standing = {
+                    person: {p: verdict for p, verdict in voice.items() if p != principle or verdict[1] == revision}
+                    for person, voice in standing.items()
+                }
+            case Accepted(envelope=Envelope(content=Recusal(), person=person)):
+                aside.add(person)
+            case _:
+                pass
+    return {person: {p: finding for p, (finding, _) in voice.items()} for person, voice in standing.items()}
 
 
 def within_validity(course: str, done: Completion, review: Review) -> bool:

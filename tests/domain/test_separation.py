@@ -12,6 +12,7 @@ from domain.decisions import (
     Question,
     Reason,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Withdrawal,
@@ -52,7 +53,17 @@ def every_role(person: str) -> tuple[Grant, ...]:
 
 @pytest.mark.parametrize("person", [OWNER, AUTHOR, ENGINEER])
 @pytest.mark.parametrize(
-    "content", [sheet(), ChangeRequest(), Question(), Escalation(), Ruling(ruling="decline"), NoOpinion()], ids=repr
+    "content",
+    [
+        sheet(),
+        Reopening(principle="privacy"),
+        ChangeRequest(),
+        Question(),
+        Escalation(),
+        Ruling(ruling="decline"),
+        NoOpinion(),
+    ],
+    ids=repr,
 )
 def test_who_proposes_or_works_on_it_judges_nothing(person: str, content: AnyContent) -> None:
     """Owner, author and assigned staff, whatever they were granted: a reviewer on the staff is staff."""
