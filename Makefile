@@ -13,7 +13,7 @@ LOCK := uv pip compile -q --python-version 3.11 --universal --generate-hashes --
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint format test demo bench histories lock clean
+.PHONY: help setup check lint format test chaos demo bench histories lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ format: $(INSTALLED) ## Write the format and the mends that ruff is sure of
 
 test: $(INSTALLED) ## All tests, on real servers
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: $(INSTALLED) ## 2,000 decisions under 66 faults; writes build/chaos.json (the same storm again: CHAOS_SEED=…)
+	$(BIN)/python -m tests.chaos
 
 demo: $(INSTALLED) ## The whole process with example people, told as it goes
 	@$(BIN)/ringi demo

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -19,8 +18,7 @@ from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
-from temporalio.client import Client, WorkflowHandle, WorkflowHistory, WorkflowQueryFailedError
-from temporalio.service import RPCError
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.worker import Replayer
 
 import worker
@@ -30,7 +28,7 @@ from domain.completions import Completion
 from domain.decisions import AnyContent, Finding, Receipt, Signature, Submission, Verdict, VerdictSheet
 from domain.drafts import Draft
 from domain.events import Accepted, Event, Refused
-from domain.ledger import Evidence, WorkflowState, verify
+from domain.ledger import Evidence, verify
 from domain.people import Person, Role
 from domain.proposal import content_digest
 from domain.state import Review
@@ -39,6 +37,7 @@ from runtime.embedded import Child, DataFolder, python_process
 from runtime.packs import load_proposal, shipped_packs
 from runtime.settings import Settings
 from runtime.temporal import plugin
+from runtime.witness import workflow_state
 from store.database import Clock, Database, connect
 from store.decisions import Decisions
 from store.receipts import Receipts
@@ -229,17 +228,10 @@ class Harness:
             )
             record = await self.reviews.record(review)
             assert record is not None
-            try:
-                known = await self.handle(review).query(
-                    ProposalReview.where_it_stands, rpc_timeout=timedelta(seconds=10)
-                )
-            except (
-                RPCError,
-                WorkflowQueryFailedError,
-            ) as error:  # its task was lost with a worker, and waits to be tried again
-                said = str(error)
+            workflow = await workflow_state(self.client, review)
+            if workflow.seq is None:  # its task was lost with a worker, and waits to be tried again
+                said = f"{workflow.status}: {workflow.detail}"
                 return False
-            workflow = WorkflowState(status="answered", seq=known.seq, state_digest=known.state_digest)
             check = verify(Evidence(review=review, entries=record[0], read_model=record[1], workflow=workflow))
             said = check.difference or f"{pending} pending"
             return check.holds and not pending

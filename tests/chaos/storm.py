@@ -1,0 +1,414 @@
+"""A storm: people decide about many reviews while everything breaks, and afterwards every promise is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from statistics import quantiles
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from pydantic import BaseModel, ConfigDict
+
+from domain.decisions import Receipt
+from domain.events import Accepted, Refused
+from runtime.temporal import connect as connect_to_temporal
+from store.database import connect
+from store.decisions import Decisions
+from store.receipts import Receipts
+from tests.chaos import plan as planned
+from tests.chaos.plan import Act, Case, Fault, Plan, Sending, Step
+from tests.fleet import Fleet
+from tests.harness import Harness
+
+AT_ONCE = 20
+"""Reviews that people work on at the same time."""
+
+PATIENCE = 15.0
+"""Seconds until a client takes a connection for lost."""
+
+AFTERMATH = 120.0
+"""Seconds after the storm in which every review has to come to its outcome."""
+
+_COMMIT = b"COMMIT"
+
+
+class Report(BaseModel):
+    """What a storm came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seed: int
+    plan: str
+    decisions: int
+    sent: int
+    requests: int
+    reviews: int
+    runs: int
+    signals: int
+    faults: dict[str, int]
+    lost: int
+    doubled: int
+    stuck: int
+    problems: list[str]
+    ended: dict[str, int]
+    recovery_p50: float
+    recovery_p99: float
+    caught_up_p50: float
+    caught_up_p99: float
+    decision_p50: float
+    decision_p99: float
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every promise was kept."""
+        return not (self.lost or self.doubled or self.stuck or self.problems)
+
+
+@dataclass(eq=False)
+class _Strike:
+    """A fault that happened: when, and which decisions were on their way."""
+
+    fault: Fault
+    at: datetime
+    waiting: set[UUID]
+    recovered: float | None = None
+    caught_up: float | None = None
+
+
+class UnexpectedError(Exception):
+    """Something that no fault excuses."""
+
+
+@dataclass
+class Storm:
+    """One storm over one fleet."""
+
+    plan: Plan
+    fleet: Fleet
+    tell: Callable[[str], None] = lambda _: None
+    _receipts: dict[UUID, set[Receipt]] = field(default_factory=lambda: defaultdict(set))
+    _acknowledged: dict[UUID, tuple[str, Act]] = field(default_factory=dict)
+    _waiting: dict[UUID, float] = field(default_factory=dict)
+    _took: list[float] = field(default_factory=list)
+    _strikes: list[_Strike] = field(default_factory=list)
+    _problems: list[str] = field(default_factory=list)
+    _requests: int = 0
+    _tokens: dict[str, str] = field(default_factory=dict)
+    _settled: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _clients: list[httpx2.AsyncClient] = field(default_factory=list)
+    _sent: list[asyncio.Task[Receipt]] = field(default_factory=list)
+
+    async def run(self) -> Report:
+        """Let it rage, let people go on until every review has its outcome, and check everything."""
+        start = time.monotonic()
+        limits = httpx2.Limits(max_connections=200)
+        self._clients = [
+            httpx2.AsyncClient(base_url=api.ready_url or "", timeout=PATIENCE, trust_env=False, limits=limits)
+            for api in self.fleet.apis
+        ]
+        try:
+            stuck = await self._rage()
+        finally:
+            await asyncio.gather(*(client.aclose() for client in self._clients))
+        return await self._report(stuck, start)
+
+    async def _rage(self) -> list[str]:
+        left = iter(self.plan.cases)
+        done: set[str] = set()
+        resting: list[asyncio.Task[None]] = []
+
+        async def some() -> None:
+            for case in left:
+                await self._play(case, slice(None, case.rests))
+                if case.rests < len(case.steps):
+                    resting.append(asyncio.create_task(rest(case)))
+                else:
+                    done.add(case.review)
+
+        async def rest(case: Case) -> None:
+            await self._over.wait()
+            await self._play(case, slice(case.rests, None))
+            done.add(case.review)
+
+        people = [asyncio.create_task(some()) for _ in range(AT_ONCE)]
+        weather = asyncio.create_task(self._weather())
+        await asyncio.wait([weather])
+        await asyncio.wait(people, timeout=AFTERMATH)
+        self._over.set()
+        await asyncio.wait([*people, *resting], timeout=AFTERMATH)
+        if self._sent:
+            await asyncio.wait(self._sent, timeout=AFTERMATH)
+        for task in (*people, *resting, *self._sent):
+            task.cancel()
+        for end in await asyncio.gather(weather, *people, *resting, *self._sent, return_exceptions=True):
+            if isinstance(end, UnexpectedError):
+                self._problems.append(str(end))
+            elif isinstance(end, Exception):
+                raise end
+        return [case.review for case in self.plan.cases if case.review not in done]
+
+    # People.
+
+    async def _play(self, case: Case, steps: slice) -> None:
+        try:
+            for step in case.steps[steps]:
+                await self._step(case, step)
+        except UnexpectedError as error:
+            self._problems.append(f"{case.review}: {error}")
+
+    async def _step(self, case: Case, step: Step) -> None:
+        receipts = await asyncio.gather(*(self._decide(case, act) for act in step.acts))
+        accepted = sum(receipt.status == "accepted" for receipt in receipts)
+        for act, receipt in zip(step.acts, receipts, strict=True):
+            became = receipt.reason or receipt.status
+            if became not in act.expected:
+                raise UnexpectedError(f"{act.body.get('kind')} of {act.person}: {became}, {receipt.detail}")
+        if accepted != step.accepted:
+            raise UnexpectedError(f"{accepted} of {len(receipts)} decisions at once were accepted, not {step.accepted}")
+
+    async def _decide(self, case: Case, act: Act) -> Receipt:
+        body = dict(act.body)
+        if "basis" in body:
+            body["basis"] = (await self._asked(f"/reviews/{case.review}", act.person)).json()["basis"]
+        self._waiting[act.id] = time.monotonic()
+        # They go on as soon as one has its answer; what was sent later arrives while they do.
+        sent = [asyncio.create_task(self._send(case.review, act, body, sending)) for sending in act.sent]
+        self._sent += sent
+        first, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        return first.pop().result()
+
+    async def _send(self, review: str, act: Act, body: dict[str, Any], sending: Sending) -> Receipt:
+        """Send it, and again and again, to the next API each time, until there is a receipt."""
+        await asyncio.sleep(sending.after)
+        api = sending.api
+        path = f"/reviews/{review}/decisions" if "kind" in body else "/reviews"
+        while True:
+            self._requests += 1
+            response = await self._try("POST", path, act.person, api, body)
+            if response is not None and response.status_code in (200, 202):
+                self._acknowledged[act.id] = (review, act)
+            if response is not None and response.status_code == 202:
+                response = await self._asked(response.headers["Location"], act.person, api, unless=202)
+            if response is not None and (receipt := _receipt(response)) is not None:
+                await self._keep(act, receipt)
+                return receipt
+            await asyncio.sleep(0.2)
+            api = (api + 1) % len(self._clients)
+
+    async def _asked(self, path: str, person: str, api: int = 0, *, unless: int | None = None) -> httpx2.Response:
+        while True:
+            response = await self._try("GET", path, person, api)
+            if response is not None and response.status_code != unless:
+                return response
+            await asyncio.sleep(0.2)
+            api = (api + 1) % len(self._clients)
+
+    async def _try(self, method: str, path: str, person: str, api: int, body: Any = None) -> httpx2.Response | None:
+        """An answer, or None where a client has to try again.
+
+        Raises:
+            UnexpectedError: an answer that no client can expect.
+        """
+        token = self._tokens.setdefault(person, self.fleet.issuer.mint(person, minutes=120))
+        headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=8"}
+        try:
+            response = await self._clients[api].request(method, path, json=body, headers=headers)
+        except httpx2.TransportError:
+            return None
+        if response.status_code == 503 or (response.status_code == 409 and response.json()["reason"] == "pending"):
+            return None
+        if response.status_code in (200, 202, 409):
+            return response
+        raise UnexpectedError(f"{method} {path}: {response.status_code} {response.text[:300]}")
+
+    async def _keep(self, act: Act, receipt: Receipt) -> None:
+        self._receipts[act.id].add(receipt)
+        since = self._waiting.pop(act.id, None)
+        if since is None:
+            return
+        self._took.append(time.monotonic() - since)
+        if len(self._took) % 100 == 0:
+            self.tell(f"{len(self._took)} of {self.plan.decisions} decisions settled, {len(self._strikes)} faults")
+        for strike in self._strikes:
+            passed = (datetime.now(UTC) - strike.at).total_seconds()
+            if strike.recovered is None and receipt.status == "accepted" and receipt.at > strike.at:
+                strike.recovered = passed
+            strike.waiting.discard(act.id)
+            if strike.caught_up is None and not strike.waiting:
+                strike.caught_up = passed
+        async with self._settled:
+            self._settled.notify_all()
+
+    # The weather.
+
+    async def _weather(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for fault in self.plan.faults:
+                async with self._settled:
+                    await self._settled.wait_for(lambda: len(self._took) >= fault.after)  # noqa: B023 - awaited here
+                self._strikes.append(_Strike(fault, datetime.now(UTC), set(self._waiting)))
+                group.create_task(self._break(fault))
+        for proxy in (self.fleet.before_postgres, self.fleet.before_temporal):
+            proxy.calm()
+        await self.fleet.ready()
+
+    async def _break(self, fault: Fault) -> None:
+        fleet = self.fleet
+        proxy = fleet.before_postgres if fault.kind in _AT_POSTGRES else fleet.before_temporal
+        match fault.kind:
+            case planned.WORKER_KILLED:
+                await fleet.kill([fleet.workers[fault.which % len(fleet.workers)]], down=fault.seconds)
+            case planned.WORKERS_KILLED:
+                await fleet.kill(fleet.workers, down=fault.seconds)
+            case planned.API_KILLED:
+                await fleet.kill([fleet.apis[fault.which % len(fleet.apis)]], down=fault.seconds)
+            case planned.TEMPORAL_KILLED:
+                await fleet.kill([fleet.servers["Temporal"]], down=fault.seconds)
+            case planned.POSTGRES_KILLED:
+                await fleet.kill([fleet.servers["PostgreSQL"]], down=fault.seconds)
+            case planned.COMMIT_SWALLOWED:
+                proxy.swallow(after=_COMMIT)
+            case planned.TEMPORAL_SWALLOWED:
+                proxy.swallow()
+            case planned.POSTGRES_CUT | planned.TEMPORAL_CUT:
+                proxy.cut()
+            case planned.POSTGRES_HALF_CLOSED | planned.TEMPORAL_HALF_CLOSED:
+                proxy.half_close()
+            case planned.POSTGRES_SLOW | planned.TEMPORAL_SLOW:
+                proxy.delay = fault.seconds / 4
+                await asyncio.sleep(fault.seconds)
+                proxy.delay = 0.0
+            case planned.POSTGRES_SHUT | planned.TEMPORAL_SHUT:
+                proxy.shut = True
+                proxy.cut()
+                await asyncio.sleep(fault.seconds)
+                proxy.shut = False
+
+    # The reckoning.
+
+    async def _report(self, stuck: Sequence[str], start: float) -> Report:
+        fleet = self.fleet
+        async with connect(fleet.postgres.app_url) as database:
+            client = await connect_to_temporal(fleet.temporal.address)
+            url = fleet.postgres.app_url
+            system = Harness(database, client, fleet.temporal.address, url, Receipts(url, Decisions(database)))
+            entries: dict[UUID, list[Receipt]] = defaultdict(list)
+            runs = signals = 0
+            for case in self.plan.cases:
+                for entry in await _entries(system, case.review):
+                    entries[entry.decision_id].append(entry)
+                if case.review in stuck:
+                    continue
+                try:
+                    runs_of_it, signals_of_it = await _checked(system, case)
+                except AssertionError as error:
+                    self._problems.append(f"{case.review}: {error}"[:2000])
+                else:
+                    runs, signals = runs + runs_of_it, signals + signals_of_it
+        lost = [
+            f"{review}: {act.id} ({act.body.get('kind', 'submission')}) is on the ledger {len(entries[act.id])} times"
+            for review, act in self._acknowledged.values()
+            if len(entries[act.id]) != 1
+        ]
+        doubled = [
+            f"{decision}: {len(entries[decision])} entries, {len(receipts)} different receipts"
+            for decision, receipts in self._receipts.items()
+            if len(receipts | set(entries[decision])) > 1 or len(entries[decision]) > 1
+        ]
+        recovery = [strike.recovered for strike in self._strikes if strike.recovered is not None]
+        caught_up = [strike.caught_up for strike in self._strikes if strike.caught_up is not None]
+        return Report(
+            seed=self.plan.seed,
+            plan=self.plan.digest,
+            decisions=len(self._took),
+            sent=self.plan.sendings,
+            requests=self._requests,
+            reviews=len(self.plan.cases),
+            runs=runs,
+            signals=signals,
+            faults=dict(Counter(strike.fault.kind for strike in self._strikes)),
+            lost=len(lost),
+            doubled=len(doubled),
+            stuck=len(stuck),
+            problems=[*lost, *doubled, *(f"{review}: stuck" for review in stuck), *self._problems],
+            ended=dict(fleet.ended),
+            **_percentiles("recovery", recovery),
+            **_percentiles("caught_up", caught_up),
+            **_percentiles("decision", self._took),
+            seconds=round(time.monotonic() - start, 1),
+        )
+
+
+_AT_POSTGRES = frozenset(
+    {
+        planned.COMMIT_SWALLOWED,
+        planned.POSTGRES_CUT,
+        planned.POSTGRES_SLOW,
+        planned.POSTGRES_HALF_CLOSED,
+        planned.POSTGRES_SHUT,
+    }
+)
+
+
+def _receipt(response: httpx2.Response) -> Receipt | None:
+    said = response.json()
+    found = said.get("receipt") if response.status_code == 409 else said
+    if found is None:
+        raise UnexpectedError(f"409 without a receipt: {said}")
+    return Receipt.model_validate(found, strict=False)
+
+
+async def _entries(system: Harness, review: str) -> list[Receipt]:
+    """What the ledger says became of each decision, as receipts."""
+    found = []
+    for seq, event in enumerate(await system.ledger(review), start=1):
+        match event:
+            case Accepted():
+                found.append(_entry(review, event.envelope.decision_id, seq, event))
+            case Refused(ordinal=None, decision=UUID() as decision):
+                found.append(_entry(review, decision, seq, event))
+            case _:
+                pass
+    return found
+
+
+def _entry(review: str, decision: UUID, seq: int, event: Accepted | Refused) -> Receipt:
+    refused = isinstance(event, Refused)
+    return Receipt(
+        decision_id=decision,
+        review=review,
+        status="refused" if refused else "accepted",
+        reason=event.reason if isinstance(event, Refused) else None,
+        detail=event.detail if isinstance(event, Refused) else None,
+        seq=seq,
+        at=event.at,
+    )
+
+
+async def _checked(system: Harness, case: Case) -> tuple[int, int]:
+    """Hold a finished review against its record, its read model, its workflow and the history of that.
+
+    Returns:
+        How many runs and signals there were.
+    """
+    state = await system.state(case.review)
+    assert state.outcome == case.outcome, f"its outcome is {state.outcome}, not {case.outcome}"
+    await asyncio.wait_for(system.handle(case.review).result(), 30)
+    await system.agrees(case.review, seconds=20)
+    account = await system.account(case.review)
+    return account.runs, account.signals
+
+
+def _percentiles(name: str, values: Sequence[float]) -> dict[str, float]:
+    if len(values) < 2:
+        return {f"{name}_p50": round(sum(values), 3), f"{name}_p99": round(sum(values), 3)}
+    cuts = quantiles(values, n=100, method="inclusive")
+    return {f"{name}_p50": round(cuts[49], 3), f"{name}_p99": round(cuts[98], 3)}

@@ -1,0 +1,50 @@
+"""A tenth of `make chaos`, and what makes a storm the same storm again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import chaos
+from tests.chaos.plan import APIS, KINDS, draw
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 20250401
+
+
+@pytest.mark.timeout(300)
+async def test_nothing_is_lost_or_doubled_or_stuck_in_a_storm() -> None:
+    report = await chaos(SEED, decisions=200, faults=8)
+    said = report.model_dump_json(indent=2)
+    assert report.holds, said
+    assert (report.decisions, report.seed) == (200, SEED), said
+    assert sum(report.faults.values()) == 8, said
+    assert report.runs > report.reviews, "no review continued as a new run"
+    assert report.signals > report.decisions // 2, said
+
+
+def test_a_seed_is_a_storm() -> None:
+    """The same in another process, with other hashes; and another one for another seed."""
+    program = f"from tests.chaos.plan import draw; print(draw({SEED}, decisions=200, faults=8).digest)"
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "5"})
+    plan = draw(SEED, decisions=200, faults=8)
+    assert said.stdout.strip() == plan.digest
+    assert draw(SEED + 1, decisions=200, faults=8).digest != plan.digest
+
+
+def test_the_whole_storm_is_what_it_promises() -> None:
+    plan = draw(SEED, decisions=2000, faults=66)
+    assert plan.decisions == 2000
+    acts = [act for case in plan.cases for step in case.steps for act in step.acts]
+    assert len({act.id for act in acts}) == 2000
+    assert {len(act.sent) for act in acts} == {1, 2, 3, 4, 5}
+    assert all(len({sending.api for sending in act.sent}) == min(APIS, len(act.sent)) for act in acts)
+    assert set(Counter(fault.kind for fault in plan.faults)) == set(KINDS)
+    assert len(plan.faults) >= 60
+    assert {"approved", "withdrawn", "declined"} == {case.outcome for case in plan.cases}
+    assert any(case.rests < len(case.steps) for case in plan.cases)

@@ -1,0 +1,150 @@
+"""A TCP proxy that does to connections what networks do: cuts them, slows them down, ends half of them, loses answers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+_PIECE = 64 * 1024
+
+
+@dataclass(eq=False)
+class _Connection:
+    """One client's connection, and the one behind it."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    deaf: bool = False
+    """Whether it is cut as soon as the server answers, and the answer lost."""
+
+    ended: bool = False
+    """Whether the client was told that the server says nothing more."""
+
+    def abort(self) -> None:
+        for writer in (self.client, self.server):
+            _reset(writer)
+
+
+class Proxy:
+    """Listens on loopback and passes everything on to where `dial` connects to, as long as the weather is fair.
+
+    Attributes:
+        delay: how many seconds every piece of data takes.
+        shut: whether whoever connects is turned away.
+        swallowed: how many answers were lost so far.
+    """
+
+    def __init__(self, dial: Dial) -> None:
+        self.delay = 0.0
+        self.shut = False
+        self.swallowed = 0
+        self._dial = dial
+        self._connections: set[_Connection] = set()
+        self._swallow_after: bytes | None = None
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cut every connection and listen no more."""
+        if self._server is not None:
+            self._server.close()
+            while self._connections:
+                self.cut()
+                await asyncio.sleep(0.01)
+            await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        """Where it listens.
+
+        Raises:
+            RuntimeError: it was not entered.
+        """
+        if self._server is None:
+            raise RuntimeError("the proxy does not listen")
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def cut(self) -> None:
+        """Reset every connection, on both sides, and lose what is on its way."""
+        for connection in self._connections:
+            connection.abort()
+
+    def half_close(self) -> None:
+        """Let every server seem to have said all that it will say; what clients say still arrives."""
+        for connection in self._connections:
+            if not connection.ended and not connection.client.transport.is_closing():
+                connection.ended = True
+                connection.client.write_eof()
+
+    def swallow(self, after: bytes | None = None) -> None:
+        """Lose an answer, then cut the connection: on every connection the next answer, or, where `after` is given, on
+        the first connection on which a client says it the answer to that. What was asked for is done all the same.
+        """
+        self._swallow_after = after
+        for connection in () if after is not None else self._connections:
+            connection.deaf = True
+
+    def calm(self) -> None:
+        """Fair weather from now on."""
+        self.delay, self.shut, self._swallow_after = 0.0, False, None
+        for connection in self._connections:
+            connection.deaf = False
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.shut:
+            _reset(writer)
+            return
+        try:
+            behind, to_server = await self._dial()
+        except OSError:
+            _reset(writer)
+            return
+        connection = _Connection(writer, to_server)
+        self._connections.add(connection)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pass(connection, reader, to_server))
+                both.create_task(self._pass(connection, behind, writer))
+        except* OSError:
+            pass
+        finally:
+            connection.abort()
+            self._connections.discard(connection)
+
+    async def _pass(self, connection: _Connection, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        asks = sink is connection.server
+        while data := await source.read(_PIECE):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            if asks and self._swallow_after is not None and self._swallow_after in data:
+                self._swallow_after, connection.deaf = None, True
+            elif connection.deaf and not asks:
+                self.swallowed += 1
+                raise ConnectionResetError("the answer is lost")
+            if asks or not connection.ended:
+                sink.write(data)
+                await sink.drain()
+        if not sink.transport.is_closing() and (asks or not connection.ended):
+            sink.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    # Without lingering the other side is told of a reset; by itself it would be told of a good end.
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
