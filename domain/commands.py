@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from domain.decisions import Envelope, Reason
+from domain.proof import Proof
 from domain.values import DecisionId, Digest, PersonId, Value
 
 
 class Take(Value):
-    """Take a stored decision. `digest` is that of its stored bytes."""
+    """Take a stored decision. `digest` is that of its stored bytes; `proof` is what was stored with them."""
 
     envelope: Envelope
     digest: Digest
+    proof: Proof = Proof()
 
 
 class FallDue(Value):

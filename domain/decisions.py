@@ -276,7 +276,12 @@ class Envelope(Value):
 class Reason(StrEnum):
     """Why a message was refused."""
 
+    BAD_SIGNATURE = "bad_signature"
     NOT_ENTITLED = "not_entitled"
+    DISABLED = "disabled"
+    ABSENT = "absent"
+    CONFLICT_OF_INTEREST = "conflict_of_interest"
+    STEP_UP_REQUIRED = "step_up_required"
     SEPARATION_OF_DUTIES = "separation_of_duties"
     STALE = "stale"
     LATE = "late"

@@ -37,7 +37,7 @@ def seal(
 
     `pack_digest` is the one that a submission names; every other decision is pinned to the review's own.
     """
-    grant = acting_grant(review, draft.content.kind, grants)
+    grant = acting_grant(review, draft.content.kind, grants, draft.person)
     if grant is None:
         return None
     opening = isinstance(draft.content, Submission)
@@ -52,7 +52,7 @@ def seal(
         round=review.round,
         kind=draft.content.kind,
         content=draft.content,
-        meaning=meaning(review, draft.content.kind, grant),
+        meaning=meaning(review, draft.content.kind, grant, draft.person),
         reason=draft.reason,
         person=draft.person,
         role=grant.role,

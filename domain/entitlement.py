@@ -11,6 +11,7 @@ from domain.rebuff import Rebuff
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
+from domain.values import PersonId
 
 ROLES: dict[str, tuple[Role, ...]] = {
     "submission": (Role.OWNER,),
@@ -46,6 +47,9 @@ IN_ANY_STAGE = frozenset({"escalation", "reopening"})
 
 REGISTER = Grant(id="ringi", person="ringi:training-register", role=Role.SERVICE)
 """What the training register acts under. It is granted to nobody."""
+
+SERVICES: dict[str, Grant] = {"training_recorded": REGISTER}
+"""The kinds of decision that the service itself makes, and what it makes them under."""
 
 _MEANINGS = {
     "submission": "submits the proposal for review",
@@ -142,16 +146,22 @@ def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
     )
 
 
-def acting_grant(review: Review, kind: str, grants: Iterable[Grant]) -> Grant | None:
-    """The grant that somebody acts under: one that entitles them, or else one of a role that could (so that the refusal
-    is on record with it), or none.
+def acting_grant(review: Review, kind: str, grants: Iterable[Grant], person: PersonId) -> Grant | None:
+    """The grant, of those that `person` holds or that were left to them, that they act under: one that entitles them
+    (their own before another's), or else one of a role that could (so that the refusal is on record with it), or none.
     """
     fitting = [grant for grant in grants if grant.role in ROLES.get(kind, ())]
+    fitting.sort(key=lambda grant: grant.person != person)
     return next((grant for grant in fitting if entitles(review, kind, grant)), fitting[0] if fitting else None)
 
 
-def meaning(review: Review, kind: str, grant: Grant) -> str:
-    """What a decision of `kind` under `grant` means, in words that stand beside a name."""
+def meaning(review: Review, kind: str, grant: Grant, person: PersonId) -> str:
+    """What a decision of `kind` means that `person` makes under `grant`, in words that stand beside their name."""
+    said = _meaning(review, kind, grant)
+    return said if grant.person == person or grant.role is Role.SERVICE else f"for {grant.person}: {said}"[:200]
+
+
+def _meaning(review: Review, kind: str, grant: Grant) -> str:
     step = current_step(review)
     if kind == "signature" and step is not None:
         return step.meaning if grant.office == step.office else f"as deputy, {step.meaning}"[:200]

@@ -13,9 +13,10 @@ from domain.completions import TrainingCheck
 from domain.decisions import Envelope, Reason
 from domain.people import Grant, Role
 from domain.policy import Phase
+from domain.proof import Proof
 from domain.stages import Outcome, Stage
 from domain.state import Subject
-from domain.values import DecisionId, Digest, Instant, PersonId, Prose, Slug, Value
+from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, Slug, Value
 
 
 class Happened(Value):
@@ -24,12 +25,26 @@ class Happened(Value):
     at: Instant
 
 
+class Mandate(Value):
+    """Under what somebody acted, as the registry said at its entry number `registry`.
+
+    `grant` is another's where that other left it to them by `delegation`; `unit` is the unit of whoever acted.
+    """
+
+    registry: int
+    grant: Grant
+    unit: Line | None = None
+    delegation: str | None = None
+
+
 class Accepted(Happened):
-    """A decision was applied. `digest` is that of the stored envelope."""
+    """A decision was applied. `digest` is that of the stored envelope, `proof` what was stored with it."""
 
     type: Literal["accepted"] = "accepted"
     envelope: Envelope
     digest: Digest
+    proof: Proof = Proof()
+    mandate: Mandate | None = None
 
 
 class Refused(Happened):

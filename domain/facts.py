@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from domain.assessment import Assessment, assess
 from domain.completions import Completion
-from domain.people import Grant
+from domain.dsse import PublicKey
+from domain.people import Delegation, Grant
 from domain.policy import PolicyPack
+from domain.proof import IssuerKey
 from domain.proposal import Proposal
 from domain.revisions import changes
 from domain.state import Subject
-from domain.values import Value
+from domain.values import Instant, Line, Value
+
+
+class SigningKey(Value):
+    """A key that the service signs, or signed, with."""
+
+    public: PublicKey
+    added_at: Instant
+    revoked_at: Instant | None = None
+
+    def in_force(self, moment: datetime) -> bool:
+        """Whether what was signed at this moment counts."""
+        return self.added_at <= moment and (self.revoked_at is None or moment < self.revoked_at)
+
+
+class Standing(Value):
+    """What the registers say of whoever decides, as of the registry's entry number `registry`.
+
+    `grants` are those in force of the person, and of everybody who left theirs to the person; `delegations` those that
+    the person gave or took, and that were not ended.
+    """
+
+    registry: int = 0
+    unit: Line | None = None
+    disabled: bool = False
+    grants: tuple[Grant, ...] = ()
+    delegations: tuple[Delegation, ...] = ()
 
 
 class Proposed(Value):
@@ -25,12 +55,15 @@ class Proposed(Value):
 class Facts(Value):
     """The present state of the registers.
 
-    `grants` are those in force of the person who decides; `council` those of all council members; `completions` those
-    of the assigned staff in the courses that the route requires; `proposed` is what a submission or revision names,
-    or, where it could not be assessed, `unassessable` says why.
+    `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
+    `council` are the grants of all council members; `completions` those of the assigned staff in the courses that the
+    route requires; `proposed` is what a submission or revision names, or, where it could not be assessed,
+    `unassessable` says why.
     """
 
-    grants: tuple[Grant, ...] = ()
+    standing: Standing = Standing()
+    keys: tuple[SigningKey, ...] = ()
+    issuer_keys: tuple[IssuerKey, ...] = ()
     council: tuple[Grant, ...] = ()
     completions: tuple[Completion, ...] = ()
     proposed: Proposed | None = None

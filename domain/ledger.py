@@ -13,8 +13,13 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from domain.authority import mandate, unsigned
 from domain.canonical import canonical_bytes, sha256
-from domain.events import Event, Refused
+from domain.drafts import stored_bytes
+from domain.events import Accepted, Event, Refused
+from domain.facts import Facts
+from domain.rebuff import Rebuff
+from domain.registry import RecordedEntry, RegistryAudit
 from domain.review import evolve, state_digest, waits_for
 from domain.state import Review
 from domain.turns import Turn
@@ -116,18 +121,26 @@ class Verification:
         return self.difference is None
 
 
-def verify(evidence: Evidence) -> Verification:
+def verify(evidence: Evidence, registry: Sequence[RecordedEntry] | None = None) -> Verification:
     """Recompute the chain and the fold, and name the first place where record, read model and workflow differ.
+
+    With the entries of the `registry`, also check these, and that every applied decision was signed by a key in force
+    and made by somebody who might, by the same rules that the commit applied.
 
     A workflow that cannot be asked is not a difference; one that answers otherwise is.
     """
     review = Review(id=evidence.review)
     previous = GENESIS
     seen: _Seen | None = None
+    authority = None if registry is None else _Authority(registry)
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
         if entry is None:
             return Verification(number - 1, f"entry {number}: {problem}", previous, review)
+        if authority is not None and isinstance(entry.event, Accepted):
+            problem = authority.problem_with(review, entry.event)
+            if problem is not None:
+                return Verification(number - 1, f"entry {number}: {problem}", previous, review)
         try:
             review = evolve(review, entry.event)
         except (ValueError, LookupError, StopIteration):
@@ -137,7 +150,57 @@ def verify(evidence: Evidence) -> Verification:
             seen = _Seen(review)
         elif seen is not None and not isinstance(entry.event, Refused):
             seen = _Seen(seen.review, complete=False)
-    return Verification(len(evidence.entries), _first_difference(evidence, review, previous, seen), previous, review)
+    difference = _first_difference(evidence, review, previous, seen)
+    if difference is None and authority is not None:
+        difference = authority.rest()
+    return Verification(len(evidence.entries), difference, previous, review)
+
+
+class _Authority:
+    """Checks, decision after decision, that its maker might make it, by what the registry said then."""
+
+    def __init__(self, entries: Sequence[RecordedEntry]) -> None:
+        self._entries = entries
+        self._audit = RegistryAudit()
+
+    def problem_with(self, review: Review, event: Accepted) -> str | None:
+        """Why this decision should not have been applied to the review as it stood, if it should not."""
+        under, envelope = event.mandate, event.envelope
+        if sha256(stored_bytes(envelope)) != event.digest:
+            return "the decision has another digest than the entry says"
+        if under is None:
+            return "the decision does not say under what it was made"
+        problem = self._read_to(under.registry)
+        if problem is not None:
+            return problem
+        registry = self._audit.registry
+        if registry.seq != under.registry:
+            return f"it was applied as of entry {under.registry} of the registry, which is at {registry.seq} there"
+        refused = unsigned(envelope, event.proof, registry.keys.values())
+        if refused is not None:
+            return f"the decision {envelope.decision_id}: {refused.detail}"
+        facts = Facts(
+            standing=registry.standing(envelope.person),
+            keys=tuple(registry.keys.values()),
+            issuer_keys=tuple(registry.issuer_keys.values()),
+        )
+        found = mandate(review, envelope, event.proof, facts)
+        if isinstance(found, Rebuff):
+            return f"the decision {envelope.decision_id} of {envelope.person} was not theirs to make: {found.detail}"
+        if found != under:
+            return f"the decision {envelope.decision_id} was made under something else than the entry says"
+        return None
+
+    def rest(self) -> str | None:
+        """What is wrong with the entries of the registry that no decision needed, if anything is."""
+        return self._read_to(len(self._entries))
+
+    def _read_to(self, seq: int) -> str | None:
+        for entry in self._entries[self._audit.registry.seq : seq]:
+            problem = self._audit.check(entry)
+            if problem is not None:
+                return problem
+        return None
 
 
 @dataclass(frozen=True)

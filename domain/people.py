@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
-from domain.values import Line, PersonId, Slug, Value, Written
+from domain.values import Instant, Line, PersonId, Slug, Value, Written
 
 
 class Role(StrEnum):
@@ -31,12 +32,36 @@ class Seat(StrEnum):
 
 
 class Grant(Value):
-    """A role given to a person; `office` is the office of an officer or signatory, or the seat of a council member."""
+    """A role given to a person, and `by` whom; `office` is the office of an officer or signatory, or the seat of a
+    council member.
+    """
 
     id: str
     person: PersonId
     role: Role
     office: Slug | None = None
+    by: PersonId | None = None
+
+
+DELEGABLE = frozenset({Role.OWNER, Role.REVIEWER, Role.OFFICER, Role.SIGNATORY})
+"""The roles that somebody absent can leave to another. A seat on the Council is personal; what is nobody's voice in a
+review (audit, training, operations) is granted, not lent.
+"""
+
+
+class Delegation(Value):
+    """For a time, `taker` acts in place of `giver`, in these roles: from `starts_at`, and no longer at `ends_at`."""
+
+    id: str
+    giver: PersonId
+    taker: PersonId
+    roles: tuple[Role, ...]
+    starts_at: Instant
+    ends_at: Instant
+
+    def covers(self, role: Role, moment: datetime) -> bool:
+        """Whether it holds for this role at this moment."""
+        return role in self.roles and self.starts_at <= moment < self.ends_at
 
 
 class Assigned(Written):

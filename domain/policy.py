@@ -150,6 +150,8 @@ class Route(Value):
     signatories: tuple[SignatoryStep, ...] = Field(min_length=1, max_length=9)
     allowances: dict[Phase, Allowance]
     valid_for: Duration
+    step_up: tuple[Slug, ...] = ()
+    """The kinds of decision for which the person signs in anew, over the decision itself."""
 
 
 # Conditions. A question that is hidden or has no answer meets no condition on its answer.
@@ -394,6 +396,7 @@ class TierRule(Written):
     signatories: tuple[SignatoryStep, ...] = Field(min_length=1, max_length=9)
     allowances: dict[Phase, Allowance]
     valid_for: Duration
+    step_up: tuple[Slug, ...] = Field(default=(), max_length=20)
 
 
 class PolicyPack(Written):
@@ -457,6 +460,7 @@ class PolicyPack(Written):
             signatories=rule.signatories,
             allowances=rule.allowances,
             valid_for=rule.valid_for,
+            step_up=rule.step_up,
         )
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import reduce
 
 from domain import council, deadlines, principles, revisions, sign_off, training
+from domain.authority import mandate, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
@@ -35,7 +36,6 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
-from domain.entitlement import REGISTER, entitles, not_entitled
 from domain.events import (
     Accepted,
     Assessed,
@@ -45,6 +45,7 @@ from domain.events import (
     Event,
     FellDue,
     Lapsed,
+    Mandate,
     Passed,
     Refused,
     Reminded,
@@ -55,8 +56,8 @@ from domain.events import (
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
+from domain.proof import Proof
 from domain.rebuff import Rebuff
-from domain.separation import broken_rule
 from domain.stages import Outcome, Stage
 from domain.state import Asked, Called, Consultation, Given, Passage, Review, Revised, joined, proposed_as
 from domain.turns import Turn
@@ -88,12 +89,13 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
         case TurnAway():
             happened.add(Refused(at=at, **{name: getattr(command, name) for name in TurnAway.model_fields}))
             return happened.events
-        case Take(envelope=envelope, digest=digest):
-            rebuff = _refuses(review, envelope, facts, at)
-            if rebuff is None:
-                happened.add(Accepted(at=at, envelope=envelope, digest=digest))
+        case Take(envelope=envelope, digest=digest, proof=proof):
+            under = _mandate(review, envelope, proof, facts, at)
+            if isinstance(under, Mandate):
+                happened.add(Accepted(at=at, envelope=envelope, digest=digest, proof=proof, mandate=under))
                 _consequences(happened, review, envelope, facts, at)
             else:
+                rebuff = under
                 happened.add(Refused.of(envelope, digest, rebuff.reason, rebuff.detail, at))
                 if rebuff.reason is Reason.TRAINING_GAP:
                     _lapse(happened, at, "The training that the signatures rest on no longer holds.")
@@ -153,25 +155,29 @@ class _Happened:
         self.events = (*self.events, event)
 
 
-def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> Rebuff | None:
-    """Why this decision can't be taken, if it can't."""
+def _mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts, at: datetime) -> Mandate | Rebuff:
+    """Under what this decision is taken, or why it can't be."""
+    rebuff = unsigned(envelope, proof, facts.keys) or _refuses_to_hear(review, envelope)
+    if rebuff is not None:
+        return rebuff
+    under = mandate(review, envelope, proof, facts)
+    return under if isinstance(under, Rebuff) else _refuses(review, envelope, facts, at) or under
+
+
+def _refuses_to_hear(review: Review, envelope: Envelope) -> Rebuff | None:
+    """Why nobody's decision of this kind can be taken on this review, if it can't."""
     if review.closed:
         return Rebuff(Reason.LATE, f"The review is closed: {review.outcome}.")
-    content = envelope.content
-    if (review.stage is None) is not isinstance(content, Submission):
+    if (review.stage is None) is not isinstance(envelope.content, Submission):
         if review.stage is None:
             return Rebuff(Reason.OUT_OF_STAGE, "The review has not been opened yet.")
         return Rebuff(Reason.ALREADY_GIVEN, "The proposal was submitted before.")
-    grants = (REGISTER,) if isinstance(content, TrainingRecorded) else facts.grants
-    grant = next((g for g in grants if g.id == envelope.grant and g.person == envelope.person), None)
-    if grant is None or grant.role is not envelope.role:
-        return Rebuff(Reason.NOT_ENTITLED, f"The role as {envelope.role} is no longer held.")
-    rule = broken_rule(review, envelope.kind, envelope.person)
-    if rule is not None:
-        return Rebuff(Reason.SEPARATION_OF_DUTIES, rule.sentence)
-    if not entitles(review, envelope.kind, grant):
-        return not_entitled(review, envelope.kind, grant)
-    if isinstance(content, Submission | Revision):
+    return None
+
+
+def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> Rebuff | None:
+    """Why this decision can't be taken, if it can't, although its maker might make it."""
+    if isinstance(envelope.content, Submission | Revision):
         return _refuses_proposal(review, envelope, facts)
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):

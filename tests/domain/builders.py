@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from domain import sign_off
 from domain.assessment import Assessment
 from domain.canonical import digest_of, sha256
@@ -30,9 +32,10 @@ from domain.decisions import (
     VerdictSheet,
 )
 from domain.drafts import Draft, seal, stored_bytes
+from domain.dsse import DECISION, Ed25519Signer
 from domain.entitlement import REGISTER
 from domain.events import Accepted, Event, Refused
-from domain.facts import Facts, Proposed
+from domain.facts import Facts, Proposed, SigningKey, Standing
 from domain.people import Assigned, Grant, Role, Seat
 from domain.policy import (
     Allowance,
@@ -44,6 +47,7 @@ from domain.policy import (
     Route,
     SignatoryStep,
 )
+from domain.proof import Proof
 from domain.review import decide, evolve
 from domain.state import Review, Subject
 from domain.values import Digest
@@ -71,6 +75,15 @@ OUTSIDER = "oto.outsider"
 PRINCIPLES = ("fairness", "privacy")
 ONLINE = Course(id="online", title="AI and human rights, online", valid_for=timedelta(days=365))
 LECTURE = Course(id="lecture", title="Lecture on biometrics and human rights")
+
+
+SIGNER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+
+
+def taken(envelope: Envelope) -> Take:
+    """The command that takes this decision, as it would be stored: signed."""
+    data = stored_bytes(envelope)
+    return Take(envelope=envelope, digest=sha256(data), proof=Proof(signatures=(SIGNER.sign(DECISION, data),)))
 
 
 def grant(person: str, role: Role, office: str | None = None) -> Grant:
@@ -218,11 +231,16 @@ class Case:
             case _:
                 pass
         return Facts(
-            grants=tuple(g for g in self.grants if envelope is not None and g.person == envelope.person),
+            standing=self.standing(None if envelope is None else envelope.person),
+            keys=(SigningKey(public=SIGNER.public, added_at=START - DAY),),
             council=tuple(g for g in self.grants if g.role is Role.COUNCIL_MEMBER),
             completions=tuple(self.completions),
             proposed=proposed,
         )
+
+    def standing(self, person: str | None) -> Standing:
+        """What the registers say of this person."""
+        return Standing(grants=tuple(g for g in self.grants if g.person == person))
 
     def proposed(self, digest: Digest) -> Proposed:
         """What the pack makes of the example text with this digest."""
@@ -300,7 +318,7 @@ class Case:
         """Commit a stored decision, the deadlines that fell due before it first."""
         while (deadline := due_before(self.review, envelope.received_at)) is not None:
             self.apply(FallDue(deadline=deadline.id), self.facts())
-        command = Take(envelope=envelope, digest=sha256(stored_bytes(envelope)))
+        command = taken(envelope)
         happened = self.apply(command, self.facts(envelope))
         (answer,) = (event for event in happened if isinstance(event, Accepted | Refused))
         return answer

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.canonical import digest_of, sha256
-from domain.commands import Take
+from domain.canonical import digest_of
 from domain.decisions import (
     AdviceAnswer,
     Answer,
@@ -39,6 +38,7 @@ from tests.domain.builders import (
     START,
     Case,
     sheet,
+    taken,
     text_digest,
 )
 from tests.domain.sayings import contents
@@ -148,10 +148,12 @@ def test_every_decision_has_exactly_one_answer(
     """Whatever is said, by whoever, wherever the review stands, whatever the registers hold: accepted or refused."""
     case = standing(at)
     said = case.envelope(person, data.draw(contents(case.review)))
-    facts = case.facts(said) if registers is None else registers.model_copy(update={"grants": case.facts(said).grants})
+    facts = case.facts(said)
+    if registers is not None:
+        facts = registers.model_copy(update={"standing": facts.standing, "keys": facts.keys})
     if role is not None:
         said = said.model_copy(update={"role": role})
-    happened = decide(case.review, Take(envelope=said, digest=sha256(stored_bytes(said))), facts, case.now)
+    happened = decide(case.review, taken(said), facts, case.now)
     assert 1 == sum(isinstance(event, Accepted | Refused) for event in happened)
     refused = isinstance(happened[0], Refused)
     assert (len(happened) == (2 if isinstance(said.content, Submission) and at == "unopened" else 1)) or not refused
@@ -173,7 +175,7 @@ def test_a_proposal_that_cannot_be_assessed_is_declined_with_the_reason() -> Non
     case = Case(opened=False)
     said = case.envelope(AUTHOR, Submission(), digest=text_digest(1))
     facts = case.facts(said).model_copy(update={"proposed": None, "unassessable": "answers/x\0y: no\ud800"})
-    _, closed = case.apply(Take(envelope=said, digest=sha256(stored_bytes(said))), facts)
+    _, closed = case.apply(taken(said), facts)
     assert isinstance(closed, Closed)
     assert (Outcome.DECLINED, "Not opened: answers/x\ufffdy: no\ufffd") == (closed.outcome, closed.because)
 
@@ -187,7 +189,7 @@ def test_what_is_assessed_must_be_what_was_named(what: str) -> None:
     assert facts.proposed is not None
     other = facts.proposed.assessment.model_copy(update={what: digest_of("another")})
     swapped = facts.model_copy(update={"proposed": facts.proposed.model_copy(update={"assessment": other})})
-    refused, _ = case.apply(Take(envelope=said, digest=sha256(stored_bytes(said))), swapped)
+    refused, _ = case.apply(taken(said), swapped)
     assert isinstance(refused, Refused)
     assert refused.reason is Reason.INVALID
 

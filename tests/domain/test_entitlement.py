@@ -63,12 +63,12 @@ def test_a_role_that_is_not_named_entitles_to_nothing(some: Grant, kind: str, ad
 def test_somebody_acts_under_a_grant_that_entitles_them_if_they_have_one(held: list[Grant], kind: str) -> None:
     """In whatever order the register lists their grants; or else under one whose refusal tells something."""
     review = Case().review
-    chosen = acting_grant(review, kind, held)
+    chosen = acting_grant(review, kind, held, OWNER)
     fitting = [some for some in held if some.role in ROLES[kind]]
     assert (chosen is None) is (not fitting)
     if chosen is not None:
         assert entitles(review, kind, chosen) or not any(entitles(review, kind, some) for some in fitting)
-        assert meaning(review, kind, chosen)
+        assert meaning(review, kind, chosen, chosen.person)
 
 
 def test_a_grant_must_be_in_force_when_the_decision_is_applied() -> None:

@@ -35,7 +35,6 @@ from domain.decisions import (
     TrainingRecorded,
     VerdictSheet,
 )
-from domain.drafts import stored_bytes
 from domain.entitlement import REGISTER, ROLES
 from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refused
 from domain.ledger import GENESIS, Evidence, WorkflowState, append, read_model, verify
@@ -74,6 +73,7 @@ from tests.domain.builders import (
     opinion,
     route,
     sheet,
+    taken,
     text_digest,
 )
 from tests.domain.sayings import contents
@@ -280,7 +280,7 @@ class Process(RuleBasedStateMachine):
     def a_decision_is_tried_again(self, data: st.DataObject) -> None:
         """The commit keeps a settled decision away from the rules; they would stand it."""
         old = data.draw(st.sampled_from([event for event in self.case.events if isinstance(event, Accepted)]))
-        command = Take(envelope=old.envelope, digest=old.digest)
+        command = taken(old.envelope)
         happened = decide(self.case.review, command, self.case.facts(old.envelope), self.case.now)
         assert 1 == sum(isinstance(event, Accepted | Refused) for event in happened)
 
@@ -350,7 +350,7 @@ class Process(RuleBasedStateMachine):
                 if content is None:
                     continue
                 envelope = self.case.envelope(able[0], content)
-                command = Take(envelope=envelope, digest=sha256(stored_bytes(envelope)))
+                command = taken(envelope)
                 first, *_ = decide(self.case.review, command, self.case.facts(envelope), self.case.now)
                 untrained = isinstance(first, Refused) and first.reason is Reason.TRAINING_GAP
                 assert isinstance(first, Accepted) or untrained, first

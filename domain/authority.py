@@ -1,0 +1,90 @@
+"""Authority: whether whoever made a decision might, when it is applied. The commit asks it, and so does the auditor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from domain import dsse
+from domain.decisions import Envelope, Reason
+from domain.drafts import stored_bytes
+from domain.entitlement import SERVICES, entitles, not_entitled
+from domain.events import Mandate
+from domain.facts import Facts, SigningKey, Standing
+from domain.people import Delegation, Grant
+from domain.proof import Proof
+from domain.rebuff import Rebuff
+from domain.separation import broken_rule
+from domain.state import Review
+from domain.step_up import refuse_step_up
+
+
+def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> Mandate | Rebuff:
+    """Under what this decision was made, or why its maker might not make it.
+
+    It must be made under a role that is in force now, by its holder or by whom the holder left it to, against no rule of
+    separation, on a review where that role entitles to it; and where the route asks for it, with the person's own
+    renewed sign-in. Whether it is signed at all, `unsigned` says.
+    """
+    standing = facts.standing
+    if standing.disabled:
+        return Rebuff(Reason.DISABLED, "Your account is disabled here.")
+    service = SERVICES.get(envelope.kind)
+    grants = standing.grants if service is None else (service,)
+    grant = next((g for g in grants if g.id == envelope.grant and g.role is envelope.role), None)
+    if grant is None:
+        return _not_held(envelope)
+    lent = _lent(standing, envelope, grant)
+    if grant.person != envelope.person and lent is None:
+        return _not_held(envelope)
+    away = absence(standing, envelope.person, grant, envelope.received_at)
+    if away is not None:
+        return Rebuff(
+            Reason.ABSENT,
+            f"You left this role to {away.taker} until {away.ends_at:%Y-%m-%d}; end the delegation to act yourself.",
+        )
+    for person in dict.fromkeys((envelope.person, grant.person)):
+        rule = broken_rule(review, envelope.kind, person)
+        if rule is not None:
+            return Rebuff(Reason.SEPARATION_OF_DUTIES, rule.sentence)
+    if not entitles(review, envelope.kind, grant):
+        return not_entitled(review, envelope.kind, grant)
+    rebuff = refuse_step_up(review.route, envelope, proof.step_up, facts.issuer_keys)
+    if rebuff is not None:
+        return rebuff
+    return Mandate(
+        registry=standing.registry, grant=grant, unit=standing.unit, delegation=None if lent is None else lent.id
+    )
+
+
+def unsigned(envelope: Envelope, proof: Proof, keys: Iterable[SigningKey]) -> Rebuff | None:
+    """The refusal of a decision that no key signed which was in force when the decision was received."""
+    trusted = [key.public for key in keys if key.in_force(envelope.received_at)]
+    if dsse.signed_by(dsse.DECISION, stored_bytes(envelope), proof.signatures, trusted):
+        return None
+    return Rebuff(Reason.BAD_SIGNATURE, "It bears no signature of a key that was in force when it was received.")
+
+
+def absence(standing: Standing, person: str, grant: Grant, moment: datetime) -> Delegation | None:
+    """The delegation by which `person` left this role of their own to another at this moment, if there is one."""
+    if grant.person != person:
+        return None
+    return next((d for d in standing.delegations if d.giver == person and d.covers(grant.role, moment)), None)
+
+
+def _lent(standing: Standing, envelope: Envelope, grant: Grant) -> Delegation | None:
+    if grant.person == envelope.person:
+        return None
+    return next(
+        (
+            delegation
+            for delegation in standing.delegations
+            if (delegation.giver, delegation.taker) == (grant.person, envelope.person)
+            and delegation.covers(grant.role, envelope.received_at)
+        ),
+        None,
+    )
+
+
+def _not_held(envelope: Envelope) -> Rebuff:
+    return Rebuff(Reason.NOT_ENTITLED, f"The role as {envelope.role} is no longer held.")

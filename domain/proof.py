@@ -1,0 +1,44 @@
+"""What stands behind a decision besides its words: the service's signature, and the person's own renewed sign-in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import JsonValue, StringConstraints
+
+from domain.dsse import Signature
+from domain.values import Digest, Line, Value
+
+
+class IssuerKey(Value):
+    """A public key of the identity provider, as it was seen to publish it; `id` is its RFC 7638 thumbprint in
+    hexadecimal, `audience` what its ID tokens for us name.
+    """
+
+    id: Digest
+    issuer: Line
+    audience: Line
+    jwk: dict[str, JsonValue]
+
+
+class SignedIn(Value):
+    """The person signed in anew, over this very decision: the identity provider's ID token whose `nonce` is the act's
+    digest. It verifies with the provider's key `key`, without us.
+    """
+
+    method: Literal["id_token"] = "id_token"
+    token: Annotated[str, StringConstraints(max_length=8_192)]
+    key: Digest
+
+
+StepUp = SignedIn
+"""The person's own part. A passkey's assertion is to stand beside the ID token here."""
+
+
+class Proof(Value):
+    """What was stored with a decision. `signatures` are the service's word for the authenticated person, over the
+    decision's bytes as `domain.dsse.DECISION`; `step_up` is the person's own part, where the policy asks for it.
+    """
+
+    signatures: tuple[Signature, ...] = ()
+    step_up: StepUp | None = None

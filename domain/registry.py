@@ -1,0 +1,384 @@
+"""The registry: who may do what and whose key counts, as an append-only ledger of its own.
+
+Decisions rest on it, so it is a record like theirs: each entry says what changed, when, and by whom; each is chained to
+the one before and signed. Which grants, keys and delegations were in force at any entry can be told from it alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from domain.canonical import canonical_bytes, sha256
+from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, key_id, signed_by
+from domain.facts import SigningKey, Standing
+from domain.people import DELEGABLE, Delegation, Grant, Role, Seat
+from domain.proof import IssuerKey
+from domain.values import Digest, Instant, Line, PersonId, Prose, ReviewId, Value
+
+BOOTSTRAP: PersonId = "ringi:bootstrap"
+"""Who enters what a new system begins with: its first key and its first operator."""
+
+MOST_AT_ONCE = 500
+"""People or grants in one entry; more are several entries."""
+
+LONGEST_DELEGATION_DAYS = 366
+
+LONGEST_INVITATION_DAYS = 60
+
+
+class Registered(Value):
+    """The base of every entry: when it was put on record, and by whom."""
+
+    at: Instant
+    by: PersonId
+
+
+class KeyAdded(Registered):
+    """From here on, what this key signs counts."""
+
+    type: Literal["key_added"] = "key_added"
+    key: KeyId
+    public: PublicKey
+
+
+class KeyRevoked(Registered):
+    """What this key signs from here on counts no more; what it signed before stays valid."""
+
+    type: Literal["key_revoked"] = "key_revoked"
+    key: KeyId
+    because: Prose
+
+
+class IssuerKeySeen(Registered):
+    """The identity provider was seen to publish this key."""
+
+    type: Literal["issuer_key_seen"] = "issuer_key_seen"
+    key: IssuerKey
+
+
+class Member(Value):
+    """Somebody known here, and the unit that they belong to."""
+
+    person: PersonId
+    unit: Line
+
+
+class PeopleEntered(Registered):
+    """These people are known, and belong to these units, from here on."""
+
+    type: Literal["people_entered"] = "people_entered"
+    people: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class Granted(Registered):
+    """These roles were granted."""
+
+    type: Literal["granted"] = "granted"
+    grants: Annotated[tuple[Grant, ...], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class GrantRevoked(Registered):
+    """A role was taken away."""
+
+    type: Literal["grant_revoked"] = "grant_revoked"
+    grant: str
+    because: Prose
+
+
+class Disabled(Registered):
+    """This person can do nothing here any more."""
+
+    type: Literal["disabled"] = "disabled"
+    person: PersonId
+    because: Prose
+
+
+class Enabled(Registered):
+    """A disabled person can act again."""
+
+    type: Literal["enabled"] = "enabled"
+    person: PersonId
+    because: Prose
+
+
+class Delegated(Registered):
+    """Somebody left their roles to another for a time."""
+
+    type: Literal["delegated"] = "delegated"
+    delegation: Delegation
+
+
+class DelegationEnded(Registered):
+    """A delegation was ended before its time."""
+
+    type: Literal["delegation_ended"] = "delegation_ended"
+    delegation: str
+
+
+class Invited(Registered):
+    """A council member without an account was sent a link that signs them in, once, for these reviews only."""
+
+    type: Literal["invited"] = "invited"
+    invitation: str
+    person: PersonId
+    reviews: tuple[ReviewId, ...]
+    expires_at: Instant
+
+
+class InvitationUsed(Registered):
+    """The link was used."""
+
+    type: Literal["invitation_used"] = "invitation_used"
+    invitation: str
+
+
+class InvitationRevoked(Registered):
+    """The link, and whatever sessions came of it, count no more."""
+
+    type: Literal["invitation_revoked"] = "invitation_revoked"
+    invitation: str
+    because: Prose
+
+
+RegistryEvent = Annotated[
+    KeyAdded
+    | KeyRevoked
+    | IssuerKeySeen
+    | PeopleEntered
+    | Granted
+    | GrantRevoked
+    | Disabled
+    | Enabled
+    | Delegated
+    | DelegationEnded
+    | Invited
+    | InvitationUsed
+    | InvitationRevoked,
+    Field(discriminator="type"),
+]
+"""What can be put on record in the registry, told apart by `type`."""
+
+
+class RegistryEntry(Value):
+    """One entry: what changed, its number, and the hash of the entry before."""
+
+    seq: int
+    previous: Digest
+    event: RegistryEvent
+
+
+class RecordedEntry(Value):
+    """An entry as stored: its exact bytes, as text, their hash, and the signatures on them as `domain.dsse.REGISTRY`."""
+
+    seq: int
+    data: str
+    hash: Digest
+    signatures: tuple[Signature, ...]
+
+
+def entry_bytes(seq: int, previous: Digest, event: RegistryEvent) -> tuple[bytes, Digest]:
+    """The bytes of an entry, which are stored and signed, and their hash."""
+    data = canonical_bytes(RegistryEntry(seq=seq, previous=previous, event=event))
+    return data, sha256(data)
+
+
+class Registry:
+    """What the registry says after some entries: the fold of them, or as much of it as a rule needs.
+
+    The tables that the application reads are the same fold; `apply` is what the auditor runs.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.keys: dict[KeyId, SigningKey] = {}
+        self.issuer_keys: dict[Digest, IssuerKey] = {}
+        self.units: dict[PersonId, str] = {}
+        self.grants: dict[str, Grant] = {}
+        self.granted: set[str] = set()
+        self.disabled: set[PersonId] = set()
+        self.delegations: dict[str, Delegation] = {}
+        self.invitations: dict[str, Literal["open", "used", "revoked"]] = {}
+
+    def apply(self, event: RegistryEvent) -> None:
+        """Fold one more entry in. Never refuses: what is on record happened."""
+        self.seq += 1
+        match event:
+            case KeyAdded():
+                self.keys[event.key] = SigningKey(public=event.public, added_at=event.at)
+            case KeyRevoked(key=key) if key in self.keys:
+                self.keys[key] = self.keys[key].model_copy(update={"revoked_at": event.at})
+            case IssuerKeySeen(key=issuer_key):
+                self.issuer_keys[issuer_key.id] = issuer_key
+            case PeopleEntered(people=people):
+                self.units.update((member.person, member.unit) for member in people)
+            case Granted(grants=grants):
+                self.grants.update((grant.id, grant) for grant in grants)
+                self.granted.update(grant.id for grant in grants)
+            case GrantRevoked(grant=grant):
+                self.grants.pop(grant, None)
+            case Disabled(person=person):
+                self.disabled.add(person)
+            case Enabled(person=person):
+                self.disabled.discard(person)
+            case Delegated(delegation=delegation):
+                self.delegations[delegation.id] = delegation
+            case DelegationEnded(delegation=delegation_id):
+                self.delegations.pop(delegation_id, None)
+            case Invited(invitation=invitation):
+                self.invitations[invitation] = "open"
+            case InvitationUsed(invitation=invitation):
+                self.invitations[invitation] = "used"
+            case InvitationRevoked(invitation=invitation):
+                self.invitations[invitation] = "revoked"
+            case _:
+                pass
+
+    def standing(self, person: PersonId) -> Standing:
+        """What the registry says of a person."""
+        delegations = tuple(d for d in self.delegations.values() if person in (d.giver, d.taker))
+        givers = {d.giver for d in delegations if d.taker == person}
+        return Standing(
+            registry=self.seq,
+            unit=self.units.get(person),
+            disabled=person in self.disabled,
+            grants=tuple(g for g in self.grants.values() if g.person == person or g.person in givers),
+            delegations=delegations,
+        )
+
+
+def refuse(registry: Registry, event: RegistryEvent) -> str | None:
+    """Why this can't be put on record after what the registry says, in a sentence for whoever asked for it, if it can't.
+
+    `registry` need only hold what the event speaks of.
+    """
+    match event:
+        case KeyAdded(key=key, public=public):
+            if key in registry.keys:
+                return "This key was registered before; a revoked key stays revoked."
+            return None if key_id(public) == key else "The key's id is not that of the key."
+        case KeyRevoked(key=key):
+            return _refuse_revoking(registry, key)
+        case Granted(grants=grants, by=by):
+            return next((said for grant in grants if (said := _refuse_grant(registry, grant, by)) is not None), None)
+        case GrantRevoked(grant=grant):
+            return None if grant in registry.grants else "No grant with this id is in force."
+        case Disabled(person=person, by=by):
+            if person == by:
+                return "Nobody disables themselves."
+            return "This person is disabled already." if person in registry.disabled else None
+        case Enabled(person=person, by=by):
+            if person == by:
+                return "Nobody enables themselves."
+            return None if person in registry.disabled else "This person is not disabled."
+        case Delegated(delegation=delegation):
+            return _refuse_delegation(registry, delegation, event)
+        case DelegationEnded(delegation=delegation_id):
+            return None if delegation_id in registry.delegations else "No delegation with this id is in force."
+        case Invited():
+            return _refuse_invitation(registry, event)
+        case InvitationUsed(invitation=invitation):
+            return None if registry.invitations.get(invitation) == "open" else "This invitation can't be used any more."
+        case InvitationRevoked(invitation=invitation):
+            known = registry.invitations.get(invitation)
+            return "No invitation with this id is in force." if known in (None, "revoked") else None
+        case PeopleEntered() | IssuerKeySeen():
+            return None
+
+
+def _refuse_revoking(registry: Registry, key: KeyId) -> str | None:
+    in_force = [known for known, at in registry.keys.items() if at.revoked_at is None]
+    if key not in in_force:
+        return "No key with this id is in force."
+    if in_force == [key]:
+        return "This is the only key in force; register the next one first."
+    return None
+
+
+def _refuse_grant(registry: Registry, grant: Grant, by: PersonId) -> str | None:
+    if grant.by != by:
+        return "The grant does not name who gives it."
+    if grant.person == by:
+        return "Nobody grants a role to themselves."
+    if grant.role is Role.SERVICE:
+        return "The service's own role is granted to nobody."
+    if grant.id in registry.granted:
+        return f"A grant with the id {grant.id} was given before."
+    if grant.person not in registry.units:
+        return f"There is nobody with the id {grant.person} here."
+    if grant.role is Role.COUNCIL_MEMBER and grant.office not in tuple(Seat):
+        return f"A council member holds one of the seats {', '.join(Seat)}."
+    return None
+
+
+def _refuse_delegation(registry: Registry, delegation: Delegation, event: Registered) -> str | None:
+    if delegation.giver == delegation.taker:
+        return "Nobody is their own delegate."
+    if delegation.taker == event.by and delegation.giver != event.by:
+        return "Nobody makes themselves another's delegate."
+    if not delegation.roles or not set(delegation.roles) <= DELEGABLE:
+        return f"What can be left to another: {', '.join(sorted(DELEGABLE))}."
+    if delegation.ends_at <= max(delegation.starts_at, event.at):
+        return "A delegation ends after it starts, and not in the past."
+    if (delegation.ends_at - max(delegation.starts_at, event.at)).days > LONGEST_DELEGATION_DAYS:
+        return f"A delegation lasts at most {LONGEST_DELEGATION_DAYS} days."
+    if delegation.taker not in registry.units:
+        return f"There is nobody with the id {delegation.taker} here."
+    if delegation.taker in registry.disabled:
+        return "The delegate's account is disabled."
+    overlapping = [
+        known
+        for known in registry.delegations.values()
+        if known.starts_at < delegation.ends_at and delegation.starts_at < known.ends_at
+    ]
+    if any(known.giver == delegation.taker or known.taker == delegation.giver for known in overlapping):
+        return "Delegations make no chains: one of the two gave, or took, another for the same days."
+    if any(known.giver == delegation.giver and set(known.roles) & set(delegation.roles) for known in overlapping):
+        return "One of these roles is left to somebody for some of these days already."
+    return None
+
+
+def _refuse_invitation(registry: Registry, event: Invited) -> str | None:
+    seats = [g for g in registry.grants.values() if g.person == event.person and g.role is Role.COUNCIL_MEMBER]
+    if not seats:
+        return "Only members of the Advisory Council are invited."
+    if event.invitation in registry.invitations:
+        return "An invitation with this id was sent before."
+    if event.expires_at <= event.at or (event.expires_at - event.at).days > LONGEST_INVITATION_DAYS:
+        return f"An invitation holds for at most {LONGEST_INVITATION_DAYS} days."
+    if not event.reviews:
+        return "An invitation is for at least one review."
+    return None
+
+
+class RegistryAudit:
+    """Reads the registry's entries one after another, checks each, and folds it."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.head: Digest = "0" * 64
+
+    def check(self, recorded: RecordedEntry) -> str | None:
+        """What is wrong with the next entry, if anything is; where nothing is, it is folded in."""
+        number = self.registry.seq + 1
+        data = recorded.data.encode(errors="surrogatepass")
+        if sha256(data) != recorded.hash:
+            return f"registry entry {number}: its bytes do not have the hash that is stored with them"
+        try:
+            entry = RegistryEntry.model_validate_json(data)
+        except ValidationError:
+            return f"registry entry {number}: its bytes are not an entry"
+        if (entry.seq, recorded.seq, entry.previous) != (number, number, self.head):
+            return f"registry entry {number}: it does not follow from the entry before"
+        event = entry.event
+        founding = [event.public] if number == 1 and isinstance(event, KeyAdded) else []
+        keys = [*founding, *(key.public for key in self.registry.keys.values() if key.in_force(event.at))]
+        if not signed_by(REGISTRY, data, recorded.signatures, keys):
+            return f"registry entry {number}: no key that was in force has signed it"
+        said = refuse(self.registry, event)
+        if said is not None:
+            return f"registry entry {number}: it breaks a rule: {said}"
+        self.registry.apply(event)
+        self.head = recorded.hash
+        return None

@@ -1,0 +1,319 @@
+"""Authority: a decision counts if the service signed it, under a role in force, held or lent, and with what the route asks."""
+
+from __future__ import annotations
+
+import base64
+import time
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from domain import dsse
+from domain.commands import Take
+from domain.decisions import Envelope, Reason, Withdrawal
+from domain.drafts import Draft, stored_bytes
+from domain.dsse import DECISION, REGISTRY, Ed25519Signer, Signature
+from domain.events import Accepted, Refused
+from domain.facts import Facts, SigningKey
+from domain.people import Delegation, Role
+from domain.proof import IssuerKey, Proof, SignedIn
+from domain.step_up import MAX_AGE, SKEW, act_digest, problem_with
+from tests.domain.builders import (
+    AUTHOR,
+    DAY,
+    GRANTS,
+    OUTSIDER,
+    OWNER,
+    REVIEWERS,
+    SIGNER,
+    START,
+    Case,
+    grant,
+    route,
+    sheet,
+    taken,
+)
+
+OTHER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+PROVIDER = ECKey.generate_key("P-256")
+ISSUER_KEY = IssuerKey(
+    id=base64.urlsafe_b64decode(PROVIDER.thumbprint() + "=").hex(),
+    issuer="https://issuer.example",
+    audience="ringi-web",
+    jwk=PROVIDER.as_dict(private=False),
+)
+
+
+def answer(case: Case, command: Take, facts: Facts | None = None) -> Accepted | Refused:
+    """What the commit answers to this command."""
+    happened = case.apply(command, facts or case.facts(command.envelope))
+    (found,) = (event for event in happened if isinstance(event, Accepted | Refused))
+    return found
+
+
+def reason(case: Case, command: Take, facts: Facts | None = None) -> Reason | None:
+    """Why the commit refuses this command, if it does."""
+    found = answer(case, command, facts)
+    return found.reason if isinstance(found, Refused) else None
+
+
+def test_a_signed_decision_is_applied_and_says_under_what() -> None:
+    """Grant, registry entry and proof stand on the record."""
+    case = Case()
+    accepted = answer(case, taken(case.envelope(REVIEWERS[0], sheet())))
+    assert isinstance(accepted, Accepted)
+    assert accepted.mandate is not None
+    assert accepted.mandate.grant == grant(REVIEWERS[0], Role.REVIEWER)
+    assert accepted.proof.signatures[0].keyid == SIGNER.keyid
+
+
+@pytest.mark.parametrize("forgery", ["none", "other key", "other type", "other bytes", "swapped id", "not base64"])
+def test_a_decision_without_a_signature_that_holds_is_refused(forgery: str) -> None:
+    """Whatever is wrong with it, and whoever it says that it is by."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet())
+    data = stored_bytes(said)
+    good = SIGNER.sign(DECISION, data)
+    signatures = {
+        "none": (),
+        "other key": (OTHER.sign(DECISION, data),),
+        "other type": (SIGNER.sign(REGISTRY, data),),
+        "other bytes": (SIGNER.sign(DECISION, data + b" "),),
+        "swapped id": (Signature(keyid=SIGNER.keyid, sig=OTHER.sign(DECISION, data).sig),),
+        "not base64": (good.model_copy(update={"sig": "§"}),),
+    }[forgery]
+    command = taken(said).model_copy(update={"proof": Proof(signatures=signatures)})
+    assert reason(case, command) is Reason.BAD_SIGNATURE
+
+
+def test_what_was_signed_before_a_revocation_stays_valid_and_nothing_after_it() -> None:
+    """The moment that counts is that at which the decision was stored."""
+    case = Case()
+    command = taken(case.envelope(REVIEWERS[0], sheet()))
+    facts = case.facts(command.envelope)
+
+    def with_key(**changed: object) -> Facts:
+        key = SigningKey(public=SIGNER.public, added_at=START - DAY).model_copy(update=changed)
+        return facts.model_copy(update={"keys": (key,)})
+
+    assert reason(case, command, with_key(revoked_at=case.now)) is Reason.BAD_SIGNATURE
+    assert reason(case, command, with_key(added_at=case.now + DAY)) is Reason.BAD_SIGNATURE
+    assert reason(case, command, with_key(revoked_at=case.now + timedelta(seconds=1))) is None
+
+
+def test_one_key_counts_once_however_often_it_signed() -> None:
+    """DSSE: several signatures of one key are one voice."""
+    data = b"data"
+    twice = (SIGNER.sign(DECISION, data), SIGNER.sign(DECISION, data))
+    assert dsse.signed_by(DECISION, data, twice, [SIGNER.public, OTHER.public]) == {SIGNER.keyid}
+
+
+def test_the_encoding_is_that_of_the_protocol() -> None:
+    """The example of the DSSE protocol's own text."""
+    assert dsse.pae("http://example.com/HelloWorld", b"hello world") == (
+        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    )
+
+
+def lent(case: Case, giver: str, taker: str, /, **changed: object) -> Delegation:
+    """A delegation that holds now, changed."""
+    whole = Delegation(
+        id="d-1", giver=giver, taker=taker, roles=(Role.REVIEWER,), starts_at=case.now - DAY, ends_at=case.now + DAY
+    )
+    return whole.model_copy(update=changed)
+
+
+def under_delegation(case: Case, said: Envelope, delegation: Delegation | None) -> Facts:
+    """The facts of a delegate who holds nothing of their own."""
+    facts = case.facts(said)
+    standing = facts.standing.model_copy(
+        update={
+            "grants": (grant(REVIEWERS[0], Role.REVIEWER),),
+            "delegations": () if delegation is None else (delegation,),
+        }
+    )
+    return facts.model_copy(update={"standing": standing})
+
+
+def test_a_delegate_acts_under_the_givers_grant_and_both_names_stand_on_record() -> None:
+    """Who acted, and for whom."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet()).model_copy(update={"person": OUTSIDER})
+    delegation = lent(case, REVIEWERS[0], OUTSIDER)
+    accepted = answer(case, taken(said), under_delegation(case, said, delegation))
+    assert isinstance(accepted, Accepted)
+    assert accepted.mandate is not None
+    assert (accepted.envelope.person, accepted.mandate.grant.person) == (OUTSIDER, REVIEWERS[0])
+    assert accepted.mandate.delegation == "d-1"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        {"taker": "somebody.else"},
+        {"giver": REVIEWERS[1]},
+        {"roles": (Role.SIGNATORY,)},
+        {"starts_at": START + 300 * DAY, "ends_at": START + 301 * DAY},
+        {"ends_at": START - DAY, "starts_at": START - 2 * DAY},
+    ],
+)
+def test_without_a_delegation_that_covers_it_nobody_acts_for_another(wrong: dict[str, object] | None) -> None:
+    """Not before it, not after it, not in another role, not for or as somebody else."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet()).model_copy(update={"person": OUTSIDER})
+    delegation = None if wrong is None else lent(case, REVIEWERS[0], OUTSIDER, **wrong)
+    assert reason(case, taken(said), under_delegation(case, said, delegation)) is Reason.NOT_ENTITLED
+
+
+@pytest.mark.parametrize("excluded", [OWNER, AUTHOR])
+def test_nobody_whom_a_rule_excludes_acts_as_a_delegate(excluded: str) -> None:
+    """The proposal's own people least of all."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet()).model_copy(update={"person": excluded})
+    facts = under_delegation(case, said, lent(case, REVIEWERS[0], excluded))
+    assert reason(case, taken(said), facts) is Reason.SEPARATION_OF_DUTIES
+
+
+def test_nobody_acts_through_a_delegate_where_a_rule_excludes_them() -> None:
+    """An owner's reviewer's hat, lent to a friend, is still the owner's."""
+    case = Case(grants=(*GRANTS, grant(OWNER, Role.REVIEWER)))
+    said = case.envelope(OWNER, sheet()).model_copy(update={"person": OUTSIDER})
+    facts = case.facts(said)
+    standing = facts.standing.model_copy(
+        update={"grants": (grant(OWNER, Role.REVIEWER),), "delegations": (lent(case, OWNER, OUTSIDER),)}
+    )
+    assert reason(case, taken(said), facts.model_copy(update={"standing": standing})) is Reason.SEPARATION_OF_DUTIES
+
+
+def test_whoever_left_a_role_to_another_does_not_act_in_it_meanwhile() -> None:
+    """The decision has moved to the delegate."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet())
+    facts = case.facts(said)
+    standing = facts.standing.model_copy(update={"delegations": (lent(case, REVIEWERS[0], OUTSIDER),)})
+    assert reason(case, taken(said), facts.model_copy(update={"standing": standing})) is Reason.ABSENT
+
+
+def test_the_disabled_decide_nothing() -> None:
+    """Whatever roles they still hold."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet())
+    facts = case.facts(said)
+    standing = facts.standing.model_copy(update={"disabled": True})
+    assert reason(case, taken(said), facts.model_copy(update={"standing": standing})) is Reason.DISABLED
+
+
+def token(said: Envelope, key: ECKey = PROVIDER, **changed: object) -> SignedIn:
+    """The provider's ID token for a renewed sign-in over this decision, changed."""
+    signed_in = int(said.received_at.timestamp()) - 20
+    claims = {
+        "iss": ISSUER_KEY.issuer,
+        "aud": ISSUER_KEY.audience,
+        "sub": said.person,
+        "nonce": act_digest(said),
+        "auth_time": signed_in,
+        "iat": signed_in,
+        "exp": signed_in + 3600,
+    }
+    return SignedIn(token=jwt.encode({"alg": "ES256"}, {**claims, **changed}, key), key=ISSUER_KEY.id)
+
+
+def stepping_up(case: Case, step_up: SignedIn | None, said: Envelope) -> Reason | None:
+    """What comes of it where the route asks for a renewed sign-in."""
+    command = taken(said)
+    proof = command.proof.model_copy(update={"step_up": step_up})
+    facts = case.facts(said).model_copy(update={"issuer_keys": (ISSUER_KEY,)})
+    return reason(case, command.model_copy(update={"proof": proof}), facts)
+
+
+def test_where_the_route_asks_for_it_the_person_signs_in_over_the_decision() -> None:
+    """And nothing else will do."""
+    case = Case(route().model_copy(update={"step_up": ("verdict_sheet",)}))
+    said = case.envelope(REVIEWERS[0], sheet())
+    assert stepping_up(case, None, said) is Reason.STEP_UP_REQUIRED
+    assert stepping_up(case, token(said), said) is None
+
+
+def test_what_the_policy_does_not_name_needs_no_renewed_sign_in() -> None:
+    """The ordinary decision is not in the way of itself."""
+    case = Case(route().model_copy(update={"step_up": ("signature",)}))
+    assert stepping_up(case, None, case.envelope(REVIEWERS[0], sheet())) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nonce": "0" * 64},
+        {"nonce": None},
+        {"sub": OWNER},
+        {"iss": "https://other.example"},
+        {"aud": "somebody-else"},
+        {"aud": ["ringi-web", "other"]},
+        {"auth_time": None},
+        {"auth_time": True},
+        {"auth_time": int((START - DAY).timestamp())},
+        {"auth_time": int(time.time()) + 10**9},
+        {"auth_time": 10**300},
+        {"exp": None},
+        {"exp": int((START - DAY).timestamp())},
+    ],
+)
+def test_a_renewed_sign_in_of_another_kind_is_refused(wrong: dict[str, object]) -> None:
+    """Over another decision, of another person, from elsewhere, or too old."""
+    case = Case(route().model_copy(update={"step_up": ("verdict_sheet",)}))
+    said = case.envelope(REVIEWERS[0], sheet())
+    assert stepping_up(case, token(said, **wrong), said) is Reason.STEP_UP_REQUIRED
+
+
+def test_only_the_providers_own_key_speaks_for_it() -> None:
+    """Not another key, and not the public one used as a secret."""
+    case = Case(route().model_copy(update={"step_up": ("verdict_sheet",)}))
+    said = case.envelope(REVIEWERS[0], sheet())
+    assert stepping_up(case, token(said, ECKey.generate_key("P-256")), said) is Reason.STEP_UP_REQUIRED
+    head, body, _ = token(said).token.split(".")
+    unsigned = SignedIn(token=f"{jwt_head('none')}.{body}.", key=ISSUER_KEY.id)
+    assert stepping_up(case, unsigned, said) is Reason.STEP_UP_REQUIRED
+    assert stepping_up(case, SignedIn(token=f"{head}.{body}.", key=ISSUER_KEY.id), said) is Reason.STEP_UP_REQUIRED
+    assert stepping_up(case, token(said).model_copy(update={"key": "0" * 64}), said) is Reason.STEP_UP_REQUIRED
+
+
+def jwt_head(algorithm: str) -> str:
+    """A token's header that names this algorithm."""
+    return base64.urlsafe_b64encode(f'{{"alg":"{algorithm}"}}'.encode()).decode().rstrip("=")
+
+
+def test_a_renewed_sign_in_counts_for_some_minutes() -> None:
+    """To the second."""
+    case = Case()
+    said = case.envelope(REVIEWERS[0], sheet())
+    step_up = token(said, auth_time=int(said.received_at.timestamp()))
+    nonce = act_digest(said)
+
+    def problem(later: timedelta) -> str | None:
+        return problem_with(step_up, nonce, said.person, said.received_at + later, [ISSUER_KEY])
+
+    assert problem(MAX_AGE + SKEW) is None
+    assert problem(MAX_AGE + SKEW + timedelta(seconds=1)) is not None
+    assert problem(-SKEW) is None
+    assert problem(-SKEW - timedelta(seconds=1)) is not None
+
+
+def test_the_act_has_one_digest_before_and_after_it_is_stored() -> None:
+    """So that the person can sign in over it before it reaches us, and each part of it counts."""
+    case = Case()
+    said = case.envelope(OWNER, Withdrawal())
+    draft = Draft(
+        decision_id=said.decision_id,
+        review=said.review,
+        person=said.person,
+        digest=said.content_digest,
+        content=said.content,
+        reason=said.reason,
+    )
+    assert act_digest(draft) == act_digest(said)
+    for field, other in (("review", "R-2"), ("person", AUTHOR), ("digest", "1" * 64), ("reason", None)):
+        assert act_digest(draft.model_copy(update={field: other})) != act_digest(said)
