@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,11 +20,13 @@ from activities.dispatcher import Dispatcher
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.health import health_app
+from runtime.keys import signer_of
 from runtime.logging import configure_logging
-from runtime.settings import Settings, load_settings
+from runtime.settings import Settings, SettingsError, load_settings
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.ledgers import Ledgers
+from store.registry import KeyNotInForceError, Registrar
 
 DRAIN = timedelta(seconds=10)
 """How long a stopping worker lets what it has begun come to its end."""
@@ -37,11 +40,15 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
 
     Raises:
         RuntimeError: Temporal can't be reached.
+        SettingsError: there is no key to sign with.
+        KeyNotInForceError: what it signs would not count.
     """
+    signer = signer_of(settings)
+    await Registrar(database, signer).enrol()
     client = await temporal.connect()
     commits = Commits(Ledgers(database))
     courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
-    dispatcher = Dispatcher(Decisions(database), courier, commits)
+    dispatcher = Dispatcher(Decisions(database, signer), courier, commits)
     worker = Worker(
         client,
         task_queue=settings.task_queue,
@@ -105,4 +112,7 @@ async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (SettingsError, KeyNotInForceError) as error:
+        sys.exit(str(error))

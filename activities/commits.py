@@ -20,7 +20,7 @@ from activities.ports import (
 )
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.deadlines import due_before
-from domain.decisions import Envelope, Reason
+from domain.decisions import Reason
 from domain.events import Accepted, Event, Refused
 from domain.review import decide, evolve
 
@@ -168,7 +168,7 @@ class _Unit:
         while (deadline := due_before(self.review, envelope.received_at)) is not None:
             await self._decide(FallDue(deadline=deadline.id), None)
         if self._unstorable is None:
-            await self._decide(Take(envelope=envelope, digest=stored.digest), envelope)
+            await self._decide(Take(envelope=envelope, digest=stored.digest, proof=stored.proof), stored)
             return
         self._add(
             Refused.of(
@@ -186,8 +186,8 @@ class _Unit:
         if known < command.ordinal:
             await self._decide(command, None)
 
-    async def _decide(self, command: Command, envelope: Envelope | None) -> None:
-        facts = await self._head.facts(self.review, envelope)
+    async def _decide(self, command: Command, decision: StoredDecision | None) -> None:
+        facts = await self._head.facts(self.review, decision)
         for event in decide(self.review, command, facts, self._head.now):
             self._add(event)
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from domain.decisions import Envelope
 from domain.events import Event
 from domain.facts import Facts
+from domain.proof import Proof
 from domain.state import Review
 
 
@@ -33,11 +34,12 @@ class UnstorableError(Exception):
 
 @dataclass(frozen=True)
 class StoredDecision:
-    """A decision as stored, and whether it has its receipt."""
+    """A decision as stored, what was stored with it, and whether it has its receipt."""
 
     envelope: Envelope
     digest: str
     settled: bool
+    proof: Proof
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Head(Protocol):
     async def pending(self, received_by: datetime) -> tuple[StoredDecision, ...]:
         """The decisions of this review that have no receipt and were received by then, in that order."""
 
-    async def facts(self, review: Review, envelope: Envelope | None) -> Facts:
+    async def facts(self, review: Review, decision: StoredDecision | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
 
     async def append(self, events: Sequence[Event], review: Review) -> None:

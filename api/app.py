@@ -21,6 +21,7 @@ from api.sign_in import SignIn
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.health import health_router
+from runtime.keys import signer_of
 from runtime.logging import configure_logging
 from runtime.settings import Settings, SettingsError, load_settings
 from store.database import Database, connect
@@ -48,11 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
     """The application; what it works with is opened when it starts and closed when it stops.
 
     Raises:
-        SettingsError: the issuer is not set.
+        SettingsError: the issuer is not set, or the key to sign with.
     """
     if settings.oidc_issuer is None:
         raise SettingsError("RINGI_OIDC_ISSUER is not set.")
     issuer = settings.oidc_issuer
+    signer = signer_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,7 +64,9 @@ def create_app(settings: Settings) -> FastAPI:
             connect(url, min_size=settings.database_pool_min, max_size=settings.database_pool_max) as database,
             httpx2.AsyncClient(timeout=5) as http,
         ):
-            decisions = Decisions(database)
+            registers = Registers(database, signer)
+            await registers.registry.enrol()
+            decisions = Decisions(database, signer)
             receipts = Receipts(url, decisions)
             provider = Provider(issuer, http)
             sessions = Sessions(
@@ -76,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
             )
             app.state.services = Services(
                 settings=settings,
-                registers=Registers(database),
+                registers=registers,
                 documents=Documents(database),
                 reviews=Reviews(database),
                 decisions=decisions,

@@ -111,7 +111,7 @@ async def measure(counts: Counts, tell: Callable[[], object]) -> list[Row]:
         for _ in range(counts.chunks):
             for side in waits:
                 waits[side] += (await played(side, counts.chunk, 1)).decisions
-        events = await events_of_a_decision(system.temporal, system.database)
+        events = await events_of_a_decision(system.temporal, system.database, system.key)
     rates = {side: statistics.median(rounds) for side, rounds in per_second.items()}
     at_a_time = f"{counts.at_once} at a time"
     return [

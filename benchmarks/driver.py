@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from domain.drafts import Draft
 from domain.policy import PolicyPack
 from domain.proposal import Proposal, content_digest
 from runtime.courier import TemporalCourier
+from runtime.keys import read_key
 from runtime.packs import load_proposal, shipped_packs
 from runtime.temporal import connect as connect_temporal
 from store.database import connect as connect_database
@@ -59,6 +61,7 @@ class Job(BaseModel):
     database: str
     api: str
     tokens: dict[str, str]
+    key: str
 
 
 class Played(BaseModel):
@@ -238,25 +241,26 @@ async def _side(job: Job, proposal: Proposal, pack: PolicyPack) -> AsyncIterator
             yield lambda: HttpReview(http, job.tokens, proposal)
     else:
         client = await connect_temporal(job.temporal)
-        async with _stores(client, job.database, pack) as stores:
+        async with _stores(client, job.database, job.key, pack) as stores:
             yield lambda: SignalledReview(stores, proposal)
 
 
 @asynccontextmanager
-async def _stores(client: Client, database_url: str, pack: PolicyPack) -> AsyncIterator[Stores]:
+async def _stores(client: Client, database_url: str, key: str, pack: PolicyPack) -> AsyncIterator[Stores]:
     async with connect_database(database_url) as database:
-        decisions = Decisions(database)
+        signer = read_key(Path(key))
+        decisions = Decisions(database, signer)
         receipts = Receipts(database_url, decisions)
-        digest = await Registers(database).publish(pack)
+        digest = await Registers(database, signer).publish(pack)
         async with receipts.listening():
             yield Stores(decisions, Reviews(database), receipts, TemporalCourier(client, "ringi"), digest)
 
 
-async def events_of_a_decision(temporal: str, database_url: str) -> int:
+async def events_of_a_decision(temporal: str, database_url: str, key: str) -> int:
     """How many events the first verdict sheet of a review adds to the history of its workflow."""
     (pack,) = shipped_packs()
     client = await connect_temporal(temporal)
-    async with _stores(client, database_url, pack) as stores:
+    async with _stores(client, database_url, key, pack) as stores:
         review = SignalledReview(stores, load_proposal(EXAMPLE))
         handle = client.get_workflow_handle(workflow_id_for(review.id))
         await review.submit()

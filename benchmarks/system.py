@@ -20,8 +20,10 @@ import uvicorn
 from benchmarks import bare
 from cli.setup import enter_examples, set_up
 from domain.completions import Completion
+from domain.dsse import Signer
 from runtime.embedded import Child, DataFolder, PostgresServer, TemporalServer, free_port, python_process
 from runtime.issuer import Issuer, issuer_app, signing_key
+from runtime.keys import KEY_FILE, key_in
 from runtime.packs import load_proposal, shipped_packs
 from store.database import connect
 from store.registers import Registers
@@ -36,12 +38,13 @@ _READY_SECONDS = 60
 
 @dataclass(frozen=True)
 class System:
-    """Where everything is, and a token for each of the people."""
+    """Where everything is, a token for each of the people, and the file with the key to sign with."""
 
     temporal: str
     database: str
     api: str
     tokens: dict[str, str]
+    key: str
 
 
 @asynccontextmanager
@@ -59,7 +62,7 @@ async def running(people: Sequence[str]) -> AsyncIterator[System]:
         folder = stack.enter_context(DataFolder(path))
         postgres = await stack.enter_async_context(PostgresServer(folder))
         temporal = await stack.enter_async_context(TemporalServer(folder, port=free_port()))
-        await _entered(postgres)
+        await _entered(postgres, key_in(path))
         issuer = Issuer(signing_key(path), f"http://{HOST}:{(issuer_port := free_port())}")
         await stack.enter_async_context(_serving(issuer, issuer_port))
         api_port, health_port = free_port(), free_port()
@@ -67,6 +70,7 @@ async def running(people: Sequence[str]) -> AsyncIterator[System]:
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_ADDRESS": temporal.address,
             "RINGI_DATABASE_URL": postgres.app_url,
+            "RINGI_SIGNING_KEY_FILE": str(path / KEY_FILE),
             "RINGI_OIDC_ISSUER": issuer.url,
             "RINGI_API_PORT": str(api_port),
             "RINGI_WORKER_HEALTH_PORT": str(health_port),
@@ -82,18 +86,18 @@ async def running(people: Sequence[str]) -> AsyncIterator[System]:
             if name != "bare worker":
                 await _ready(child, f"http://{HOST}:{api_port if name == 'API' else health_port}/readyz")
         tokens = {person: issuer.mint(person) for person in people}
-        yield System(temporal.address, postgres.app_url, f"http://{HOST}:{api_port}", tokens)
+        yield System(temporal.address, postgres.app_url, f"http://{HOST}:{api_port}", tokens, str(path / KEY_FILE))
 
 
-async def _entered(postgres: PostgresServer) -> None:
+async def _entered(postgres: PostgresServer, signer: Signer) -> None:
     """The schema, the pack, the example people, trained; and the table that the bare workflow writes to."""
-    await set_up(postgres.owner_url, postgres.app_url, None)
-    await enter_examples(postgres.app_url)
+    await set_up(postgres.owner_url, postgres.app_url, signer, None)
+    await enter_examples(postgres.app_url, signer)
     trained = datetime.now(UTC) - timedelta(days=30)
     courses = [course.id for pack in shipped_packs() for course in pack.courses]
     staff = [member.person for member in load_proposal(EXAMPLE).staff]
     async with connect(postgres.app_url) as database:
-        await Registers(database).enter_completions(
+        await Registers(database, signer).enter_completions(
             [Completion(person=person, course=course, completed_at=trained) for person in staff for course in courses]
         )
     owner = await asyncpg.connect(postgres.owner_url)

@@ -31,6 +31,7 @@ from domain.ledger import Evidence
 from domain.ledger import verify as verify_evidence
 from domain.policy import PolicyPack
 from domain.problems import problems_of
+from runtime.keys import signer_of
 from runtime.packs import FileError, load_pack, load_plain, load_proposal, shipped_packs
 from runtime.settings import Settings, SettingsError, load_settings
 
@@ -134,8 +135,15 @@ def migrate() -> None:
     owner, application = settings.owner_database_url, settings.database_url
     try:
         asyncio.run(
-            set_up(owner.get_secret_value(), application.get_secret_value(), settings.bootstrap_operator),
+            set_up(
+                owner.get_secret_value(),
+                application.get_secret_value(),
+                signer_of(settings),
+                settings.bootstrap_operator,
+            ),
         )
+    except SettingsError as error:
+        raise CliError(Exit.USAGE, str(error)) from error
     except SetUpError as error:
         raise CliError(Exit.SERVER, str(error)) from error
     show.note("The database is ready.")

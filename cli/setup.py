@@ -7,12 +7,15 @@ from pathlib import Path
 
 import asyncpg
 
+from domain.dsse import Signer
 from domain.people import Person, Role
+from domain.registry import BOOTSTRAP
 from domain.values import PersonId
 from runtime.packs import FileError, shipped_packs
 from store.database import connect
 from store.migrate import MigrationError, migrate
 from store.registers import PublishedOtherwiseError, Registers
+from store.registry import KeyNotInForceError, RegistryRefusedError
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 """Proposals and people to try Ringi with."""
@@ -22,35 +25,40 @@ class SetUpError(Exception):
     """The system can't be made ready; the message is one sentence for the operator."""
 
 
-async def set_up(owner_url: str, app_url: str, operator: PersonId | None) -> None:
-    """Bring the schema up to date, publish the shipped packs, and grant the operator's role where nobody holds it.
-    Doing it again changes nothing.
+async def set_up(owner_url: str, app_url: str, signer: Signer, operator: PersonId | None) -> None:
+    """Bring the schema up to date, register the first key, publish the shipped packs, and grant the operator's role where
+    nobody holds it. Doing it again changes nothing.
 
     Args:
         owner_url: the database, as the role that owns it.
         app_url: the database, as the application's role.
+        signer: whose key founds the registry where nothing is on record yet; it must be in force otherwise.
         operator: who is to operate it; None changes nothing.
 
     Raises:
-        SetUpError: the database can't be reached or migrated, or a pack was published with another content.
+        SetUpError: the database can't be reached or migrated, the key is not in force, or a pack was published with another
+            content.
     """
     try:
         await migrate(owner_url)
         async with connect(app_url, max_size=1) as database:
-            registers = Registers(database)
+            registers = Registers(database, signer)
+            await registers.registry.enrol()
             for pack in shipped_packs():
                 await registers.publish(pack)
             if operator is not None:
                 await registers.ensure_operator(operator)
     except MigrationError as error:
         raise SetUpError(f"The database can't be migrated: {error}") from error
+    except KeyNotInForceError as error:
+        raise SetUpError(str(error)) from error
     except (PublishedOtherwiseError, FileError) as error:
         raise SetUpError(f"The policy packs can't be published: {error}.") from error
     except (OSError, asyncpg.PostgresError) as error:
         raise SetUpError(f"The database can't be used: {error}.") from error
 
 
-async def enter_examples(app_url: str) -> int:
+async def enter_examples(app_url: str, signer: Signer) -> int:
     """Enter the example people with their roles.
 
     Returns:
@@ -65,7 +73,7 @@ async def enter_examples(app_url: str) -> int:
         people = [Person(id=row["person"], name=row["name"], unit=row["unit"]) for row in rows]
         roles = [(row["person"], Role(row["role"]), row["office"] or None) for row in rows if row["role"]]
         async with connect(app_url, max_size=1) as database:
-            await Registers(database).enter_people(people, roles)
-    except (OSError, asyncpg.PostgresError) as error:
+            await Registers(database, signer).enter_people(people, roles, by=BOOTSTRAP)
+    except (OSError, asyncpg.PostgresError, RegistryRefusedError) as error:
         raise SetUpError(f"The example people can't be entered: {error}.") from error
     return len(people)

@@ -21,9 +21,11 @@ from cli import show
 from cli.exits import CliError, Exit
 from cli.local import DEFAULT_DATA, Addresses
 from cli.setup import SetUpError, enter_examples, set_up
+from domain.dsse import Ed25519Signer, Signer
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port
 from runtime.embedded.processes import check_port
 from runtime.issuer import AUDIENCE, CLIENT_ID, KeyFileError, issuer_app, signing_key
+from runtime.keys import KEY_FILE, SigningKeyError, key_in
 
 HOST = "127.0.0.1"
 
@@ -120,12 +122,12 @@ async def running(folder: DataFolder, ports: Ports, progress: Progress) -> Async
             TemporalServer(folder, port=ports.temporal, ui_port=ports.temporal_ui)
         )
         progress("schema and policy packs")
-        await _set_up(folder, postgres)
+        await _set_up(folder, postgres, _signer(folder))
         progress("token issuer, API and worker")
         await stack.enter_async_context(_issuer(folder, ports.issuer, addresses.issuer))
         addresses.write(folder.path)
         health_port = free_port()
-        environment = _environment(postgres, temporal, ports, addresses, health_port)
+        environment = _environment(folder, postgres, temporal, ports, addresses, health_port)
         api = await stack.enter_async_context(_child(folder, "API", ("cli.main", "api"), environment))
         worker = await stack.enter_async_context(_child(folder, "worker", ("worker",), environment))
         await _ready(api, addresses.api)
@@ -204,23 +206,37 @@ def _announce(system: System) -> None:
     show.line("Ctrl-C stops it.", "dim")
 
 
-async def _set_up(folder: DataFolder, postgres: PostgresServer) -> None:
-    entered = folder.path / EXAMPLES_ENTERED
+def _signer(folder: DataFolder) -> Ed25519Signer:
     try:
-        await set_up(postgres.owner_url, postgres.app_url, os.environ.get("RINGI_BOOTSTRAP_OPERATOR") or None)
+        return key_in(folder.path)
+    except SigningKeyError as error:
+        raise EmbeddedError(f"Nothing can be signed: {error}.") from error
+
+
+async def _set_up(folder: DataFolder, postgres: PostgresServer, signer: Signer) -> None:
+    entered = folder.path / EXAMPLES_ENTERED
+    operator = os.environ.get("RINGI_BOOTSTRAP_OPERATOR") or None
+    try:
+        await set_up(postgres.owner_url, postgres.app_url, signer, operator)
         if not entered.exists():
-            await enter_examples(postgres.app_url)
+            await enter_examples(postgres.app_url, signer)
             entered.touch()
     except SetUpError as error:
         raise EmbeddedError(str(error)) from error
 
 
 def _environment(
-    postgres: PostgresServer, temporal: TemporalServer, ports: Ports, addresses: Addresses, health_port: int
+    folder: DataFolder,
+    postgres: PostgresServer,
+    temporal: TemporalServer,
+    ports: Ports,
+    addresses: Addresses,
+    health_port: int,
 ) -> dict[str, str]:
     # Ours, without what would lead to another Temporal; in the settings that remain, the operator's word counts.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-    environment.pop("RINGI_OWNER_DATABASE_URL", None)
+    for name in ("RINGI_OWNER_DATABASE_URL", "RINGI_SIGNING_KEY"):
+        environment.pop(name, None)
     environment.setdefault("RINGI_LOG_FORMAT", "console")
     for name in ("no_proxy", "NO_PROXY"):
         environment[name] = ",".join(filter(None, (environment.get(name), HOST)))
@@ -235,7 +251,8 @@ def _environment(
         str(health_port),
         temporal.address,
     )
-    return environment | dict(zip(SETTINGS_GIVEN, given, strict=True)) | {"TEMPORAL_CONFIG_FILE": os.devnull}
+    files = {"RINGI_SIGNING_KEY_FILE": str(folder.path / KEY_FILE), "TEMPORAL_CONFIG_FILE": os.devnull}
+    return environment | dict(zip(SETTINGS_GIVEN, given, strict=True)) | files
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from domain import dsse
+from domain.canonical import sha256
 from domain.decisions import Envelope, Reason
 from domain.drafts import stored_bytes
 from domain.entitlement import SERVICES, entitles, not_entitled
@@ -17,6 +18,7 @@ from domain.rebuff import Rebuff
 from domain.separation import broken_rule
 from domain.state import Review
 from domain.step_up import refuse_step_up
+from domain.values import Digest
 
 
 def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> Mandate | Rebuff:
@@ -57,10 +59,13 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
     )
 
 
-def unsigned(envelope: Envelope, proof: Proof, keys: Iterable[SigningKey]) -> Rebuff | None:
-    """The refusal of a decision that no key signed which was in force when the decision was received."""
+def unsigned(envelope: Envelope, digest: Digest, proof: Proof, keys: Iterable[SigningKey]) -> Rebuff | None:
+    """The refusal of a decision that has not its digest, or that no key signed which was in force when it was received."""
+    data = stored_bytes(envelope)
+    if sha256(data) != digest:
+        return Rebuff(Reason.BAD_SIGNATURE, "It has another digest than the one that it was stored with.")
     trusted = [key.public for key in keys if key.in_force(envelope.received_at)]
-    if dsse.signed_by(dsse.DECISION, stored_bytes(envelope), proof.signatures, trusted):
+    if dsse.signed_by(dsse.DECISION, data, proof.signatures, trusted):
         return None
     return Rebuff(Reason.BAD_SIGNATURE, "It bears no signature of a key that was in force when it was received.")
 

@@ -46,7 +46,7 @@ class Signer(Protocol):
     def public(self) -> PublicKey:
         """The public half of the key that it signs with."""
 
-    def sign(self, payload_type: str, payload: bytes) -> Signature:
+    async def sign(self, payload_type: str, payload: bytes) -> Signature:
         """Sign these bytes, as of this type."""
 
 
@@ -58,8 +58,12 @@ class Ed25519Signer:
         self.public: PublicKey = base64.b64encode(key.public_key().public_bytes_raw()).decode()
         self.keyid = key_id(self.public)
 
-    def sign(self, payload_type: str, payload: bytes) -> Signature:
+    async def sign(self, payload_type: str, payload: bytes) -> Signature:
         """Sign these bytes, as of this type."""
+        return self.signature(payload_type, payload)
+
+    def signature(self, payload_type: str, payload: bytes) -> Signature:
+        """The key's signature on these bytes, as of this type."""
         return Signature(keyid=self.keyid, sig=base64.b64encode(self._key.sign(pae(payload_type, payload))).decode())
 
 

@@ -13,7 +13,7 @@ from domain.proof import IssuerKey
 from domain.proposal import Proposal
 from domain.revisions import changes
 from domain.state import Subject
-from domain.values import Instant, Line, Value
+from domain.values import Instant, Line, PersonId, Value
 
 
 class SigningKey(Value):
@@ -40,6 +40,15 @@ class Standing(Value):
     disabled: bool = False
     grants: tuple[Grant, ...] = ()
     delegations: tuple[Delegation, ...] = ()
+
+    def usable(self, person: PersonId, moment: datetime) -> tuple[Grant, ...]:
+        """The grants that `person`, whose standing this is, can act under: their own, and those left to them then."""
+        return tuple(
+            grant
+            for grant in self.grants
+            if grant.person == person
+            or any(d.giver == grant.person and d.covers(grant.role, moment) for d in self.delegations)
+        )
 
 
 class Proposed(Value):

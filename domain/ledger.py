@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from domain.authority import mandate, unsigned
 from domain.canonical import canonical_bytes, sha256
-from domain.drafts import stored_bytes
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
 from domain.rebuff import Rebuff
@@ -138,9 +137,9 @@ def verify(evidence: Evidence, registry: Sequence[RecordedEntry] | None = None) 
         if entry is None:
             return Verification(number - 1, f"entry {number}: {problem}", previous, review)
         if authority is not None and isinstance(entry.event, Accepted):
-            problem = authority.problem_with(review, entry.event)
-            if problem is not None:
-                return Verification(number - 1, f"entry {number}: {problem}", previous, review)
+            wrong = authority.problem_with(review, entry.event)
+            if wrong is not None:
+                return Verification(number - 1, f"entry {number}: {wrong}", previous, review)
         try:
             review = evolve(review, entry.event)
         except (ValueError, LookupError, StopIteration):
@@ -166,8 +165,6 @@ class _Authority:
     def problem_with(self, review: Review, event: Accepted) -> str | None:
         """Why this decision should not have been applied to the review as it stood, if it should not."""
         under, envelope = event.mandate, event.envelope
-        if sha256(stored_bytes(envelope)) != event.digest:
-            return "the decision has another digest than the entry says"
         if under is None:
             return "the decision does not say under what it was made"
         problem = self._read_to(under.registry)
@@ -176,7 +173,7 @@ class _Authority:
         registry = self._audit.registry
         if registry.seq != under.registry:
             return f"it was applied as of entry {under.registry} of the registry, which is at {registry.seq} there"
-        refused = unsigned(envelope, event.proof, registry.keys.values())
+        refused = unsigned(envelope, event.digest, event.proof, registry.keys.values())
         if refused is not None:
             return f"the decision {envelope.decision_id}: {refused.detail}"
         facts = Facts(

@@ -6,6 +6,7 @@ the one before and signed. Which grants, keys and delegations were in force at a
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -19,6 +20,9 @@ from domain.values import Digest, Instant, Line, PersonId, Prose, ReviewId, Valu
 
 BOOTSTRAP: PersonId = "ringi:bootstrap"
 """Who enters what a new system begins with: its first key and its first operator."""
+
+SIGN_IN: PersonId = "ringi:sign-in"
+"""Who puts on record what the identity provider was seen to publish."""
 
 MOST_AT_ONCE = 500
 """People or grants in one entry; more are several entries."""
@@ -184,6 +188,10 @@ def entry_bytes(seq: int, previous: Digest, event: RegistryEvent) -> tuple[bytes
     return data, sha256(data)
 
 
+Held = tuple[PersonId, Role, str | None]
+"""Who holds which role, and its office."""
+
+
 class Registry:
     """What the registry says after some entries: the fold of them, or as much of it as a rule needs.
 
@@ -192,11 +200,13 @@ class Registry:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.at: datetime | None = None
         self.keys: dict[KeyId, SigningKey] = {}
         self.issuer_keys: dict[Digest, IssuerKey] = {}
         self.units: dict[PersonId, str] = {}
         self.grants: dict[str, Grant] = {}
         self.granted: set[str] = set()
+        self.held: set[Held] = set()
         self.disabled: set[PersonId] = set()
         self.delegations: dict[str, Delegation] = {}
         self.invitations: dict[str, Literal["open", "used", "revoked"]] = {}
@@ -204,6 +214,7 @@ class Registry:
     def apply(self, event: RegistryEvent) -> None:
         """Fold one more entry in. Never refuses: what is on record happened."""
         self.seq += 1
+        self.at = event.at
         match event:
             case KeyAdded():
                 self.keys[event.key] = SigningKey(public=event.public, added_at=event.at)
@@ -214,10 +225,10 @@ class Registry:
             case PeopleEntered(people=people):
                 self.units.update((member.person, member.unit) for member in people)
             case Granted(grants=grants):
-                self.grants.update((grant.id, grant) for grant in grants)
-                self.granted.update(grant.id for grant in grants)
-            case GrantRevoked(grant=grant):
-                self.grants.pop(grant, None)
+                for grant in grants:
+                    self.grant(grant)
+            case GrantRevoked(grant=grant_id):
+                self.revoke(grant_id)
             case Disabled(person=person):
                 self.disabled.add(person)
             case Enabled(person=person):
@@ -235,6 +246,18 @@ class Registry:
             case _:
                 pass
 
+    def grant(self, grant: Grant) -> None:
+        """Have this grant in force."""
+        self.grants[grant.id] = grant
+        self.granted.add(grant.id)
+        self.held.add(held(grant))
+
+    def revoke(self, grant_id: str) -> None:
+        """Have this grant in force no more."""
+        grant = self.grants.pop(grant_id, None)
+        if grant is not None:
+            self.held.discard(held(grant))
+
     def standing(self, person: PersonId) -> Standing:
         """What the registry says of a person."""
         delegations = tuple(d for d in self.delegations.values() if person in (d.giver, d.taker))
@@ -246,6 +269,11 @@ class Registry:
             grants=tuple(g for g in self.grants.values() if g.person == person or g.person in givers),
             delegations=delegations,
         )
+
+
+def held(grant: Grant) -> Held:
+    """Who holds what by this grant."""
+    return grant.person, grant.role, grant.office
 
 
 def refuse(registry: Registry, event: RegistryEvent) -> str | None:
@@ -261,12 +289,16 @@ def refuse(registry: Registry, event: RegistryEvent) -> str | None:
         case KeyRevoked(key=key):
             return _refuse_revoking(registry, key)
         case Granted(grants=grants, by=by):
+            if len({grant.id for grant in grants}) < len(grants) or len(set(map(held, grants))) < len(grants):
+                return "One of these grants is there twice."
             return next((said for grant in grants if (said := _refuse_grant(registry, grant, by)) is not None), None)
         case GrantRevoked(grant=grant):
             return None if grant in registry.grants else "No grant with this id is in force."
         case Disabled(person=person, by=by):
             if person == by:
                 return "Nobody disables themselves."
+            if person not in registry.units:
+                return _nobody(person)
             return "This person is disabled already." if person in registry.disabled else None
         case Enabled(person=person, by=by):
             if person == by:
@@ -306,10 +338,18 @@ def _refuse_grant(registry: Registry, grant: Grant, by: PersonId) -> str | None:
     if grant.id in registry.granted:
         return f"A grant with the id {grant.id} was given before."
     if grant.person not in registry.units:
-        return f"There is nobody with the id {grant.person} here."
+        return _nobody(grant.person)
+    if held(grant) in registry.held:
+        return f"{grant.person} holds this role already."
     if grant.role is Role.COUNCIL_MEMBER and grant.office not in tuple(Seat):
         return f"A council member holds one of the seats {', '.join(Seat)}."
+    if grant.role in (Role.OFFICER, Role.SIGNATORY) and grant.office is None:
+        return f"A grant as {grant.role} names its office."
     return None
+
+
+def _nobody(person: PersonId) -> str:
+    return f"There is nobody with the id {person} here."
 
 
 def _refuse_delegation(registry: Registry, delegation: Delegation, event: Registered) -> str | None:
@@ -323,8 +363,9 @@ def _refuse_delegation(registry: Registry, delegation: Delegation, event: Regist
         return "A delegation ends after it starts, and not in the past."
     if (delegation.ends_at - max(delegation.starts_at, event.at)).days > LONGEST_DELEGATION_DAYS:
         return f"A delegation lasts at most {LONGEST_DELEGATION_DAYS} days."
-    if delegation.taker not in registry.units:
-        return f"There is nobody with the id {delegation.taker} here."
+    for person in (delegation.giver, delegation.taker):
+        if person not in registry.units:
+            return _nobody(person)
     if delegation.taker in registry.disabled:
         return "The delegate's account is disabled."
     overlapping = [
@@ -372,6 +413,8 @@ class RegistryAudit:
         if (entry.seq, recorded.seq, entry.previous) != (number, number, self.head):
             return f"registry entry {number}: it does not follow from the entry before"
         event = entry.event
+        if self.registry.at is not None and event.at < self.registry.at:
+            return f"registry entry {number}: it is dated before the entry before"
         founding = [event.public] if number == 1 and isinstance(event, KeyAdded) else []
         keys = [*founding, *(key.public for key in self.registry.keys.values() if key.in_force(event.at))]
         if not signed_by(REGISTRY, data, recorded.signatures, keys):

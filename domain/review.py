@@ -56,7 +56,6 @@ from domain.events import (
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
-from domain.proof import Proof
 from domain.rebuff import Rebuff
 from domain.stages import Outcome, Stage
 from domain.state import Asked, Called, Consultation, Given, Passage, Review, Revised, joined, proposed_as
@@ -90,7 +89,7 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
             happened.add(Refused(at=at, **{name: getattr(command, name) for name in TurnAway.model_fields}))
             return happened.events
         case Take(envelope=envelope, digest=digest, proof=proof):
-            under = _mandate(review, envelope, proof, facts, at)
+            under = _mandate(review, command, facts, at)
             if isinstance(under, Mandate):
                 happened.add(Accepted(at=at, envelope=envelope, digest=digest, proof=proof, mandate=under))
                 _consequences(happened, review, envelope, facts, at)
@@ -155,9 +154,10 @@ class _Happened:
         self.events = (*self.events, event)
 
 
-def _mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts, at: datetime) -> Mandate | Rebuff:
+def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Mandate | Rebuff:
     """Under what this decision is taken, or why it can't be."""
-    rebuff = unsigned(envelope, proof, facts.keys) or _refuses_to_hear(review, envelope)
+    envelope, proof = command.envelope, command.proof
+    rebuff = unsigned(envelope, command.digest, proof, facts.keys) or _refuses_to_hear(review, envelope)
     if rebuff is not None:
         return rebuff
     under = mandate(review, envelope, proof, facts)

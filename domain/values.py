@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -32,6 +33,13 @@ def _line(text: str) -> str:
     if "\n" in text or "\t" in text:
         raise ValueError("must be one line")
     return _plain(text)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999") from None
 
 
 def _uuid_text(value: UUID) -> str:
@@ -74,5 +82,5 @@ DecisionId = Annotated[UUID, PlainSerializer(_uuid_text, return_type=str)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
-Instant = AwareDatetime
-"""A moment, with its offset; written in UTC."""
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment: read with whatever offset, kept and written in UTC."""

@@ -6,6 +6,7 @@ How to reach Temporal is not here: Temporal's own variables and profiles (`TEMPO
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -44,6 +45,12 @@ class Settings(BaseSettings):
 
     database_pool_min: Annotated[int, Field(ge=0, le=1000)] = 1
     database_pool_max: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    signing_key_file: Path | None = None
+    """A file with the private key that this process signs with (Ed25519, PKCS#8 in PEM), readable for its owner only."""
+
+    signing_key: SecretStr | None = None
+    """The same key itself, for who is given secrets by the environment: PEM, or the base64 between its two lines."""
 
     oidc_issuer: str | None = None
     """The issuer whose access tokens the API accepts; the worker needs none."""

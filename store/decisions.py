@@ -15,11 +15,14 @@ from domain.access import may_read
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope, Receipt
 from domain.drafts import Draft, seal, stored_bytes, training_recorded
+from domain.dsse import DECISION, Signer
 from domain.people import Grant, Role
+from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.state import Review, Subject
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
+from store.standing import standing_of
 
 GRACE = timedelta(seconds=3)
 """For so long the dispatcher leaves a new decision to whoever stored it."""
@@ -28,11 +31,9 @@ _KNOWN = "select envelope from decisions where id = $1"
 
 _SHARE = "select state, title, business_unit, owner, author from reviews where id = $1 for share"
 
-_GRANTS = "select id, person, role, office from grants where person = $1 and revoked_at is null order by id"
-
 _INSERT = """
-insert into decisions (id, review_id, kind, person, envelope, digest, received_at, next_attempt_at)
-values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8)
+insert into decisions (id, review_id, kind, person, envelope, digest, received_at, next_attempt_at, proof)
+values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8, $9)
 on conflict do nothing returning id
 """
 
@@ -92,10 +93,11 @@ class NoRoleError(Exception):
 
 
 class Decisions:
-    """Stores decisions and answers what became of them."""
+    """Stores decisions, signed with `signer`, and answers what became of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, signer: Signer) -> None:
         self._database = database
+        self._signer = signer
 
     async def submit(self, draft: Draft, proposal: Proposal, pack_digest: Digest) -> Delivery:
         """Store a submission, with its proposal and a review to come, in one transaction. Repeating it changes nothing.
@@ -109,7 +111,7 @@ class Decisions:
             if known is not None:
                 return known
             now = await self._database.now(connection)
-            grants = await self._grants(connection, draft.person)
+            grants = (await standing_of(connection, draft.person)).usable(draft.person, now)
             envelope = _sealed(draft, Review(id=draft.review), pack_digest, grants, now)
             fresh = await connection.fetchval(
                 _REVIEW, draft.review, proposal.title, proposal.business_unit, proposal.owner, proposal.author, now
@@ -131,10 +133,12 @@ class Decisions:
         proposal: Proposal | None = None,
         sees: Sight = may_read,
         roles: frozenset[Role] | None = None,
+        *,
+        step_up: SignedIn | None = None,
     ) -> Delivery:
-        """Store a decision about an existing review, with the new text of the proposal where it brings one.
-        Repeating it changes nothing. `sees` says whether the person may read the review at all; `roles` are those that
-        they may act in, or None if any that they hold.
+        """Store a decision about an existing review, with the new text of the proposal where it brings one, and the
+        person's renewed sign-in over it where there is one. Repeating it changes nothing. `sees` says whether the
+        person may read the review at all; `roles` are those that they may act in, or None if any that they hold.
 
         Raises:
             NotFoundError: there is no such review, as far as the person may know.
@@ -147,18 +151,19 @@ class Decisions:
             if known is not None:
                 return known
             review = await self._shared(connection, draft.review)
-            grants = await self._grants(connection, draft.person)
+            now = await self._database.now(connection)
+            grants = (await standing_of(connection, draft.person)).usable(draft.person, now)
             if roles is not None:
                 grants = tuple(grant for grant in grants if grant.role in roles)
             if not sees(review, draft.person, grants):
                 raise NotFoundError
-            envelope = _sealed(draft, review, review.pack_digest, grants, await self._database.now(connection))
+            envelope = _sealed(draft, review, review.pack_digest, grants, now)
             if proposal is not None:
                 await self._store_proposal(connection, proposal)
             # No workflow takes what is late: that is the dispatcher's at once.
             grace = timedelta(0) if review.closed else GRACE
             try:
-                return replace(await self._insert(connection, envelope, grace), closed=review.closed)
+                return replace(await self._insert(connection, envelope, grace, step_up), closed=review.closed)
             except PendingError:
                 known = await self._known(connection, draft)  # the same, stored at the same time
                 if known is None:
@@ -247,12 +252,11 @@ class Decisions:
             raise NotFoundError
         return state_of(review_id, row)
 
-    async def _grants(self, connection: Connection, person: PersonId) -> tuple[Grant, ...]:
-        rows = await connection.fetch(_GRANTS, person)
-        return tuple(Grant.model_validate(dict(row)) for row in rows)
-
-    async def _insert(self, connection: Connection, envelope: Envelope, grace: timedelta) -> Delivery:
+    async def _insert(
+        self, connection: Connection, envelope: Envelope, grace: timedelta, step_up: SignedIn | None = None
+    ) -> Delivery:
         data = stored_bytes(envelope)
+        proof = Proof(signatures=(await self._signer.sign(DECISION, data),), step_up=step_up)
         try:
             inserted = await connection.fetchval(
                 _INSERT,
@@ -264,6 +268,7 @@ class Decisions:
                 sha256(data),
                 envelope.received_at,
                 grace,
+                canonical_bytes(proof),
             )
         except asyncpg.ForeignKeyViolationError as error:
             raise NotFoundError from error

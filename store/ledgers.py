@@ -10,6 +10,7 @@ from itertools import accumulate, takewhile
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
@@ -19,14 +20,15 @@ from domain.decisions import Envelope, Revision, Submission
 from domain.events import Accepted, Event, FellDue, Refused, Reminded, TrainingChecked
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append
-from domain.people import Grant, Role
 from domain.policy import Phase
+from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import waits_for
 from domain.state import Review
 from domain.turns import Turn
 from store.database import Connection, Database
 from store.registers import published_pack
+from store.standing import look
 
 RECEIPTS = "ringi_receipts"
 """The channel on which the id of a decision is notified when it has its receipt."""
@@ -43,18 +45,13 @@ _LOCK = "select seq, head, state from reviews where id = $1 for no key update"
 
 _SINCE = "select data from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
-_DECISION = "select envelope, digest, status from decisions where id = $1 and review_id = $2"
+_DECISION = "select envelope, digest, status, proof from decisions where id = $1 and review_id = $2"
 
-_SUBMISSION = "select envelope, digest, status from decisions where review_id = $1 and kind = 'submission'"
+_SUBMISSION = "select envelope, digest, status, proof from decisions where review_id = $1 and kind = 'submission'"
 
 _PENDING = """
-select envelope, digest, status from decisions
+select envelope, digest, status, proof from decisions
 where review_id = $1 and status = 'pending' and received_at <= $2 order by received_at, id
-"""
-
-_GRANTS = """
-select id, person, role, office from grants
-where revoked_at is null and (person = $1 or ($2 and role = 'council_member')) order by id
 """
 
 _PROPOSED = """
@@ -161,20 +158,18 @@ class LockedHead:
         rows = await self._connection.fetch(_PENDING, self.review.id, received_by)
         return tuple(stored for stored in map(_stored, rows) if stored is not None)
 
-    async def facts(self, review: Review, envelope: Envelope | None) -> Facts:
+    async def facts(self, review: Review, decision: StoredDecision | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
-        proposed, unassessable = await self._proposed(review, envelope)
+        proposed, unassessable = await self._proposed(review, None if decision is None else decision.envelope)
         seating = review.council.roster is None or review.phase is Phase.CONSULTING
-        person = None if envelope is None else envelope.person
-        rows = () if person is None and not seating else await self._connection.fetch(_GRANTS, person, seating)
-        grants = [Grant.model_validate(dict(row)) for row in rows]
-        return Facts(
-            grants=tuple(grant for grant in grants if grant.person == person),
-            council=tuple(grant for grant in grants if grant.role is Role.COUNCIL_MEMBER),
-            completions=await self._completions(review, proposed),
-            proposed=proposed,
-            unassessable=unassessable,
+        facts = await look(
+            self._connection,
+            None if decision is None else decision.envelope.person,
+            None if decision is None else decision.proof,
+            council=seating,
         )
+        completions = await self._completions(review, proposed)
+        return facts.model_copy(update={"completions": completions, "proposed": proposed, "unassessable": unassessable})
 
     async def append(self, events: Sequence[Event], review: Review) -> None:
         """Put `events` on the ledger, with everything that goes with them."""
@@ -262,7 +257,15 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
     if row is None:
         return None
     envelope = Envelope.model_validate_json(row["envelope"])
-    return StoredDecision(envelope=envelope, digest=row["digest"], settled=row["status"] != "pending")
+    settled = row["status"] != "pending"
+    return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=_proof(row["proof"]))
+
+
+def _proof(data: bytes) -> Proof:
+    try:
+        return Proof.model_validate_json(data)
+    except ValidationError:  # nobody stores such a thing but a forger, and nothing stands behind what they say
+        return Proof()
 
 
 def _proposal(content: bytes) -> Proposal:

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TypeVar
 from uuid import uuid4
 
 from domain.canonical import canonical_bytes, sha256
 from domain.completions import Completion
+from domain.dsse import Signer
 from domain.people import Grant, Person, Role
 from domain.policy import PolicyPack
+from domain.proof import IssuerKey
+from domain.registry import (
+    BOOTSTRAP,
+    MOST_AT_ONCE,
+    SIGN_IN,
+    Disabled,
+    Enabled,
+    Granted,
+    GrantRevoked,
+    IssuerKeySeen,
+    Member,
+    PeopleEntered,
+)
 from domain.values import Digest, PersonId
 from store.database import Database
+from store.registry import Registrar
 from store.sessions import end_sessions_of
+from store.standing import standing_of
 
-_PERSON = """
-insert into people (id, name, unit) values ($1, $2, $3)
-on conflict (id) do update set name = excluded.name, unit = excluded.unit
-where (people.name, people.unit) is distinct from (excluded.name, excluded.unit)
+_NAMES = """
+update people p set name = named.name from unnest($1::text[], $2::text[]) as named (id, name)
+where p.id = named.id and p.name <> named.name
 """
 
-_PERSON_IF_NEW = "insert into people (id, name, unit) values ($1, $2, $3) on conflict do nothing"
+_OPERATOR = "select exists (select from grants where role = 'operator' and revoked_at is null)"
 
-_GRANT = """
-with granted as (
-    insert into grants (id, person, role, office)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
-    on conflict do nothing returning 1
-)
-select count(*) from granted
-"""
+_SEEN = "select exists (select from issuer_keys where id = $1 and key = $2::jsonb)"
 
-_REVOKE = "update grants set revoked_at = clock_timestamp() where id = $1 and revoked_at is null returning id"
+_UNIT_OF_THE_FIRST_OPERATOR = "operations"
 
-_GRANTS = "select id, person, role, office from grants where person = $1 and revoked_at is null order by id"
+_DISABLED = "select disabled_at is not null as disabled from people where id = $1"
 
-_DISABLED = "select disabled_at from people where id = $1 for update"
-
-_DISABLE = """
-update people set disabled_at = clock_timestamp(), disabled_by = $2, disabled_because = $3
-where id = $1 and disabled_at is null returning true
-"""
-
-_ENABLE = "update people set disabled_at = null where id = $1 and disabled_at is not null returning true"
+_DISABLED_BY = "update people set disabled_by = $2, disabled_because = $3 where id = $1"
 
 _STAGE_COMPLETIONS = """
 create temporary table arriving (
@@ -66,6 +68,9 @@ _PACK_BY_ID = "select content from policy_packs where id = $1 order by published
 _PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
 
 
+T = TypeVar("T")
+
+
 class NobodyError(Exception):
     """There is nobody with this id."""
 
@@ -81,38 +86,48 @@ def published_pack(content: bytes) -> PolicyPack:
 
 
 class Registers:
-    """The registers, in `database`."""
+    """The registers, in `database`; what the registry holds of them is put on record there, signed with `signer`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, signer: Signer) -> None:
         self._pool = database.pool
         self._database = database
+        self.registry = Registrar(database, signer)
 
     async def grants(self, person: PersonId) -> tuple[Grant, ...]:
         """The grants in force of a person."""
-        rows = await self._pool.fetch(_GRANTS, person)
-        return tuple(Grant.model_validate(dict(row)) for row in rows)
+        standing = await standing_of(self._pool, person)
+        return tuple(grant for grant in standing.grants if grant.person == person)
 
-    async def enter_people(self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]]) -> int:
+    async def enter_people(
+        self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]], *, by: PersonId
+    ) -> int:
         """Enter people and grant roles, all or none. A known person's name and unit become those given here; a role
-        that is held already is not granted again.
+        that is held already is not granted again. `by` is who does it.
 
         Returns:
             How many grants are new.
-        """
-        columns = zip(
-            *((f"grant-{uuid4()}", person, role, office) for person, role, office in sorted(roles, key=str)),
-            strict=True,
-        )
-        async with self._database.transaction() as connection:
-            # In one order, so that two imports at once don't wait for each other.
-            rows = sorted((person.id, person.name, person.unit) for person in people)
-            await connection.executemany(_PERSON, rows)
-            new: int = await connection.fetchval(_GRANT, *map(list, columns)) if roles else 0
-            return new
 
-    async def revoke(self, grant: str) -> bool:
-        """Revoke a grant. Returns whether it was in force."""
-        return await self._pool.fetchval(_REVOKE, grant) is not None
+        Raises:
+            RegistryRefusedError: a rule forbids it.
+        """
+        members = [Member(person=person.id, unit=person.unit) for person in people]
+        grants = [Grant(id=f"grant-{uuid4()}", person=p, role=role, office=office, by=by) for p, role, office in roles]
+        async with self._database.transaction() as connection, self.registry.head(connection) as head:
+            entered = (PeopleEntered(at=head.now, by=by, people=batch) for batch in _batches(members))
+            granted = (Granted(at=head.now, by=by, grants=batch) for batch in _batches(grants))
+            put = await head.append(*entered, *granted)
+            names = {person.id: person.name for person in people}
+            await connection.execute(_NAMES, list(names), list(names.values()))
+        return sum(len(event.grants) for event in put if isinstance(event, Granted))
+
+    async def revoke(self, grant: str, because: str, *, by: PersonId) -> None:
+        """Revoke a grant.
+
+        Raises:
+            RegistryRefusedError: it is not in force.
+        """
+        async with self.registry.head() as head:
+            await head.append(GrantRevoked(at=head.now, by=by, grant=grant, because=because))
 
     async def disable(self, person: PersonId, by: PersonId, because: str) -> bool:
         """Take everything from a person at once: nothing that they ask for is answered, and their sessions end. Returns
@@ -120,26 +135,48 @@ class Registers:
 
         Raises:
             NobodyError: there is nobody with this id.
+            RegistryRefusedError: nobody disables themselves.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.transaction() as connection, self.registry.head(connection) as head:
             known = await connection.fetchrow(_DISABLED, person)
             if known is None:
                 raise NobodyError
             await end_sessions_of(connection, person)
-            return bool(await connection.fetchval(_DISABLE, person, by, because))
+            if known["disabled"]:
+                return False
+            await head.append(Disabled(at=head.now, by=by, person=person, because=because))
+            await connection.execute(_DISABLED_BY, person, by, because)
+            return True
 
-    async def enable(self, person: PersonId) -> bool:
-        """Let a disabled person act again. Returns whether they were disabled."""
-        return bool(await self._pool.fetchval(_ENABLE, person))
+    async def enable(self, person: PersonId, by: PersonId, because: str) -> None:
+        """Let a disabled person act again.
+
+        Raises:
+            RegistryRefusedError: they are not disabled, or would enable themselves.
+        """
+        async with self.registry.head() as head:
+            await head.append(Enabled(at=head.now, by=by, person=person, because=because))
 
     async def ensure_operator(self, person: PersonId) -> bool:
         """Grant the operator's role to `person` if nobody holds it. Returns whether that was done."""
-        async with self._database.transaction() as connection:
-            await connection.execute("lock table grants in share row exclusive mode")  # several may start at once
-            if await connection.fetchval("select 1 from grants where role = 'operator' and revoked_at is null"):
+        async with self._database.transaction() as connection, self.registry.head(connection) as head:
+            if await connection.fetchval(_OPERATOR):
                 return False
-            await connection.execute(_PERSON_IF_NEW, person, person, "operations")
-            return bool(await connection.fetchval(_GRANT, [f"grant-{uuid4()}"], [person], [Role.OPERATOR], [None]))
+            known = (await standing_of(connection, person)).unit
+            member = Member(person=person, unit=known or _UNIT_OF_THE_FIRST_OPERATOR)
+            grant = Grant(id=f"grant-{uuid4()}", person=person, role=Role.OPERATOR, by=BOOTSTRAP)
+            await head.append(
+                PeopleEntered(at=head.now, by=BOOTSTRAP, people=(member,)),
+                Granted(at=head.now, by=BOOTSTRAP, grants=(grant,)),
+            )
+            return True
+
+    async def see_issuer_key(self, key: IssuerKey) -> None:
+        """Put on record that the identity provider publishes this key; once."""
+        if await self._pool.fetchval(_SEEN, key.id, key.model_dump_json()):
+            return
+        async with self.registry.head() as head:
+            await head.append(IssuerKeySeen(at=head.now, by=SIGN_IN, key=key))
 
     async def enter_completions(self, completions: Sequence[Completion]) -> int:
         """Put completions on record, all or none; those on record already change nothing.
@@ -181,3 +218,8 @@ class Registers:
         """The policy pack with this digest."""
         content = await self._pool.fetchval("select content from policy_packs where digest = $1", digest)
         return None if content is None else published_pack(content)
+
+
+def _batches(all_of_them: Sequence[T]) -> Iterator[tuple[T, ...]]:
+    for start in range(0, len(all_of_them), MOST_AT_ONCE):
+        yield tuple(all_of_them[start : start + MOST_AT_ONCE])

@@ -27,7 +27,7 @@ from runtime.issuer import Issuer, issuer_app, signing_key
 from store.database import connect
 from store.registers import Registers
 from tests.e2e.system import serving
-from tests.harness import until
+from tests.harness import SIGNER, SIGNING_KEY, until
 from tests.proxy import Proxy
 
 HOST = "127.0.0.1"
@@ -132,6 +132,7 @@ async def fleet(*, apis: int = 2, workers: int = 2, **settings: str) -> AsyncIte
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_ADDRESS": f"{HOST}:{before_temporal.port}",
             "RINGI_DATABASE_URL": f"postgresql://{APP}@{HOST}:{before_postgres.port}/{DATABASE}?sslmode=disable",
+            "RINGI_SIGNING_KEY": SIGNING_KEY,
             "RINGI_OIDC_ISSUER": issuer.url,
             **settings,
         }
@@ -178,14 +179,14 @@ async def _to_postgres(postgres: PostgresServer) -> tuple[asyncio.StreamReader, 
 
 
 async def _entered(postgres: PostgresServer) -> None:
-    await set_up(postgres.owner_url, postgres.app_url, None)
-    await enter_examples(postgres.app_url)
+    await set_up(postgres.owner_url, postgres.app_url, SIGNER, None)
+    await enter_examples(postgres.app_url, SIGNER)
     with (EXAMPLES / "training.csv").open(encoding="utf-8", newline="") as file:
         done = [Completion.model_validate(row) for row in csv.DictReader(file)]
     lecture = next(completion for completion in done if "lecture" in completion.course)
     async with connect(postgres.app_url) as database:
         missing = lecture.model_copy(update={"person": "ren.operator"})
-        await Registers(database).enter_completions([*done, missing])
+        await Registers(database, SIGNER).enter_completions([*done, missing])
 
 
 async def _is_ready(process: Process, client: httpx2.AsyncClient) -> bool:

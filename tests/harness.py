@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
@@ -27,13 +28,16 @@ from domain import sign_off
 from domain.completions import Completion
 from domain.decisions import AnyContent, Finding, Receipt, Signature, Submission, Verdict, VerdictSheet
 from domain.drafts import Draft
+from domain.dsse import Ed25519Signer
 from domain.events import Accepted, Event, Refused
 from domain.ledger import Evidence, verify
 from domain.people import Person, Role
 from domain.proposal import content_digest
+from domain.registry import BOOTSTRAP
 from domain.state import Review
 from runtime.courier import TemporalCourier
 from runtime.embedded import Child, DataFolder, python_process
+from runtime.keys import pem
 from runtime.packs import load_proposal, shipped_packs
 from runtime.settings import Settings
 from runtime.temporal import plugin
@@ -49,6 +53,11 @@ from workflows.proposal_review import ProposalReview
 T = TypeVar("T")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+PRIVATE_KEY = Ed25519PrivateKey.generate()
+SIGNING_KEY = pem(PRIVATE_KEY).decode()
+SIGNER = Ed25519Signer(PRIVATE_KEY)
+"""The key that every process of a test signs with."""
+
 TIER_1 = "tier-1-meeting-room-air"
 TIER_4 = "tier-4-faces-at-the-station"
 
@@ -103,8 +112,8 @@ class Harness:
         self.url = url
         self.receipts = receipts
         self.replayer = Replayer(workflows=[], plugins=[plugin()])
-        self.decisions = Decisions(database)
-        self.registers = Registers(database)
+        self.decisions = Decisions(database, SIGNER)
+        self.registers = Registers(database, SIGNER)
         self.reviews = Reviews(database)
         self.courier = TemporalCourier(client, self.task_queue)
 
@@ -114,7 +123,10 @@ class Harness:
     async def worker(self, *, messages_per_run: int | None = None) -> AsyncIterator[None]:
         """A worker in this process, composed as ever, with a pool of its own."""
         settings = Settings(
-            database_url=SecretStr(self.url), task_queue=self.task_queue, messages_per_run=messages_per_run
+            database_url=SecretStr(self.url),
+            signing_key=SecretStr(SIGNING_KEY),
+            task_queue=self.task_queue,
+            messages_per_run=messages_per_run,
         )
         self.courier = TemporalCourier(self.client, self.task_queue, messages_per_run)
         with pytest.MonkeyPatch.context() as patch:
@@ -126,6 +138,7 @@ class Harness:
         """A worker process."""
         ours = {
             "RINGI_DATABASE_URL": self.url,
+            "RINGI_SIGNING_KEY": SIGNING_KEY,
             "RINGI_TASK_QUEUE": self.task_queue,
             "TEMPORAL_ADDRESS": self.address,
             "PYTHONPATH": str(EXAMPLES.parent),
@@ -232,7 +245,10 @@ class Harness:
             if workflow.seq is None:  # its task was lost with a worker, and waits to be tried again
                 said = f"{workflow.status}: {workflow.detail}"
                 return False
-            check = verify(Evidence(review=review, entries=record[0], read_model=record[1], workflow=workflow))
+            check = verify(
+                Evidence(review=review, entries=record[0], read_model=record[1], workflow=workflow),
+                await self.registers.registry.entries(0, 1_000_000),
+            )
             said = check.difference or f"{pending} pending"
             return check.holds and not pending
 
@@ -344,14 +360,15 @@ def assert_no_task_failed_for_good(history: Sequence[HistoryEvent]) -> None:
 async def harness(url: str, client: Client, address: str, *, clock: Clock | None = None) -> AsyncIterator[Harness]:
     """A system on a migrated, empty database and a running Temporal server, with the example people in it."""
     async with connect(url, clock=clock) as database:
-        receipts = Receipts(url, Decisions(database))
+        receipts = Receipts(url, Decisions(database, SIGNER))
         system = Harness(database, client, address, url, receipts)
+        await system.registers.registry.enrol()
         await system.registers.publish(shipped_packs()[0])
         with (EXAMPLES / "people.csv").open() as file:
             rows = list(csv.DictReader(file))
         people = {row["person"]: Person(id=row["person"], name=row["name"], unit=row["unit"]) for row in rows}
         roles = [(row["person"], Role(row["role"]), row["office"] or None) for row in rows if row["role"]]
-        await system.registers.enter_people(list(people.values()), roles)
+        await system.registers.enter_people(list(people.values()), roles, by=BOOTSTRAP)
         with (EXAMPLES / "training.csv").open() as file:
             await system.registers.enter_completions(
                 [Completion.model_validate(dict(row)) for row in csv.DictReader(file)]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.bodies import BoundedRoute
 from api.problems import Conflict, NotFound, problems
 from api.schemas import BecauseIn
 from api.services import TheCaller, TheServices
 from domain.people import Role
-from domain.values import PersonId
+from domain.values import PersonId, Prose
 from store.registers import NobodyError
+from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
+
+Because = Annotated[Prose, Query(description="Why; it stands on record.")]
 
 
 @router.post(
@@ -42,8 +47,12 @@ async def disable(person: PersonId, body: BecauseIn, caller: TheCaller, services
     summary="Let somebody act again",
     responses=problems(400, 401, 403, 409, 422, 503),
 )
-async def enable(person: PersonId, caller: TheCaller, services: TheServices) -> None:
+async def enable(
+    person: PersonId, caller: TheCaller, services: TheServices, because: Because = "No reason was given."
+) -> None:
     """Let a disabled person act again, with the roles that they hold. They sign in anew."""
     caller.must_hold(Role.OPERATOR)
-    if not await services.registers.enable(person):
-        raise Conflict("This person is not disabled.")
+    try:
+        await services.registers.enable(person, caller.person, because)
+    except RegistryRefusedError as error:
+        raise Conflict(str(error)) from error

@@ -22,7 +22,8 @@ from api.schemas import DocumentOut, Me, PeopleImported, TrainingImported
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.policy import PolicyPack
-from domain.values import Digest, PersonId, ReviewId, Slug
+from domain.values import Digest, PersonId, Prose, ReviewId, Slug
+from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute)
 documents = APIRouter(route_class=DocumentRoute, tags=["documents"])
@@ -45,6 +46,10 @@ KINDS = (
 _CSV = {"text/csv"}
 
 GrantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+Because = Annotated[Prose, Query(description="Why; it stands on record.")]
+_NO_REASON = "No reason was given."
 
 
 def _any_body(kinds: tuple[str, ...]) -> dict[str, object]:
@@ -112,7 +117,7 @@ async def import_people(request: Request, caller: TheCaller, services: TheServic
     caller.must_hold(Role.OPERATOR)
     _media_type(request, _CSV)
     people, roles = await asyncio.to_thread(read_people, await request.body(), by=caller.person)
-    granted = await services.registers.enter_people(people, roles)
+    granted = await services.registers.enter_people(people, roles, by=caller.person)
     return PeopleImported(people=len(people), grants=granted)
 
 
@@ -130,11 +135,13 @@ async def grants_of(person: PersonId, caller: TheCaller, services: TheServices) 
     summary="Revoke a grant",
     responses=problems(401, 403, 404, 422),
 )
-async def revoke(grant: GrantId, caller: TheCaller, services: TheServices) -> None:
+async def revoke(grant: GrantId, caller: TheCaller, services: TheServices, because: Because = _NO_REASON) -> None:
     """Take a role away. It acts at once, on the next commit."""
     caller.must_hold(Role.OPERATOR)
-    if not await services.registers.revoke(grant):
-        raise NotFound("No grant with this id is in force.")
+    try:
+        await services.registers.revoke(grant, because, by=caller.person)
+    except RegistryRefusedError as error:
+        raise NotFound(str(error)) from error
 
 
 @imports.post(

@@ -24,7 +24,7 @@ from store.receipts import Receipts
 from tests.chaos import plan as planned
 from tests.chaos.plan import Act, Case, Fault, Plan, Sending, Step
 from tests.fleet import Fleet
-from tests.harness import Harness
+from tests.harness import SIGNER, Harness
 
 AT_ONCE = 20
 """Reviews that people work on at the same time."""
@@ -299,7 +299,7 @@ class Storm:
         async with connect(fleet.postgres.app_url) as database:
             client = await connect_to_temporal(fleet.temporal.address)
             url = fleet.postgres.app_url
-            system = Harness(database, client, fleet.temporal.address, url, Receipts(url, Decisions(database)))
+            system = Harness(database, client, fleet.temporal.address, url, Receipts(url, Decisions(database, SIGNER)))
             entries: dict[UUID, list[Receipt]] = defaultdict(list)
             runs = signals = 0
             for case in self.plan.cases:

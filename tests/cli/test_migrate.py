@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from runtime.packs import shipped_packs
 from tests.conftest import DatabaseUrls
+from tests.harness import SIGNING_KEY
 
 
 def migrate(database: DatabaseUrls, *, owner: str | None = None) -> Result:
@@ -17,6 +18,7 @@ def migrate(database: DatabaseUrls, *, owner: str | None = None) -> Result:
     environment = {
         "RINGI_DATABASE_URL": database.app_url,
         "RINGI_OWNER_DATABASE_URL": owner or database.owner_url,
+        "RINGI_SIGNING_KEY": SIGNING_KEY,
         "RINGI_BOOTSTRAP_OPERATOR": "ops.operator",
     }
     return CliRunner().invoke(app, ["migrate"], env=environment)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from cli import up
+from runtime.keys import signer_of
 from runtime.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,7 @@ FILLED_IN = {
     "RINGI_OWNER_PASSWORD": "o",
     "RINGI_APP_PASSWORD": "a",
     "TEMPORAL_DB_PASSWORD": "t",
+    "RINGI_SIGNING_KEY": b64encode(bytes.fromhex("302e020100300506032b657004220420") + bytes(32)).decode(),
     "RINGI_OIDC_ISSUER": "https://login.example.org",
     "RINGI_BOOTSTRAP_OPERATOR": "ops.operator",
     "RINGI_OIDC_CLIENT_ID": "ringi",
@@ -104,6 +107,7 @@ def test_every_setting_is_one_of_ours_and_makes_sense(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = Settings()
+    assert signer_of(settings).public
     assert "ringi_app:a@postgres" in settings.database_url.get_secret_value()
 
 

@@ -83,7 +83,7 @@ SIGNER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 def taken(envelope: Envelope) -> Take:
     """The command that takes this decision, as it would be stored: signed."""
     data = stored_bytes(envelope)
-    return Take(envelope=envelope, digest=sha256(data), proof=Proof(signatures=(SIGNER.sign(DECISION, data),)))
+    return Take(envelope=envelope, digest=sha256(data), proof=Proof(signatures=(SIGNER.signature(DECISION, data),)))
 
 
 def grant(person: str, role: Role, office: str | None = None) -> Grant:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,7 +44,7 @@ ISSUER_KEY = IssuerKey(
     id=base64.urlsafe_b64decode(PROVIDER.thumbprint() + "=").hex(),
     issuer="https://issuer.example",
     audience="ringi-web",
-    jwk=PROVIDER.as_dict(private=False),
+    jwk=dict(PROVIDER.as_dict(private=False)),  # type: ignore[arg-type]  # a dict of strings is one of JSON
 )
 
 
@@ -76,13 +77,13 @@ def test_a_decision_without_a_signature_that_holds_is_refused(forgery: str) -> N
     case = Case()
     said = case.envelope(REVIEWERS[0], sheet())
     data = stored_bytes(said)
-    good = SIGNER.sign(DECISION, data)
+    good = SIGNER.signature(DECISION, data)
     signatures = {
         "none": (),
-        "other key": (OTHER.sign(DECISION, data),),
-        "other type": (SIGNER.sign(REGISTRY, data),),
-        "other bytes": (SIGNER.sign(DECISION, data + b" "),),
-        "swapped id": (Signature(keyid=SIGNER.keyid, sig=OTHER.sign(DECISION, data).sig),),
+        "other key": (OTHER.signature(DECISION, data),),
+        "other type": (SIGNER.signature(REGISTRY, data),),
+        "other bytes": (SIGNER.signature(DECISION, data + b" "),),
+        "swapped id": (Signature(keyid=SIGNER.keyid, sig=OTHER.signature(DECISION, data).sig),),
         "not base64": (good.model_copy(update={"sig": "§"}),),
     }[forgery]
     command = taken(said).model_copy(update={"proof": Proof(signatures=signatures)})
@@ -107,7 +108,7 @@ def test_what_was_signed_before_a_revocation_stays_valid_and_nothing_after_it() 
 def test_one_key_counts_once_however_often_it_signed() -> None:
     """DSSE: several signatures of one key are one voice."""
     data = b"data"
-    twice = (SIGNER.sign(DECISION, data), SIGNER.sign(DECISION, data))
+    twice = (SIGNER.signature(DECISION, data), SIGNER.signature(DECISION, data))
     assert dsse.signed_by(DECISION, data, twice, [SIGNER.public, OTHER.public]) == {SIGNER.keyid}
 
 
@@ -262,7 +263,7 @@ def test_what_the_policy_does_not_name_needs_no_renewed_sign_in() -> None:
         {"exp": int((START - DAY).timestamp())},
     ],
 )
-def test_a_renewed_sign_in_of_another_kind_is_refused(wrong: dict[str, object]) -> None:
+def test_a_renewed_sign_in_of_another_kind_is_refused(wrong: dict[str, Any]) -> None:
     """Over another decision, of another person, from elsewhere, or too old."""
     case = Case(route().model_copy(update={"step_up": ("verdict_sheet",)}))
     said = case.envelope(REVIEWERS[0], sheet())

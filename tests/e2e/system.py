@@ -34,7 +34,7 @@ from runtime.settings import Settings
 from store.database import Database, connect
 from store.registers import Registers
 from tests.conftest import DatabaseUrls
-from tests.harness import until
+from tests.harness import SIGNER, SIGNING_KEY, until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -196,6 +196,7 @@ class System:
         """The settings of API and worker."""
         given = {
             "database_url": SecretStr(self.urls.app_url),
+            "signing_key": SecretStr(SIGNING_KEY),
             "oidc_issuer": self.issuer.url,
             "task_queue": self.task_queue,
             "database_pool_max": 5,
@@ -307,7 +308,8 @@ async def system_on(urls: DatabaseUrls, temporal_address: str, issuer: Issuer) -
     """A system with the people and the training of the examples, and an API; no worker runs yet."""
     clock = Clock()
     async with connect(urls.app_url, clock=clock, max_size=5) as database:
-        registers = Registers(database)
+        registers = Registers(database, SIGNER)
+        await registers.registry.enrol()
         await registers.publish(PACK)
         await registers.ensure_operator(OPERATOR)
         system = System(urls, temporal_address, issuer, database, clock)

@@ -26,8 +26,15 @@ from tests.e2e.system import (
     example,
     sheet,
 )
+from tests.harness import SIGNING_KEY
 
 HEAD, SECOND_HEAD = SIGNATORIES.values()
+
+SETTINGS = Settings(
+    database_url=SecretStr("postgresql://none@/none"),
+    signing_key=SecretStr(SIGNING_KEY),
+    oidc_issuer="http://127.0.0.1:1",
+)
 
 PEOPLE = {
     "owner": OWNER,
@@ -81,7 +88,7 @@ DECIDE = "POST /reviews/{review_id}/decisions"
 @cache
 def routes() -> tuple[str, ...]:
     """Every route about one review that the application has."""
-    app = create_app(Settings(database_url=SecretStr("postgresql://none@/none"), oidc_issuer="http://127.0.0.1:1"))
+    app = create_app(SETTINGS)
     found = {
         f"{method} {context.path}"
         for context in iter_route_contexts(app.routes)
@@ -112,7 +119,7 @@ def test_every_route_about_a_review_is_listed_here() -> None:
 
 def test_every_route_but_health_and_the_description_needs_a_token() -> None:
     """By the application's own description of itself."""
-    app = create_app(Settings(database_url=SecretStr("postgresql://none@/none"), oidc_issuer="http://127.0.0.1:1"))
+    app = create_app(SETTINGS)
     open_ones = {
         path
         for path, operations in app.openapi()["paths"].items()

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RawValue
@@ -54,8 +55,11 @@ from domain.decisions import (
     Withdrawal,
 )
 from domain.drafts import Draft
+from domain.dsse import Ed25519Signer
+from domain.people import Grant, Role
 from domain.policy import Allowance, Phase, PolicyPack
 from domain.proposal import Proposal, content_digest
+from domain.registry import BOOTSTRAP, Granted, Member, PeopleEntered
 from domain.stages import Outcome, Stage
 from domain.state import Review
 from runtime.courier import TemporalCourier
@@ -93,17 +97,30 @@ class World:
 
 async def populated(database: Database, url: str, client: Client) -> World:
     """The world, with the people of the examples and their roles on record."""
-    decisions = Decisions(database)
+    signer = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    decisions = Decisions(database, signer)
+    registers = Registers(database, signer)
+    await registers.registry.enrol()
     with (EXAMPLES / "people.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    await database.pool.executemany(
-        "insert into people (id, name, unit) values ($1, $2, $3)", [(r["person"], r["name"], r["unit"]) for r in rows]
+    members = tuple(Member(person=r["person"], unit=r["unit"]) for r in rows)
+    grants = tuple(
+        Grant(
+            id=f"grant-of-{r['person']}",
+            person=r["person"],
+            role=Role(r["role"]),
+            office=r["office"] or None,
+            by=BOOTSTRAP,
+        )
+        for r in rows
+        if r["role"]
     )
-    await database.pool.executemany(
-        "insert into grants (id, person, role, office) values ($1, $2, $3, $4)",
-        [(f"grant-of-{r['person']}", r["person"], r["role"], r["office"] or None) for r in rows if r["role"]],
-    )
-    return World(client, database, Registers(database), decisions, Reviews(database), Receipts(url, decisions))
+    async with registers.registry.head() as head:
+        await head.append(
+            PeopleEntered(at=head.now, by=BOOTSTRAP, people=members),
+            Granted(at=head.now, by=BOOTSTRAP, grants=grants),
+        )
+    return World(client, database, registers, decisions, Reviews(database), Receipts(url, decisions))
 
 
 class Case:
@@ -564,7 +581,7 @@ async def training_is_not_completed(case: Case) -> None:
 async def training_expires_between_two_signatures(case: Case) -> None:
     """The first signature lapses; both sign when the gap is closed."""
     await case.begin(3, trained=False)
-    expires = datetime.now(UTC) + timedelta(seconds=3)
+    expires = datetime.now(UTC) + timedelta(seconds=8)
     await case.train(datetime.now(UTC) - timedelta(days=1), expires)
     await case.reviewed()
     await case.accepted("bo.head", await case.signature())

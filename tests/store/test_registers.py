@@ -12,10 +12,13 @@ import pytest
 from domain.canonical import digest_of
 from domain.completions import Completion
 from domain.people import Person, Role
+from domain.registry import BOOTSTRAP
 from runtime.packs import shipped_packs
 from store.database import connect
 from store.registers import PublishedOtherwiseError, Registers
+from store.registry import RegistryRefusedError
 from tests.conftest import DatabaseUrls
+from tests.harness import SIGNER
 
 AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 
@@ -24,7 +27,9 @@ AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 async def registers(database: DatabaseUrls) -> AsyncIterator[Registers]:
     """Empty registers, as the application's role."""
     async with connect(database.app_url) as opened:
-        yield Registers(opened)
+        registers = Registers(opened, SIGNER)
+        await registers.registry.enrol()
+        yield registers
 
 
 async def test_a_published_pack_stays_as_it_is(registers: Registers, database: DatabaseUrls) -> None:
@@ -70,15 +75,16 @@ async def test_a_grant_is_in_force_once_and_until_it_is_revoked(registers: Regis
         ("a.person", Role.SIGNATORY, "an_office"),
         ("a.person", Role.SIGNATORY, "another_office"),
     ]
-    assert 3 == await registers.enter_people(people, roles)
-    assert 0 == await registers.enter_people(people, roles + roles)
+    assert 3 == await registers.enter_people(people, roles, by=BOOTSTRAP)
+    assert 0 == await registers.enter_people(people, roles + roles, by=BOOTSTRAP)
     granted = await registers.grants("a.person")
     assert sorted(roles, key=str) == sorted(((g.person, g.role, g.office) for g in granted), key=str)
     (reviewer,) = (grant for grant in granted if grant.role is Role.REVIEWER)
-    assert await registers.revoke(reviewer.id)
-    assert not await registers.revoke(reviewer.id)
+    await registers.revoke(reviewer.id, "It is over.", by="op.erator")
+    with pytest.raises(RegistryRefusedError, match="No grant with this id is in force"):
+        await registers.revoke(reviewer.id, "It is over.", by="op.erator")
     assert reviewer not in await registers.grants("a.person")
-    assert 1 == await registers.enter_people(people, roles)
+    assert 1 == await registers.enter_people(people, roles, by=BOOTSTRAP)
     (again,) = (grant for grant in await registers.grants("a.person") if grant.role is Role.REVIEWER)
     assert reviewer.id != again.id
 
@@ -86,8 +92,9 @@ async def test_a_grant_is_in_force_once_and_until_it_is_revoked(registers: Regis
 async def test_people_are_entered_all_or_none(registers: Registers) -> None:
     """A grant to somebody who is not known takes everything back."""
     people = [Person(id="a.person", name="A", unit="U")]
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await registers.enter_people(people, [("a.person", Role.REVIEWER, None), ("no.body", Role.REVIEWER, None)])
+    roles: list[tuple[str, Role, str | None]] = [("a.person", Role.REVIEWER, None), ("no.body", Role.REVIEWER, None)]
+    with pytest.raises(RegistryRefusedError, match=r"There is nobody with the id no\.body here"):
+        await registers.enter_people(people, roles, by=BOOTSTRAP)
     assert () == await registers.grants("a.person")
 
 

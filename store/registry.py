@@ -1,0 +1,361 @@
+"""The registry's ledger, and the tables that are its read model.
+
+Whoever changes people, roles, keys, delegations or invitations appends here: one transaction locks the head, asks the
+rules, signs and chains the entries, and brings the tables up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from domain.dsse import REGISTRY, Signature, Signer, key_id
+from domain.facts import SigningKey
+from domain.people import Delegation, Grant
+from domain.proof import IssuerKey
+from domain.registry import (
+    BOOTSTRAP,
+    Delegated,
+    DelegationEnded,
+    Disabled,
+    Enabled,
+    Granted,
+    GrantRevoked,
+    InvitationRevoked,
+    InvitationUsed,
+    Invited,
+    IssuerKeySeen,
+    KeyAdded,
+    KeyRevoked,
+    PeopleEntered,
+    RecordedEntry,
+    Registry,
+    RegistryEvent,
+    entry_bytes,
+    held,
+    refuse,
+)
+from domain.values import Digest, PersonId
+from store.database import Connection, Database
+
+_LOCK = "select seq, hash, at from registry for no key update"
+
+_KEYS = "select id, public, added_at, revoked_at from signing_keys"
+
+_ISSUER_KEYS = "select key from issuer_keys where id = any($1)"
+
+_PEOPLE = "select id, unit, disabled_at is not null as disabled from people where id = any($1)"
+
+_GRANTS = """
+select id, person, role, office, granted_by as by, revoked_at is null as in_force from grants
+where id = any($1) or (person = any($2) and revoked_at is null)
+"""
+
+_DELEGATIONS = """
+select id, giver, taker, roles, starts_at, ends_at from delegations
+where ended_at is null and (id = any($1) or giver = any($2) or taker = any($2))
+"""
+
+_INVITATIONS = """
+select id, case when revoked_at is not null then 'revoked' when used_at is not null then 'used' else 'open' end as status
+from invitations where id = any($1)
+"""
+
+_APPEND = """
+with entries as (
+    insert into registry_ledger (seq, data, hash, signatures)
+    select * from unnest($1::integer[], $2::bytea[], $3::text[], $4::bytea[])
+)
+update registry set seq = $5, hash = $6, at = $7
+"""
+
+_ADD_KEY = "insert into signing_keys (id, public, added_at) values ($1, $2, $3)"
+
+_REVOKE_KEY = "update signing_keys set revoked_at = $2 where id = $1"
+
+_SEE_ISSUER_KEY = "insert into issuer_keys (id, key) values ($1, $2) on conflict (id) do update set key = excluded.key"
+
+_ENTER = """
+insert into people (id, name, unit) select id, id, unit from unnest($1::text[], $2::text[]) as entered (id, unit)
+on conflict (id) do update set unit = excluded.unit
+"""
+
+_GRANT = """
+insert into grants (id, person, role, office, granted_by, granted_at)
+select id, person, role, office, $5, $6 from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+    as granted (id, person, role, office)
+"""
+
+_REVOKE = "update grants set revoked_at = $2 where id = $1"
+
+_DISABLE = "update people set disabled_at = $2 where id = $1"
+
+_DELEGATE = """
+insert into delegations (id, giver, taker, roles, starts_at, ends_at) values ($1, $2, $3, $4, $5, $6)
+"""
+
+_END_DELEGATION = "update delegations set ended_at = $2 where id = $1"
+
+_ENTRIES = "select seq, data, hash, signatures from registry_ledger where seq > $1 order by seq limit $2"
+
+_signatures: TypeAdapter[tuple[Signature, ...]] = TypeAdapter(tuple[Signature, ...])
+
+
+class RegistryRefusedError(Exception):
+    """A rule forbids the change; the message is the sentence that says so."""
+
+
+class KeyNotInForceError(Exception):
+    """The key that this process signs with is not in force; the message says what to do."""
+
+
+class RegistryHead:
+    """The head of the registry, locked. `now` is what entries are dated: never before the entry before."""
+
+    def __init__(self, connection: Connection, signer: Signer, row: asyncpg.Record, now: datetime) -> None:
+        self._connection = connection
+        self._signer = signer
+        self._seq: int = row["seq"]
+        self._hash: Digest = row["hash"]
+        self.now = max(now, row["at"])
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is on record yet."""
+        return self._seq == 0
+
+    async def append(self, *events: RegistryEvent) -> tuple[RegistryEvent, ...]:
+        """Put these on record, in order, and bring the tables up to date. What changes nothing is left out.
+
+        Returns:
+            What is on record now that was not.
+
+        Raises:
+            RegistryRefusedError: a rule forbids one of them; none is on record.
+            KeyNotInForceError: nothing that this process signs counts.
+        """
+        registry = await self._part(events)
+        entries: list[RecordedEntry] = []
+        news: list[RegistryEvent] = []
+        for event in events:
+            new = _news(registry, event)
+            if new is None:
+                continue
+            said = refuse(registry, new)
+            if said is not None:
+                raise RegistryRefusedError(said)
+            self._must_count(registry, new)
+            registry.apply(new)
+            data, digest = entry_bytes(self._seq + 1, self._hash, new)
+            signed = (await self._signer.sign(REGISTRY, data),)
+            entries.append(RecordedEntry(seq=self._seq + 1, data=data.decode(), hash=digest, signatures=signed))
+            news.append(new)
+            self._seq, self._hash = self._seq + 1, digest
+        if entries:
+            await self._write(entries)
+            for new in news:
+                await self._bring_up_to_date(new)
+        return tuple(news)
+
+    def _must_count(self, registry: Registry, event: RegistryEvent) -> None:
+        key = registry.keys.get(key_id(self._signer.public))
+        founds = self.empty and isinstance(event, KeyAdded) and event.public == self._signer.public
+        if not founds and (key is None or not key.in_force(event.at)):
+            raise KeyNotInForceError(_not_in_force(self._signer))
+
+    async def _part(self, events: Sequence[RegistryEvent]) -> Registry:
+        """The registry as it stands, as far as these events speak of it."""
+        registry = Registry()
+        for row in await self._connection.fetch(_KEYS):
+            registry.keys[row["id"]] = SigningKey.model_validate(dict(row))
+        seen = [event.key.id for event in events if isinstance(event, IssuerKeySeen)]
+        if seen:
+            for row in await self._connection.fetch(_ISSUER_KEYS, seen):
+                key = IssuerKey.model_validate_json(row["key"])
+                registry.issuer_keys[key.id] = key
+        people = sorted({person for event in events for person in _people(event)})
+        if people:
+            for row in await self._connection.fetch(_PEOPLE, people):
+                registry.units[row["id"]] = row["unit"]
+                if row["disabled"]:
+                    registry.disabled.add(row["id"])
+        grants = [grant for event in events for grant in _grants(event)]
+        holders = [person for event in events for person in _holders(event)]
+        if grants or holders:
+            for row in await self._connection.fetch(_GRANTS, grants, holders):
+                registry.grant(Grant.model_validate(dict(row)))
+                if not row["in_force"]:
+                    registry.revoke(row["id"])
+        ended = [event.delegation for event in events if isinstance(event, DelegationEnded)]
+        parties = [p for e in events if isinstance(e, Delegated) for p in (e.delegation.giver, e.delegation.taker)]
+        if ended or parties:
+            for row in await self._connection.fetch(_DELEGATIONS, ended, parties):
+                registry.delegations[row["id"]] = Delegation.model_validate(dict(row))
+        invited = [e.invitation for e in events if isinstance(e, Invited | InvitationUsed | InvitationRevoked)]
+        if invited:
+            registry.invitations.update(
+                (r["id"], r["status"]) for r in await self._connection.fetch(_INVITATIONS, invited)
+            )
+        return registry
+
+    async def _write(self, entries: Sequence[RecordedEntry]) -> None:
+        await self._connection.execute(
+            _APPEND,
+            [entry.seq for entry in entries],
+            [entry.data.encode() for entry in entries],
+            [entry.hash for entry in entries],
+            [_signatures.dump_json(entry.signatures) for entry in entries],
+            self._seq,
+            self._hash,
+            self.now,
+        )
+
+    async def _bring_up_to_date(self, event: RegistryEvent) -> None:
+        run = self._connection.execute
+        match event:
+            case KeyAdded():
+                await run(_ADD_KEY, event.key, event.public, event.at)
+            case KeyRevoked():
+                await run(_REVOKE_KEY, event.key, event.at)
+            case IssuerKeySeen(key=key):
+                await run(_SEE_ISSUER_KEY, key.id, key.model_dump_json())
+            case PeopleEntered(people=people):
+                await run(_ENTER, [member.person for member in people], [member.unit for member in people])
+            case Granted(grants=grants):
+                columns = zip(*((grant.id, grant.person, grant.role, grant.office) for grant in grants), strict=True)
+                await run(_GRANT, *map(list, columns), event.by, event.at)
+            case GrantRevoked():
+                await run(_REVOKE, event.grant, event.at)
+            case Disabled():
+                await run(_DISABLE, event.person, event.at)
+            case Enabled():
+                await run(_DISABLE, event.person, None)
+            case Delegated(delegation=d):
+                await run(_DELEGATE, d.id, d.giver, d.taker, list(d.roles), d.starts_at, d.ends_at)
+            case DelegationEnded():
+                await run(_END_DELEGATION, event.delegation, event.at)
+            case Invited() | InvitationUsed() | InvitationRevoked():
+                pass  # whoever invites keeps more of it than the registry, and keeps it themselves
+
+
+class Registrar:
+    """Keeps the registry, in `database`; signs what it puts on record with `signer`."""
+
+    def __init__(self, database: Database, signer: Signer) -> None:
+        self._database = database
+        self._signer = signer
+
+    @asynccontextmanager
+    async def head(self, connection: Connection | None = None) -> AsyncIterator[RegistryHead]:
+        """The head, locked until the transaction ends: that of `connection`, or one for the length of the block."""
+        if connection is not None:
+            yield await self._locked(connection)
+            return
+        async with self._database.transaction() as own:
+            yield await self._locked(own)
+
+    async def enrol(self) -> bool:
+        """Make sure that what this process signs counts: its key must be in force, or there is no key yet and it becomes
+        the first one.
+
+        Returns:
+            Whether it became the first one.
+
+        Raises:
+            KeyNotInForceError: it is not registered, or it was revoked.
+        """
+        async with self.head() as head:
+            if head.empty:  # several may start at once; whoever has the head is the first
+                key = key_id(self._signer.public)
+                await head.append(KeyAdded(at=head.now, by=BOOTSTRAP, key=key, public=self._signer.public))
+                return True
+        if not await self.in_force():
+            raise KeyNotInForceError(_not_in_force(self._signer))
+        return False
+
+    async def in_force(self) -> bool:
+        """Whether what this process signs counts now."""
+        in_force: bool = await self._database.pool.fetchval(
+            "select exists (select from signing_keys where id = $1 and revoked_at is null)", key_id(self._signer.public)
+        )
+        return in_force
+
+    async def entries(self, after: int, limit: int) -> tuple[RecordedEntry, ...]:
+        """The entries after `after`, as stored."""
+        rows = await self._database.pool.fetch(_ENTRIES, after, limit)
+        return tuple(
+            RecordedEntry(
+                seq=row["seq"],
+                data=row["data"].decode(),
+                hash=row["hash"],
+                signatures=_signatures.validate_json(row["signatures"]),
+            )
+            for row in rows
+        )
+
+    async def _locked(self, connection: Connection) -> RegistryHead:
+        row = await connection.fetchrow(_LOCK)
+        assert row is not None
+        return RegistryHead(connection, self._signer, row, await self._database.now(connection))
+
+
+def _news(registry: Registry, event: RegistryEvent) -> RegistryEvent | None:
+    """What of the event the registry does not say yet."""
+    match event:
+        case PeopleEntered(people=people):
+            last = {member.person: member for member in people}
+            new = tuple(member for member in last.values() if registry.units.get(member.person) != member.unit)
+            return event.model_copy(update={"people": new}) if new else None
+        case Granted(grants=grants):
+            first = {held(grant): grant for grant in reversed(grants)}
+            lacking = tuple(grant for what, grant in reversed(first.items()) if what not in registry.held)
+            return event.model_copy(update={"grants": lacking}) if lacking else None
+        case IssuerKeySeen(key=key):
+            return None if registry.issuer_keys.get(key.id) == key else event
+        case _:
+            return event
+
+
+def _people(event: RegistryEvent) -> Iterable[PersonId]:
+    match event:
+        case PeopleEntered(people=people):
+            return (member.person for member in people)
+        case Granted(grants=grants):
+            return (grant.person for grant in grants)
+        case Disabled(person=person) | Enabled(person=person):
+            return (person,)
+        case Delegated(delegation=delegation):
+            return (delegation.giver, delegation.taker)
+        case _:
+            return ()
+
+
+def _grants(event: RegistryEvent) -> Iterable[str]:
+    match event:
+        case Granted(grants=grants):
+            return (grant.id for grant in grants)
+        case GrantRevoked(grant=grant):
+            return (grant,)
+        case _:
+            return ()
+
+
+def _holders(event: RegistryEvent) -> Iterable[PersonId]:
+    match event:
+        case Granted(grants=grants):
+            return (grant.person for grant in grants)
+        case Invited(person=person):
+            return (person,)
+        case _:
+            return ()
+
+
+def _not_in_force(signer: Signer) -> str:
+    return (
+        f"The key {key_id(signer.public)} that this process signs with is not in force: "
+        "an operator registers it with `ringi keys add`, or the process is given one that is."
+    )
