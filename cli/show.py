@@ -154,7 +154,7 @@ def status(given: Mapping[str, Any]) -> None:
         turn(each)
     _listed("Training gaps", (f"{g['person']} ({g['role']}) needs {g['course']}" for g in given["gaps"]))
     _listed("Open questions", (f"{q['id']} by {q['person']}, {moment(q['at'])}" for q in given["questions"]))
-    _listed("Verdict sheets", (f"{s['person']}: {'agrees' if s['agrees'] else 'a breach'}" for s in given["sheets"]))
+    _listed("Verdict sheets", map(_sheet, given["sheets"]))
     council = given["council"]
     _listed("Opinions", (f"{o['person']} ({o['seat']}): {words(o['stance'])}" for o in council["opinions"]))
     _listed("Stepped aside", council["recused"])
@@ -220,6 +220,13 @@ def verification(evidence: Evidence, result: Verification) -> None:
         line(f"The workflow {workflow}, and its word is among what was compared.", "dim", indent=2)
     else:
         line(f"The workflow is {workflow}, so record and read model alone were compared.", "dim", indent=2)
+
+
+def _sheet(given: Mapping[str, Any]) -> str:
+    said = f"{given['person']}: {'agrees' if given['agrees'] else 'a breach'}"
+    if given["carried_from"] is None:
+        return said
+    return f"{said}, carried from revision {given['carried_from']}: {', '.join(given['findings'])}"
 
 
 def _listed(title: str, rows: Iterable[str], *, indent: int = 0) -> None:

@@ -61,11 +61,11 @@ def example(tier: int, **changes: object) -> Proposal:
     return load_proposal(path).model_copy(update=changes)
 
 
-def sheet(**findings: Finding) -> list[dict[str, str]]:
-    """A verdict on each principle: respected, where nothing else is said."""
+def sheet(*on: str, **findings: Finding) -> list[dict[str, str]]:
+    """A verdict on each principle, or `on` these alone: respected, where nothing else is said."""
     return [
         {"principle": p, "finding": findings.get(p, Finding.RESPECTED), "reason": "As the documents show."}
-        for p in PRINCIPLES
+        for p in on or PRINCIPLES
     ]
 
 

@@ -45,6 +45,7 @@ from domain.decisions import (
     QuestionAnswer,
     Receipt,
     Recusal,
+    Reopening,
     Revision,
     Ruling,
     Signature,
@@ -361,13 +362,13 @@ def scenario(play: Scenario) -> Scenario:
     return play
 
 
-def sheet(review: Review, **findings: Finding) -> VerdictSheet:
-    """A verdict sheet on every principle of the route; respected, where nothing else is said."""
+def sheet(review: Review, *on: str, **findings: Finding) -> VerdictSheet:
+    """A verdict sheet on every principle of the route, or `on` these alone; respected, where nothing else is said."""
     assert review.route is not None
     return VerdictSheet(
         verdicts=tuple(
             Verdict(principle=p, finding=findings.get(p, Finding.RESPECTED), reason="As the documents show.")
-            for p in review.route.principles
+            for p in on or review.route.principles
         )
     )
 
@@ -470,6 +471,22 @@ async def changes_and_revision(case: Case) -> None:
     receipt = await case.say(OWNER, content, proposal=revised)
     assert receipt.status == "accepted"
     await case.reviewed()
+    await case.signed()
+
+
+@scenario
+async def one_answer_revised(case: Case) -> None:
+    """Verdicts are carried to the new revision; one principle is open by what changed, another is reopened."""
+    review = await case.begin()
+    await case.accepted(REVIEWERS[0], sheet(review))
+    await case.accepted(REVIEWERS[1], ChangeRequest(), "It is kept too long.")
+    revised = case.proposal.model_copy(update={"answers": case.proposal.answers | {"kept_for_months": 6}})
+    receipt = await case.say(OWNER, Revision(proposal=content_digest(revised)), proposal=revised)
+    assert receipt.status == "accepted"
+    await case.accepted(REVIEWERS[0], sheet(review, "privacy"))
+    await case.accepted(REVIEWERS[2], Reopening(principle="fairness"), "The shorter time leaves less to measure by.")
+    await case.accepted(REVIEWERS[0], sheet(review, "fairness"))
+    await case.accepted(REVIEWERS[1], sheet(review))
     await case.signed()
 
 
