@@ -6,8 +6,9 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
+from runtime.sandbox import OneContextRunner
 from workflows.interceptors import CancelIsAMessage
 from workflows.proposal_review import ProposalReview
 
@@ -21,7 +22,7 @@ def plugin() -> SimplePlugin:
         "ringi",
         data_converter=pydantic_data_converter,
         interceptors=[CancelIsAMessage()],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=OneContextRunner(restrictions=restrictions),
         workflows=list(WORKFLOWS),
     )
 
