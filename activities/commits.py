@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 from uuid import UUID
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.messages import Arrived, CancelRequested, Commit, Committed, Due, Message, Opening
+from activities.messages import Arrived, Became, CancelRequested, Commit, Committed, Due, Message, Opening
 from activities.ports import (
     Delivery,
     Head,
@@ -22,7 +23,7 @@ from domain.commands import Command, FallDue, Take, TurnAway
 from domain.deadlines import due_before
 from domain.decisions import Reason
 from domain.events import Accepted, Event, Refused
-from domain.review import decide, evolve
+from domain.review import decide, evolve, state_digest
 
 
 class Commits:
@@ -35,8 +36,8 @@ class Commits:
     async def commit(self, request: Commit) -> Committed:
         """Apply a message if the workflow has seen the whole record; tell it what it has not seen otherwise.
 
-        Running it again changes nothing: a decision with a receipt, a deadline that passed and a message turned away
-        under the same ordinal are dealt with already.
+        Running it again changes nothing: a decision with a receipt and a deadline that passed are dealt with already,
+        and a message that was turned away stands among the entries that the workflow has not seen.
         """
         try:
             try:
@@ -72,6 +73,9 @@ class Commits:
 
     async def _commit(self, request: Commit, unstorable: str | None) -> Committed:
         async with self._ledger.head(request.review) as head:
+            if request.state is not None and state_digest(await head.at(request.seen)) != request.state:
+                activity.logger.error("the workflow holds what is not on record", extra={"review_id": request.review})
+                return Committed(events=(), done=False, anew=True)
             if head.review.seq < request.seen:
                 raise RecordBehindError(
                     f"review {request.review}: the workflow has seen {request.seen} entries, the record holds {head.review.seq}"
@@ -82,7 +86,7 @@ class Commits:
             done = await unit.deal_with(request.message)
             if unit.events:
                 await head.append(unit.events, unit.review)
-            return Committed(events=tuple(unit.events), done=done)
+            return Committed(events=tuple(unit.events), done=done, became=unit.became)
 
 
 def _log(request: Commit, events: Sequence[Event]) -> None:
@@ -101,6 +105,7 @@ class _Unit:
         self._unstorable = unstorable
         self.review = head.review
         self.events: list[Event] = []
+        self.became: Became | None = None
 
     async def deal_with(self, message: Message) -> bool:
         """Do what the message asks. At most one decision is taken in a transaction, so that data which can't be stored
@@ -122,7 +127,7 @@ class _Unit:
             case Arrived():
                 await self._arrived(message)
             case CancelRequested():
-                await self._turn_away(
+                await self._decide(
                     TurnAway(
                         ordinal=message.ordinal,
                         reason=Reason.CANCEL_REFUSED,
@@ -130,7 +135,8 @@ class _Unit:
                         digest=message.digest,
                         length=message.length,
                         shown=message.shown,
-                    )
+                    ),
+                    None,
                 )
         return True
 
@@ -142,16 +148,16 @@ class _Unit:
     async def _arrived(self, message: Arrived) -> None:
         stored = None if message.decision is None else await self._head.decision(message.decision)
         if stored is not None and stored.digest == message.digest:
-            if not stored.settled:
-                await self._take(stored)
+            self.became = "repeated" if stored.settled else await self._take(stored)
             return
+        self.became = "refused"
         if message.decision is None:
             reason, detail = Reason.UNREADABLE, "The message can't be understood."
         elif stored is None:
             reason, detail = Reason.NOT_STORED, "No stored decision of this review has the id that the message names."
         else:
             reason, detail = Reason.ID_REUSED, "The message has the id of a stored decision, and another content."
-        await self._turn_away(
+        await self._decide(
             TurnAway(
                 ordinal=message.ordinal,
                 reason=reason,
@@ -160,16 +166,18 @@ class _Unit:
                 digest=message.digest,
                 length=message.length,
                 shown=message.shown,
-            )
+            ),
+            None,
         )
 
-    async def _take(self, stored: StoredDecision) -> None:
+    async def _take(self, stored: StoredDecision) -> Literal["accepted", "refused"]:
         envelope = stored.envelope
         while (deadline := due_before(self.review, envelope.received_at)) is not None:
             await self._decide(FallDue(deadline=deadline.id), None)
         if self._unstorable is None:
             await self._decide(Take(envelope=envelope, digest=stored.digest, proof=stored.proof), stored)
-            return
+            applied = any(isinstance(e, Accepted) and e.envelope == envelope for e in self.events)
+            return "accepted" if applied else "refused"
         self._add(
             Refused.of(
                 envelope,
@@ -179,12 +187,7 @@ class _Unit:
                 self._head.now,
             )
         )
-
-    async def _turn_away(self, command: TurnAway) -> None:
-        """Put it on record, unless it stands there: of each kind, they come in the order of their numbers."""
-        known = self.review.cancels if command.reason is Reason.CANCEL_REFUSED else self.review.unstored
-        if known < command.ordinal:
-            await self._decide(command, None)
+        return "refused"
 
     async def _decide(self, command: Command, decision: StoredDecision | None) -> None:
         facts = await self._head.facts(self.review, decision)

@@ -19,8 +19,8 @@ class Opening(Value):
 class Arrived(Value):
     """A signal: its name and size, the digest of its bytes, an escaped beginning, and the decision it names, if it does.
 
-    `ordinal` is its number among all signals of this review, in the order of the workflow's history: however often a
-    task is run again, the same signal has the same number.
+    `ordinal` is its number among all signals of this chain of runs, in the order of the workflow's history: however
+    often a task is run again, the same signal has the same number.
     """
 
     type: Literal["arrived"] = "arrived"
@@ -53,17 +53,30 @@ Message = Annotated[Opening | Arrived | CancelRequested | Due, Field(discriminat
 
 
 class Commit(Value):
-    """Apply this message to the review, if `seen` is still its last entry."""
+    """Apply this message to the review, if `seen` is still its last entry.
+
+    `state` is the digest of what the workflow holds for the fold up to `seen`, where it did not fold that itself.
+    """
 
     review: ReviewId
     seen: int
     message: Message
+    state: Digest | None = None
+
+
+Became = Literal["accepted", "refused", "repeated"]
+"""What became of a signal: it brought a decision that was accepted, or refused; or one that had its receipt already.
+One that brought no decision at all is refused.
+"""
 
 
 class Committed(Value):
-    """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with;
-    where it was not, others were faster, and the workflow tries again when it has learnt what they did.
+    """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with, and
+    `became` what became of a signal; where it was not, others were faster, and the workflow tries again when it has
+    learnt what they did. `anew` says that what the workflow holds is not what is on record: it begins from nothing.
     """
 
     events: tuple[Event, ...]
     done: bool
+    became: Became | None = None
+    anew: bool = False

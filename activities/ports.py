@@ -72,6 +72,9 @@ class Head(Protocol):
     async def since(self, seq: int) -> tuple[Event, ...]:
         """The entries after `seq`, in order, as many as fit in one answer."""
 
+    async def at(self, seq: int) -> Review:
+        """The fold of the ledger up to entry `seq`."""
+
     async def decision(self, decision: UUID) -> StoredDecision | None:
         """The stored decision of this review with this id."""
 

@@ -22,8 +22,8 @@ class FallDue(Value):
 
 
 class TurnAway(Value):
-    """Put on record a message that no stored decision stands behind; `ordinal` is its number among all signals of this
-    review, or among all cancel requests.
+    """Put on record a message that no stored decision stands behind; `ordinal` is its number among all signals of
+    the workflow, or among all cancel requests.
     """
 
     ordinal: int

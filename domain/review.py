@@ -351,10 +351,7 @@ def _evolve(review: Review, event: Event) -> Review:
         case Accepted():
             return _accepted(review, event)
         case Refused():
-            if event.ordinal is None:
-                return _with(review, refused=review.refused + 1)
-            counter = "cancels" if event.reason is Reason.CANCEL_REFUSED else "unstored"
-            return _with(review, refused=review.refused + 1, **{counter: event.ordinal})
+            return _with(review, refused=review.refused + 1)
         case Assessed():
             return _assessed(review, event)
         case Began():

@@ -199,10 +199,6 @@ class Review(Value):
     closed_at: Instant | None = None
     certificate: Certificate | None = None
     refused: int = 0
-    unstored: int = 0
-    """The number of the last signal that was turned away, among all signals."""
-    cancels: int = 0
-    """The number of the last cancel request that was turned away."""
 
     @property
     def closed(self) -> bool:

@@ -23,7 +23,7 @@ from domain.ledger import Entry, append
 from domain.policy import Phase
 from domain.proof import Proof
 from domain.proposal import Proposal
-from domain.review import waits_for
+from domain.review import fold, waits_for
 from domain.state import Review
 from domain.turns import Turn
 from store.database import Connection, Database
@@ -144,6 +144,13 @@ class LockedHead:
         before = accumulate((len(row["data"]) for row in rows), initial=0)
         fitting = takewhile(lambda pair: pair[1] < CATCH_UP_BYTES, zip(rows, before, strict=False))
         return tuple(Entry.model_validate_json(row["data"]).event for row, _ in fitting)
+
+    async def at(self, seq: int) -> Review:
+        """The fold up to entry `seq`."""
+        if seq == self.review.seq:
+            return self.review
+        rows = await self._connection.fetch(_SINCE, self.review.id, 0, seq)
+        return fold(self.review.id, (Entry.model_validate_json(row["data"]).event for row in rows))
 
     async def decision(self, decision: UUID) -> StoredDecision | None:
         """The stored decision with this id."""

@@ -326,6 +326,8 @@ class Harness:
             assert event.shown.removesuffix("…").isascii()
             assert event.shown.isprintable()
         assert len(signals) == len(seen) + repeats + len(turned_away)
+        tally = (await self.handle(review).query(ProposalReview.where_it_stands)).tally
+        assert (tally.signals, tally.accepted + tally.refused + tally.repeated) == (len(signals), len(signals))
         return Account(
             signals=len(signals),
             stored=len(seen),

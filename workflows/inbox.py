@@ -12,6 +12,9 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from activities.messages import Arrived, CancelRequested, Message
+from domain.decisions import Reason
+from domain.events import Event, Refused
+from workflows.messages import TurnedAway
 
 _SHOWN = 120
 
@@ -62,6 +65,23 @@ def read_cancel(ordinal: int, why: str) -> CancelRequested:
     return CancelRequested(
         ordinal=ordinal, digest=hashlib.sha256(data).hexdigest(), length=len(data), shown=_escaped(data)
     )
+
+
+def turned_away(events: Sequence[Event]) -> tuple[TurnedAway, ...]:
+    """Which messages these entries say were turned away: by commits whose answers were lost."""
+    return tuple(
+        TurnedAway(cancel=event.reason is Reason.CANCEL_REFUSED, ordinal=event.ordinal, digest=event.digest)
+        for event in events
+        if isinstance(event, Refused) and event.ordinal is not None and event.digest is not None
+    )
+
+
+def as_turned_away(message: Message) -> TurnedAway | None:
+    """How this message is known if it was turned away; None for one that can't be."""
+    if not isinstance(message, Arrived | CancelRequested):
+        return None
+    cancel = isinstance(message, CancelRequested)
+    return TurnedAway(cancel=cancel, ordinal=message.ordinal, digest=message.digest)
 
 
 def _decision(data: bytes) -> UUID | None:

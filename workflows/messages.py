@@ -16,22 +16,41 @@ def workflow_id_for(review: ReviewId) -> str:
     return f"review:{review}"
 
 
+class Tally(Value):
+    """How many signals a chain of runs was sent, and what became of them; those that are missing still wait."""
+
+    signals: int = 0
+    accepted: int = 0
+    refused: int = 0
+    repeated: int = 0
+
+
+class TurnedAway(Value):
+    """A signal, or cancel request, that stands on record as refused, by its number and its digest."""
+
+    cancel: bool
+    ordinal: int
+    digest: Digest
+
+
 class Carried(Value):
-    """What one run knows and the next must know: the state, the messages not taken, and how many signals and cancel
-    requests there have been.
+    """What one run knows and the next must know: the state, the messages not taken and those of them that were turned
+    away already, the tally of signals, and how many cancel requests there have been.
     """
 
     state: Review
-    waiting: tuple[Message, ...]
-    signals: int
-    cancels: int
+    waiting: tuple[Message, ...] = ()
+    turned_away: tuple[TurnedAway, ...] = ()
+    tally: Tally = Tally()
+    cancels: int = 0
 
 
 class StartReview(Value):
     """What a review's workflow is started with, and carries on with.
 
     `messages_per_run` is after how many messages it continues as a new run; without it, when Temporal suggests it.
-    `carried` is what one run hands to the next; in a first run it counts for nothing, whoever started that.
+    `carried` is what one run hands to the next. Whoever can start a workflow can also make that up: so a run begins by
+    having it compared with the record, and with nothing where it differs.
     """
 
     review: ReviewId
@@ -40,10 +59,13 @@ class StartReview(Value):
 
 
 class WhereItStands(Value):
-    """What the workflow knows of its review: how many entries it has seen, and the digest of the state they fold to."""
+    """What the workflow knows of its review: how many entries it has seen, the digest of the state they fold to, and
+    what became of the signals that it was sent.
+    """
 
     seq: int
     state_digest: Digest
+    tally: Tally = Tally()
 
 
 class Result(Value):

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.stages import Outcome, Stage
     from domain.state import Review
     from workflows.alarm import Alarm
-    from workflows.inbox import Inbox, read_cancel, read_signal
+    from workflows.inbox import Inbox, as_turned_away, read_cancel, read_signal, turned_away
     from workflows.messages import Carried, Result, StartReview, WhereItStands, workflow_id_for
 
 
@@ -40,10 +40,12 @@ class ProposalReview:
     @workflow.init
     def __init__(self, start: StartReview) -> None:
         carried = start.carried if workflow.info().continued_run_id is not None else None
-        carried = carried or Carried(state=Review(id=start.review), waiting=(), signals=0, cancels=0)
+        self._unproven = carried is not None
+        carried = carried or Carried(state=Review(id=start.review))
         self._review = carried.state
+        self._turned_away = carried.turned_away
         self._messages_per_run = start.messages_per_run
-        self._signals = carried.signals
+        self._tally = carried.tally
         self._cancels = carried.cancels
         self._inbox = Inbox(carried.waiting)
         self._alarm = Alarm(self._inbox)
@@ -63,13 +65,13 @@ class ProposalReview:
     @workflow.signal(dynamic=True)
     def receive(self, name: str, args: Sequence[RawValue]) -> None:
         """Every signal, under whatever name and with whatever in it, goes to the inbox."""
-        self._signals += 1
-        self._inbox.put(read_signal(self._signals, name, args))
+        self._count("signals")
+        self._inbox.put(read_signal(self._tally.signals, name, args))
 
     @workflow.query
     def where_it_stands(self) -> WhereItStands:
         """What this workflow has seen of its review."""
-        return WhereItStands(seq=self._review.seq, state_digest=state_digest(self._review))
+        return WhereItStands(seq=self._review.seq, state_digest=state_digest(self._review), tally=self._tally)
 
     def cancel_requested(self, why: str) -> None:
         """A client asked Temporal to cancel: that is a message like any other, and refused on record."""
@@ -79,7 +81,7 @@ class ProposalReview:
     async def _open(self) -> None:
         if workflow.info().workflow_id != workflow_id_for(self._review.id):
             raise ApplicationError("this workflow does not have the id of its review", type="NotItsReview")
-        if self._review.seq == 0:
+        if self._review.seq == 0 or self._unproven:
             await self._commit(Opening())
         if not (self._review.open or self._review.closed):
             raise ApplicationError("there is no submission to open this review with", type="NothingToOpen")
@@ -106,12 +108,26 @@ class ProposalReview:
 
     async def _commit(self, message: Message) -> None:
         """Have the message applied, and learn what is on record since: what is stored wins."""
-        done = False
-        while not done:
-            request = Commit(review=self._review.id, seen=self._review.seq, message=message)
+        known, done, became = as_turned_away(message), False, None
+        while not done and (known is None or known not in self._turned_away):
+            held = state_digest(self._review) if self._unproven else None
+            request = Commit(review=self._review.id, seen=self._review.seq, message=message, state=held)
             committed = await self._committed(request, _summary(message))
-            self._review = reduce(evolve, committed.events, self._review)
-            done = committed.done
+            self._unproven = False
+            self._review = reduce(evolve, committed.events, self._fresh() if committed.anew else self._review)
+            done, became = committed.done, committed.became
+            if not done:
+                self._turned_away += turned_away(committed.events)
+        if isinstance(message, Arrived):
+            self._count(became or "refused")
+        if not self._inbox.waiting:  # whatever was learnt of this chain's messages was of those
+            self._turned_away = ()
+
+    def _fresh(self) -> Review:
+        return Review(id=self._review.id)
+
+    def _count(self, what: str) -> None:
+        self._tally = self._tally.model_copy(update={what: getattr(self._tally, what) + 1})
 
     async def _committed(self, request: Commit, summary: str) -> Committed:
         """The commit's answer, however long that takes. While the database is down a regular activity waits: its
@@ -154,7 +170,8 @@ class ProposalReview:
                     carried=Carried(
                         state=self._review,
                         waiting=self._inbox.waiting,
-                        signals=self._signals,
+                        turned_away=self._turned_away,
+                        tally=self._tally,
                         cancels=self._cancels,
                     ),
                 )

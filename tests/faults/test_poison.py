@@ -356,7 +356,7 @@ async def test_a_start_with_a_forged_state(system: Harness) -> None:
         closed = (await system.state(donor)).model_copy(update={"id": real.review, "seq": 1000})
         forged = await system.client.start_workflow(
             ProposalReview.run,
-            StartReview(review=real.review, carried=Carried(state=closed, waiting=(), signals=9, cancels=9)),
+            StartReview(review=real.review, carried=Carried(state=closed, cancels=9)),
             id=workflow_id_for(real.review),
             task_queue=system.task_queue,
         )
@@ -366,6 +366,32 @@ async def test_a_start_with_a_forged_state(system: Harness) -> None:
         assert (await system.state(real.review)).stage == "principle_review"
         assert (await forged.describe()).status is not None
         assert not (await system.state(real.review)).closed
+
+
+async def test_a_start_on_a_schedule_with_a_forged_state(system: Harness) -> None:
+    """To Temporal the second run of a schedule looks like one that carries on; the record still wins."""
+    review = f"r-{uuid4().hex[:12]}"
+    async with system.worker():
+        donor = await system.submit()
+        await system.approve(donor)
+        closed = (await system.state(donor)).model_copy(update={"id": review})
+        forged = await system.client.start_workflow(
+            ProposalReview.run,
+            StartReview(review=review, carried=Carried(state=closed)),
+            id=workflow_id_for(review),
+            task_queue=system.task_queue,
+            cron_schedule="@every 1s",
+        )
+
+        async def runs_again() -> bool:
+            return (await forged.describe()).run_id != forged.first_execution_run_id
+
+        await until(runs_again)
+        submission = await system.store_submission(review=review)
+        assert (await system.receipt(submission)).status == "accepted"
+        await system.agrees(review)
+        assert (await system.state(review)).stage == "principle_review"
+        await system.client.get_workflow_handle(forged.id).terminate()
 
 
 async def test_a_start_for_an_existing_review_under_another_id(system: Harness) -> None:
