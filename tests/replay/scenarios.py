@@ -598,9 +598,10 @@ async def training_is_not_completed(case: Case) -> None:
 async def training_expires_between_two_signatures(case: Case) -> None:
     """The first signature lapses; both sign when the gap is closed."""
     await case.begin(3, trained=False)
-    expires = datetime.now(UTC) + timedelta(seconds=8)
-    await case.train(datetime.now(UTC) - timedelta(days=1), expires)
     await case.reviewed()
+    expires = datetime.now(UTC) + timedelta(seconds=10)
+    await case.train(datetime.now(UTC) - timedelta(days=1), expires)
+    await case.word_from_the_register()
     await case.accepted("bo.head", await case.signature())
     await asyncio.sleep((expires - datetime.now(UTC)).total_seconds())
     await case.refused("training_gap", "di.head", await case.signature())
