@@ -333,6 +333,7 @@ class ReviewOut(BaseModel):
     pack_digest: Digest
     due_at: datetime | None
     overdue: bool
+    paused: bool
     waits_for: tuple[Turn, ...]
     passed: dict[Stage, Passage]
     sheets: list[SheetOut]
@@ -366,6 +367,7 @@ def review_out(review: Review) -> ReviewOut:
         pack_digest=review.pack_digest,
         due_at=review.due_at,
         overdue=review.overdue,
+        paused=review.paused,
         waits_for=waits_for(review),
         passed={stage: review.passed[stage] for stage in Stage if stage in review.passed},
         sheets=[

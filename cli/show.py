@@ -128,7 +128,7 @@ def turn(given: Mapping[str, Any]) -> None:
     if given["not_for"]:
         pair("not for", ", ".join(given["not_for"]), indent=4)
     pair("since", moment(given["since"]), indent=4)
-    pair("until", moment(given["due_at"]), indent=4)
+    pair("until", "the owner has answered" if given["paused"] else moment(given["due_at"]), indent=4)
     pair("by", ", ".join(given["kinds"]), indent=4)
 
 

@@ -19,6 +19,7 @@ from domain.separation import broken_rule, excluded
 from domain.stages import Stage
 from domain.state import Advice, Advised, Given, Review, joined
 from domain.turns import Turn
+from domain.values import PersonId
 
 
 def is_called(review: Review) -> bool:
@@ -59,6 +60,11 @@ def waiting_members(review: Review) -> tuple[Grant, ...]:
     )
 
 
+def in_time(review: Review) -> tuple[Grant, ...]:
+    """Those of the waiting members whose time has not run out: their own, or else the one that all have."""
+    return tuple(grant for grant in waiting_members(review) if not _late(review, grant.person))
+
+
 def unreachable(review: Review) -> bool:
     """Whether no quorum can be had any more, even if every waiting member gave an opinion."""
     remaining = [Seat(grant.office or "") for grant in waiting_members(review)]
@@ -70,7 +76,7 @@ def without_opinion(review: Review) -> bool:
     council = review.council
     if review.phase is not Phase.CONSULTING or council.concluded is not None:
         return False
-    return unreachable(review) or (review.overdue and not quorum_met(_rule(review), _heard(review)))
+    return unreachable(review) or not (in_time(review) or quorum_met(_rule(review), _heard(review)))
 
 
 def refuse_member(review: Review, envelope: Envelope) -> Rebuff | None:
@@ -81,7 +87,7 @@ def refuse_member(review: Review, envelope: Envelope) -> Rebuff | None:
         return Rebuff(Reason.ALREADY_GIVEN, "You have stepped aside from this case.")
     if any(opinion.by.person == envelope.person for opinion in review.council.opinions):
         return Rebuff(Reason.ALREADY_GIVEN, "You have already given your opinion in this round.")
-    if review.overdue:
+    if _late(review, envelope.person):
         return Rebuff(Reason.LATE, "The time for opinions has run out; the officer decides whether to extend it.")
     return None
 
@@ -189,7 +195,7 @@ def follows(review: Review, facts: Facts, at: datetime) -> Event | None:
             return None
         heard = _heard(review)
         everybody = not waiting_members(review)
-        if (everybody or review.overdue) and quorum_met(_rule(review), heard):
+        if not in_time(review) and quorum_met(_rule(review), heard):
             rest = "every seated member was heard" if everybody else "the time for opinions ran out"
             return Concluded(at=at, because=f"{len(heard)} opinions make a quorum, and {rest}.")
         return None
@@ -247,8 +253,13 @@ def turns(review: Review) -> tuple[Turn, ...]:
             since=since,
             due_at=review.due_at,
         )
-        for grant in waiting_members(review)
+        for grant in in_time(review)
     )
+
+
+def _late(review: Review, person: PersonId) -> bool:
+    own = review.clock_of(person)
+    return review.overdue if own is None else own.overdue
 
 
 def _rule(review: Review) -> CouncilRule:

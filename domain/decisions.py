@@ -171,11 +171,13 @@ class NoOpinion(Content):
 
 
 class Extension(Content):
-    """The officer gives the present wait until another moment."""
+    """The officer gives the present wait until another moment; or, where one is named, one person in it."""
 
     needs_reason: ClassVar[bool] = True
     kind: Literal["extension"] = "extension"
     until: Instant
+    # Left out where there is none, so that the bytes of an envelope stay those that were signed.
+    person: PersonId | None = Field(default=None, exclude_if=lambda person: person is None)
 
 
 class Ruling(Content):

@@ -78,11 +78,14 @@ def current_step(review: Review) -> SignatoryStep | None:
 
 
 def officer_offices(review: Review) -> tuple[str, ...]:
-    """The offices that may act as officer now: the one the route names, and its deputy once the wait is overdue."""
+    """The offices that may act as officer now: the one the route names, and its deputy once the wait is overdue, or the
+    owner is with an answer.
+    """
     if review.route is None:
         return ()
     deputy = review.route.deputy_officer
-    return (review.route.officer, deputy) if review.overdue and deputy is not None else (review.route.officer,)
+    late = review.overdue or review.owner_overdue
+    return (review.route.officer, deputy) if late and deputy is not None else (review.route.officer,)
 
 
 def officers(review: Review, turn: Turn) -> tuple[Turn, ...]:

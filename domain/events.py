@@ -15,7 +15,7 @@ from domain.people import Grant, Role
 from domain.policy import Phase
 from domain.proof import Proof
 from domain.stages import Outcome, Stage
-from domain.state import Subject
+from domain.state import Clock, Subject
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, Slug, Value
 
 
@@ -108,28 +108,52 @@ class Returned(Happened):
 
 
 class Began(Happened):
-    """A wait began, with its deadlines."""
+    """A wait began, with its deadlines; or, within it, the time that `person` has of their own, which for an answer of
+    the owner's names the question.
+    """
 
     type: Literal["began"] = "began"
     phase: Phase
     number: int
     remind_at: Instant | None
     due_at: Instant
+    person: PersonId | None = None
+    question: DecisionId | None = None
 
 
 class Reminded(Happened):
-    """A reminder fell due."""
+    """A reminder fell due, of everybody or of `person`; the next one comes at `again_at`."""
 
     type: Literal["reminded"] = "reminded"
     deadline: str
+    person: PersonId | None = None
+    again_at: Instant | None = None
 
 
 class FellDue(Happened):
-    """A deadline passed; `next_in_line` may act from here on."""
+    """A deadline passed, everybody's or that of `person`; `next_in_line` may act from here on. All are reminded again at
+    `again_at`.
+    """
 
     type: Literal["fell_due"] = "fell_due"
     deadline: str
     next_in_line: tuple[Role, Slug | None]
+    person: PersonId | None = None
+    again_at: Instant | None = None
+
+
+class Paused(Happened):
+    """The owner has a question to answer: these clocks stand still."""
+
+    type: Literal["paused"] = "paused"
+    clocks: tuple[Clock, ...]
+
+
+class Resumed(Happened):
+    """The owner has answered every question: these clocks run again, with what was left of them."""
+
+    type: Literal["resumed"] = "resumed"
+    clocks: tuple[Clock, ...]
 
 
 class Seated(Happened):
@@ -187,6 +211,8 @@ Event = Annotated[
     | Began
     | Reminded
     | FellDue
+    | Paused
+    | Resumed
     | Seated
     | Concluded
     | TrainingChecked

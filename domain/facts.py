@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.assessment import Assessment, assess
+from domain.calendar import MONDAY_TO_FRIDAY, Calendar
 from domain.completions import Completion
 from domain.dsse import PublicKey
 from domain.people import Delegation, Grant
@@ -67,7 +68,7 @@ class Facts(Value):
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
     `council` are the grants of all council members; `completions` those of the assigned staff in the courses that the
     route requires; `proposed` is what a submission or revision names, or, where it could not be assessed,
-    `unassessable` says why.
+    `unassessable` says why; `calendar` is that of the policy pack.
     """
 
     standing: Standing = Standing()
@@ -77,6 +78,7 @@ class Facts(Value):
     completions: tuple[Completion, ...] = ()
     proposed: Proposed | None = None
     unassessable: str | None = None
+    calendar: Calendar = MONDAY_TO_FRIDAY
 
 
 def propose(pack: PolicyPack, proposal: Proposal, before: Proposal | None = None) -> Proposed:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from domain.calendar import Span, WorkingDays
 from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
@@ -36,14 +37,17 @@ from domain.events import (
     FellDue,
     Lapsed,
     Passed,
+    Paused,
     Refused,
     Reminded,
+    Resumed,
     Returned,
     Seated,
     TrainingChecked,
 )
 from domain.policy import Phase
 from domain.stages import Stage
+from domain.state import Clock
 from domain.values import Digest, PersonId, Value
 
 STAGES = {
@@ -104,13 +108,27 @@ def tell(event: Event) -> Told:
             return _engine(f"Back to {STAGES[event.stage]}.", event.because)
         case Began():
             reminder = "" if event.remind_at is None else f", reminder {_moment(event.remind_at)}"
-            return _engine(f"Waits for {PHASES[event.phase]}, until {_moment(event.due_at)}{reminder}.")
+            until = f"until {_moment(event.due_at)}{reminder}"
+            if event.question is not None:
+                return _engine(f"The owner ({event.person}) has time to answer {event.question}, {until}.")
+            if event.person is not None:
+                return _engine(f"Asked by name: {event.person}, {until}.")
+            return _engine(f"Waits for {PHASES[event.phase]}, {until}.")
         case Reminded():
-            return _engine(f"Reminded: {_of(event.deadline)} is still awaited.")
+            again = "" if event.again_at is None else f"; again {_moment(event.again_at)}"
+            return _engine(f"Reminded{_whom(event)}: {_awaited(event.deadline)}{again}.")
         case FellDue():
             role, office = event.next_in_line
             next_in_line = role if office is None else f"{role} ({office})"
-            return _engine(f"Time ran out for {_of(event.deadline)}; next in line: {next_in_line}.")
+            return _engine(f"Time ran out for {_of(event.deadline)}{_whom(event)}; next in line: {next_in_line}.")
+        case Paused():
+            left = "; ".join(f"{_clock(clock)}{_left(clock.due_left)}" for clock in event.clocks)
+            return _engine(f"The clock stands still until the owner has answered: {left}.")
+        case Resumed():
+            until = "; ".join(
+                f"{_clock(clock)} until {_moment(clock.due_at)}" for clock in event.clocks if clock.due_at
+            )
+            return _engine(f"The owner has answered, and the clock runs again: {until}.")
         case Seated():
             seats = ", ".join(f"{grant.person} ({grant.office})" for grant in event.roster) or "nobody"
             return _engine(f"The Council sits on this case: {seats}.")
@@ -157,8 +175,30 @@ def _engine(what: str, said: str | None = None, digest: Digest | None = None) ->
 
 
 def _of(deadline: str) -> str:
-    phase = deadline.rsplit("-", 2)[0]
+    phase, _, _ = deadline.partition("-")
     return PHASES[Phase(phase)] if phase in PHASES else deadline
+
+
+def _awaited(deadline: str) -> str:
+    return f"{_of(deadline)} {'is overdue' if '-overdue' in deadline else 'is still awaited'}"
+
+
+def _whom(event: Reminded | FellDue) -> str:
+    return "" if event.person is None else f" ({event.person})"
+
+
+def _clock(clock: Clock) -> str:
+    return PHASES[clock.phase] if clock.person is None else f"{PHASES[clock.phase]} ({clock.person})"
+
+
+def _left(span: Span | None) -> str:
+    match span:
+        case None:
+            return " is overdue"
+        case WorkingDays(working_days=days):
+            return f", {days} working days left"
+        case timedelta():
+            return f", {span.days} days left" if span.days else f", {span.seconds // 3600} hours left"
 
 
 def _moment(at: datetime) -> str:
@@ -214,8 +254,9 @@ def _decision(envelope: Envelope) -> str:
             return "Answered advice: " + ", ".join(f"{number} {answer}" for answer, number in counts.items()) + "."
         case NoOpinion():
             return "Went on with no opinion obtained."
-        case Extension(until=until):
-            return f"Extended the time until {_moment(until)}."
+        case Extension(until=until, person=person):
+            whose = "" if person is None else f" of {person}"
+            return f"Extended the time{whose} until {_moment(until)}."
         case Ruling(ruling=ruling):
             return f"Ruled: {ruling}."
         case Signature() as signature:

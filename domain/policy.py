@@ -15,41 +15,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     Discriminator,
     Field,
-    PlainSerializer,
     StringConstraints,
     Tag,
     ValidationError,
     model_validator,
 )
 
+from domain.calendar import Calendar, Duration, Span, WorkingDays
 from domain.canonical import digest_of
 from domain.people import Seat
 from domain.problems import Problem, ProblemsError, pointer_to, problems_of
 from domain.proposal import COUNTRIES, LARGEST_NUMBER, MOST_CHOICES, Affected, DataKind, ProjectPhase
 from domain.values import Digest, Line, Prose, Slug, Value, Written
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str | timedelta):
-        return value
-    raise ValueError("must be an ISO 8601 duration, like P30D or PT12H")
-
-
-def _whole_seconds(value: timedelta) -> str:
-    """Days and seconds and nothing else: this is digested, and must not depend on how a library likes to write it."""
-    return f"P{value.days}D" + (f"T{value.seconds}S" if value.seconds else "")
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    Field(gt=timedelta(0), le=timedelta(days=3660), multiple_of=timedelta(seconds=1)),
-    PlainSerializer(_whole_seconds, return_type=str, when_used="json"),
-]
-"""Whole seconds, more than none and at most about ten years; ISO 8601 when written, where a year is 365 days."""
 
 
 class Phase(StrEnum):
@@ -67,14 +46,24 @@ class Phase(StrEnum):
 
 
 class Allowance(Value):
-    """How long a phase may take, from the moment it begins."""
+    """How long a phase may take, from the moment it begins: both by the clock, or both in working days.
 
-    remind_after: Duration
-    due_after: Duration
+    Of working days, a reminder comes when the day opens, and the last one is due when it closes.
+    """
+
+    remind_after: Span
+    due_after: Span
 
     @model_validator(mode="after")
     def _reminds_before_it_is_due(self) -> Self:
-        if self.remind_after >= self.due_after:
+        match self.remind_after, self.due_after:
+            case timedelta() as remind, timedelta() as due:
+                in_order = remind < due
+            case WorkingDays(working_days=remind_days), WorkingDays(working_days=due_days):
+                in_order = 1 <= remind_days < due_days
+            case _:
+                raise ValueError("remind_after and due_after must both be durations, or both be working days")
+        if not in_order:
             raise ValueError("remind_after must be shorter than due_after")
         return self
 
@@ -418,6 +407,8 @@ class PolicyPack(Written):
     questions: tuple[Question, ...] = Field(min_length=1, max_length=200)
     triggers: tuple[Trigger, ...] = Field(max_length=100)
     tiers: tuple[TierRule, TierRule, TierRule, TierRule]
+    # Left out where there is none: the digests of packs that were published before there were calendars stay the same.
+    calendar: Calendar | None = Field(default=None, exclude_if=lambda calendar: calendar is None)
 
     @cached_property
     def digest(self) -> Digest:
@@ -555,8 +546,11 @@ def _tiers(pack: PolicyPack) -> Iterator[Problem]:
         yield from _offices(rule, place, offices)
         yield from _training(pack, rule, place)
         for phase in Phase:
-            if phase not in rule.allowances:
+            allowance = rule.allowances.get(phase)
+            if allowance is None:
                 yield _at((*place, "allowances"), f"nothing for {phase}")
+            elif pack.calendar is None and isinstance(allowance.due_after, WorkingDays):
+                yield _at((*place, "allowances", phase), "counts working days, and the pack has no calendar")
 
 
 def _offices(rule: TierRule, place: Place, offices: set[str]) -> Iterator[Problem]:

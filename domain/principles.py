@@ -144,13 +144,14 @@ def refuse_ruling(review: Review, ruling: Ruling) -> Rebuff | None:
     """Why the officer can't rule so now, if they can't."""
     if undecided(review):
         return None
-    if not review.overdue or review.phase not in (Phase.REVIEWING, Phase.WITH_OWNER, Phase.TRAINING):
+    overdue = review.overdue and review.phase in (Phase.REVIEWING, Phase.WITH_OWNER, Phase.TRAINING)
+    if not (overdue or review.owner_overdue):
         return Rebuff(
             Reason.OUT_OF_STAGE, "The officer rules when the panel is complete and undecided, or when time has run out."
         )
     if ruling.ruling == "decline":
         return None
-    if review.phase is not Phase.REVIEWING or not whole(review):
+    if not review.overdue or review.phase is not Phase.REVIEWING or not whole(review):
         return Rebuff(
             Reason.OUT_OF_STAGE,
             "Time alone lets no proposal proceed: the officer can decline it, or extend the time.",

@@ -47,8 +47,10 @@ from domain.events import (
     Lapsed,
     Mandate,
     Passed,
+    Paused,
     Refused,
     Reminded,
+    Resumed,
     Returned,
     Seated,
     TrainingChecked,
@@ -81,7 +83,7 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
     happened = _Happened(review)
     match command:
         case FallDue(deadline=name):
-            due = deadlines.falls_due(review, name, at)
+            due = deadlines.falls_due(review, name, facts, at)
             if due is None:
                 return ()
             happened.add(due)
@@ -127,19 +129,19 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
     """Whose turn it is, for what, since when: the whole answer to "what is blocking?". Empty once closed."""
     if review.stage is None or review.closed or review.phase_since is None or review.subject is None:
         return ()
-    with_owner = _owner_turns(review)
-    if review.phase is Phase.WITH_OWNER:
-        return (*with_owner, *deadlines.turns(review))
+    with_owner = (*_owner_turns(review), *deadlines.turns(review))
+    if review.changes is not None or _held(review):
+        return with_owner
     match review.stage:
         case Stage.PRINCIPLE_REVIEW:
             own = principles.turns(review)
         case Stage.COUNCIL:
             own = council.turns(review)
         case Stage.TRAINING:
-            own = (*training.turns(review), *deadlines.turns(review))
+            own = training.turns(review)
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
-    return (*own, *with_owner)
+    return (*deadlines.timed(review, own), *with_owner)
 
 
 class _Happened:
@@ -233,7 +235,7 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
         case NoOpinion():
             return council.refuse_no_opinion(review)
         case Extension() as extension:
-            return deadlines.refuse_extension(review, envelope, extension)
+            return deadlines.refuse_extension(review, envelope, extension, facts)
         case Ruling() as ruling:
             return principles.refuse_ruling(review, ruling)
         case Signature() | Declining() as seal:
@@ -279,13 +281,17 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
             if before.stage in (Stage.TRAINING, Stage.SIGN_OFF):
                 happened.add(Returned(at=at, stage=Stage.COUNCIL, because="The proposal was escalated to the Council."))
         case Extension() as extension:
-            if before.phase is Phase.CONSULTING:
+            roster = before.council.roster
+            if before.phase is Phase.CONSULTING and extension.person is None:
                 roster = council.seated_too(before, facts.council)
                 if roster != before.council.roster:
                     happened.add(Seated(at=at, roster=roster))
-            began = deadlines.extends(before, extension, at)
-            if began is not None:
+            for began in deadlines.extends(before, extension, facts, at):
                 happened.add(began)
+            for grant in (roster or ())[len(before.council.roster or ()) :]:
+                asked = deadlines.ask(happened.review, grant.person, at, facts)
+                if asked is not None and asked.due_at > extension.until:
+                    happened.add(asked)
         case Withdrawal():
             happened.add(Closed(at=at, outcome=Outcome.WITHDRAWN, because=envelope.reason or "Withdrawn."))
         case Declining():
@@ -311,7 +317,7 @@ def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
         event = _stage_follows(review, facts, at)
         if event is not None:
             return event
-    return deadlines.begins(review, _wanted_phase(review), at)
+    return deadlines.follows(review, _wanted_phase(review), facts, at)
 
 
 def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
@@ -329,7 +335,7 @@ def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
 
 
 def _wanted_phase(review: Review) -> Phase:
-    if review.changes is not None or _held(review):
+    if review.changes is not None:
         return Phase.WITH_OWNER
     match review.stage:
         case Stage.COUNCIL:
@@ -355,11 +361,15 @@ def _evolve(review: Review, event: Event) -> Review:
         case Assessed():
             return _assessed(review, event)
         case Began():
-            return deadlines.with_wait(review, event)
+            return deadlines.with_clock(review, event)
         case Reminded():
             return deadlines.with_reminder(review, event)
         case FellDue():
-            return deadlines.overdue(review)
+            return deadlines.with_overdue(review, event)
+        case Paused():
+            return deadlines.with_pause(review, event)
+        case Resumed():
+            return deadlines.with_resumption(review, event)
         case Seated(roster=roster):
             return _with(review, council=review.council.model_copy(update={"roster": roster}))
         case Concluded():
@@ -378,6 +388,7 @@ def _evolve(review: Review, event: Event) -> Review:
         case Closed(outcome=outcome, because=because, certificate=certificate, at=at):
             return _with(
                 deadlines.at_rest(review),
+                clocks=(),
                 outcome=outcome,
                 outcome_because=because,
                 closed_at=at,
@@ -395,26 +406,27 @@ def _accepted(review: Review, event: Accepted) -> Review:
         case Submission():
             return _with(review, pack_digest=envelope.pack_digest)
         case VerdictSheet() as sheet:
-            return principles.with_sheet(review, given, sheet)
+            return principles.with_sheet(deadlines.freed(review, envelope.person), given, sheet)
         case Reopening() as reopening:
             return principles.with_reopening(review, reopening)
         case ChangeRequest():
             return _with(review, changes=given)
         case Question():
             holds = envelope.role is Role.SIGNATORY
-            return _with(review, questions=(*review.questions, Asked(by=given, holds_sign_off=holds)))
+            return _with(review, questions=(*review.questions, Asked(by=given, holds_sign_off=holds, wait=review.wait)))
         case QuestionAnswer(question=question):
             return _with(
-                review,
+                deadlines.answered(review, question),
                 questions=tuple(asked for asked in review.questions if asked.by.decision != question),
                 answered=(*review.answered, event.digest),
             )
         case Escalation():
             return _with(review, called=Called(person=envelope.person, reason=reason))
         case Opinion() as opinion:
-            return council.with_opinion(review, given, envelope.grant, opinion, reason)
+            heard = deadlines.freed(review, envelope.person)
+            return council.with_opinion(heard, given, envelope.grant, opinion, reason)
         case Recusal():
-            return council.with_recusal(review, given)
+            return council.with_recusal(deadlines.freed(review, envelope.person), given)
         case AdviceResponse() as response:
             return council.with_response(review, given, response)
         case NoOpinion():
@@ -434,6 +446,7 @@ def _assessed(review: Review, event: Assessed) -> Review:
     revised = Revised(number=event.revision, digest=event.content_digest, changes=event.changes)
     return _with(
         proposed_as(deadlines.at_rest(review), event.subject),
+        clocks=(),
         route=assessment.route,
         pack_digest=assessment.pack_digest,
         assessment_digest=digest_of(assessment),
@@ -483,10 +496,11 @@ def _owner_turns(review: Review) -> tuple[Turn, ...]:
                 "kinds": ("answer",),
                 "what": f"Answer the question {asked.by.decision} of {asked.by.person}.",
                 "since": asked.by.at,
-                "due_at": review.due_at if asked.holds_sign_off and _held(review) else None,
+                "due_at": None if clock is None else clock.due_at,
                 "blocking": asked.holds_sign_off and _held(review),
             }
         )
         for asked in review.questions
+        for clock in (review.clock_for(asked.by.decision),)
     )
     return (*revise, *answers)

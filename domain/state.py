@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from domain.calendar import Span
 from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
 from domain.completions import TrainingCheck
 from domain.decisions import Answer, Finding, Stance
@@ -69,10 +70,11 @@ class Revised(Value):
 
 
 class Asked(Value):
-    """A question to the owner that is still open."""
+    """A question to the owner that is still open, asked in the wait of this number."""
 
     by: Given
     holds_sign_off: bool
+    wait: int = 0
 
 
 class Advised(Value):
@@ -142,6 +144,45 @@ class Deadline(Value):
     id: str
     kind: Literal["remind", "due"]
     at: Instant
+    person: PersonId | None = None
+
+
+class Clock(Value):
+    """The time that a wait has or, where a person is named, that they have of their own, counted from when they were asked.
+
+    It runs towards `due_at`, with a reminder before; once `overdue`, there are only reminders. While it stands still,
+    since `stopped_at`, nothing is due, and `due_left` and `remind_left` say what is left of it. Its `number` is its own:
+    it gets another one whenever its moments change.
+    """
+
+    number: int
+    phase: Phase
+    person: PersonId | None = None
+    question: DecisionId | None = None
+    since: Instant
+    runs_since: Instant
+    remind_at: Instant | None = None
+    due_at: Instant | None = None
+    reminders: int = 0
+    """How many there were: before it was due; once it is overdue, since then."""
+    overdue: bool = False
+    stopped_at: Instant | None = None
+    due_left: Span | None = None
+    remind_left: Span | None = None
+
+    @property
+    def deadlines(self) -> tuple[Deadline, ...]:
+        """What it will ring for, the sooner first."""
+        wait = f"{self.phase}-{self.number}"
+        remind = f"{wait}-overdue" if self.overdue else f"{wait}-remind"
+        if self.reminders:
+            remind = f"{remind}-{self.reminders + 1}"
+        found = []
+        if self.remind_at is not None:
+            found.append(Deadline(id=remind, kind="remind", at=self.remind_at, person=self.person))
+        if self.due_at is not None and not self.overdue:
+            found.append(Deadline(id=f"{wait}-due", kind="due", at=self.due_at, person=self.person))
+        return tuple(found)
 
 
 class Passage(Value):
@@ -169,11 +210,12 @@ class Review(Value):
 
     stage: Stage | None = None
     phase: Phase | None = None
+    wait: int = 0
+    """The number with which the present wait began."""
     waits: int = 0
+    """The last number that a wait, or one person's time, began with."""
     phase_since: Instant | None = None
-    deadlines: tuple[Deadline, ...] = ()
-    due_at: Instant | None = None
-    overdue: bool = False
+    clocks: tuple[Clock, ...] = ()
     passed: dict[Stage, Passage] = Field(default_factory=dict)
     returned: str | None = None
     """Why it last went back to a stage in this round, if it did."""
@@ -209,6 +251,44 @@ class Review(Value):
     def open(self) -> bool:
         """Whether it was opened and has no outcome yet."""
         return self.stage is not None and not self.closed
+
+    @property
+    def clock(self) -> Clock | None:
+        """The time of the present wait."""
+        return next((clock for clock in self.clocks if clock.person is None), None)
+
+    @property
+    def deadlines(self) -> tuple[Deadline, ...]:
+        """Every deadline that stands, the wait's and those of single people."""
+        return tuple(deadline for clock in self.clocks for deadline in clock.deadlines)
+
+    @property
+    def due_at(self) -> Instant | None:
+        """When the present wait is due, or was; nothing while its clock stands still."""
+        return None if self.clock is None else self.clock.due_at
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the present wait is overdue."""
+        return self.clock is not None and self.clock.overdue
+
+    @property
+    def paused(self) -> bool:
+        """Whether the present wait's clock stands still, because the owner has a question to answer."""
+        return self.clock is not None and self.clock.stopped_at is not None
+
+    @property
+    def owner_overdue(self) -> bool:
+        """Whether the owner has let the time for an answer run out."""
+        return any(clock.overdue and clock.question is not None for clock in self.clocks)
+
+    def clock_of(self, person: PersonId) -> Clock | None:
+        """The time that this person has of their own in the present wait, if they have any."""
+        return next((c for c in self.clocks if c.person == person and c.question is None), None)
+
+    def clock_for(self, question: DecisionId) -> Clock | None:
+        """The time that the owner has for this answer."""
+        return next((clock for clock in self.clocks if clock.question == question), None)
 
 
 def proposed_as(review: Review, subject: Subject) -> Review:

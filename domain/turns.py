@@ -12,7 +12,8 @@ class Turn(Value):
 
     Either `person` is named, or any holder of `role` (in `office`, where one is named) who is not in `not_for`. `kinds`
     are the decisions that answer it (`completion`: the training register's word); `principles` what a verdict sheet then
-    has to judge; `blocking` says whether the review stands still without it.
+    has to judge; `blocking` says whether the review stands still without it,
+    `paused` whether nobody is late with it for now, as the owner has a question to answer first.
     """
 
     stage: Stage
@@ -26,3 +27,4 @@ class Turn(Value):
     since: Instant
     due_at: Instant | None = None
     blocking: bool = True
+    paused: bool = False

@@ -16,6 +16,7 @@ from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
 from domain.canonical import canonical_bytes
 from domain.completions import Completion, required
+from domain.deadlines import concerns
 from domain.decisions import Envelope, Revision, Submission
 from domain.events import Accepted, Event, FellDue, Refused, Reminded, TrainingChecked
 from domain.facts import Facts, Proposed, propose
@@ -27,7 +28,7 @@ from domain.review import fold, waits_for
 from domain.state import Review
 from domain.turns import Turn
 from store.database import Connection, Database
-from store.registers import published_pack
+from store.registers import Calendars, published_pack
 from store.standing import look
 
 RECEIPTS = "ringi_receipts"
@@ -89,8 +90,9 @@ _FORGET_TURNS = "delete from turns where review_id = $1"
 
 _TURN = """
 insert into turns (
-    review_id, position, stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    review_id, position, stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking,
+    paused
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 
 _FORGET_WAITS = "delete from training_waits where review_id = $1"
@@ -107,6 +109,7 @@ class Ledgers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._calendars = Calendars()
 
     @asynccontextmanager
     async def head(self, review_id: str) -> AsyncIterator[LockedHead]:
@@ -122,7 +125,8 @@ class Ledgers:
                 if row is None:
                     raise UnknownReviewError(f"nothing was ever submitted under the id {review_id!r}")
                 review = Review(id=review_id) if row["state"] is None else Review.model_validate_json(row["state"])
-                yield LockedHead(connection, review, row["head"], await self._database.now(connection))
+                now = await self._database.now(connection)
+                yield LockedHead(connection, review, row["head"], now, self._calendars)
         except _DATA_ERRORS as error:
             raise UnstorableError(f"{type(error).__name__} ({error.sqlstate})") from error
 
@@ -130,9 +134,10 @@ class Ledgers:
 class LockedHead:
     """The head of a review's ledger, locked; see the port for what its methods promise."""
 
-    def __init__(self, connection: Connection, review: Review, head: str, now: datetime) -> None:
+    def __init__(self, connection: Connection, review: Review, head: str, now: datetime, calendars: Calendars) -> None:
         self._connection = connection
         self._head = head
+        self._calendars = calendars
         self._turns = waits_for(review)
         self._on_record: Counter[tuple[str, str]] = Counter()
         self.review = review
@@ -176,7 +181,16 @@ class LockedHead:
             council=seating,
         )
         completions = await self._completions(review, proposed)
-        return facts.model_copy(update={"completions": completions, "proposed": proposed, "unassessable": unassessable})
+        pack = review.pack_digest if decision is None or review.open else decision.envelope.pack_digest
+        calendar = await self._calendars.of(self._connection, pack)
+        return facts.model_copy(
+            update={
+                "completions": completions,
+                "proposed": proposed,
+                "unassessable": unassessable,
+                "calendar": calendar,
+            }
+        )
 
     async def append(self, events: Sequence[Event], review: Review) -> None:
         """Put `events` on the ledger, with everything that goes with them."""
@@ -218,10 +232,10 @@ class LockedHead:
             await self._connection.executemany(_WAIT, [(review.id, *wait) for wait in self._training_waits(review)])
 
     async def _queue_notices(self, review: Review, turns: Sequence[Turn], events: Sequence[Event]) -> None:
-        """Whoever's turn it has become is told; everybody whose turn it is, when a deadline fell due."""
+        """Whoever's turn it has become is told; those whose turn it is and whom a deadline concerns, when it fell due."""
         known = {_key(turn) for turn in self._turns}
-        urged = any(isinstance(event, Reminded | FellDue) for event in events)
-        told = [turn for turn in turns if urged or _key(turn) not in known]
+        due = [event for event in events if isinstance(event, Reminded | FellDue)]
+        told = [turn for turn in turns if _key(turn) not in known or any(concerns(event, turn) for event in due)]
         await self._connection.executemany(
             _NOTICE, [(review.id, review.seq, t.role, t.office, t.person, t.what, t.due_at) for t in told]
         )
@@ -308,4 +322,5 @@ def _turn_row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:
         turn.since,
         turn.due_at,
         turn.blocking,
+        turn.paused,
     )

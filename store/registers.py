@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TypeVar
 from uuid import uuid4
 
+from domain.calendar import MONDAY_TO_FRIDAY, Calendar
 from domain.canonical import canonical_bytes, sha256
 from domain.completions import Completion
 from domain.dsse import Signer
@@ -26,7 +27,7 @@ from domain.registry import (
     PeopleEntered,
 )
 from domain.values import Digest, PersonId
-from store.database import Database
+from store.database import Connection, Database
 from store.registry import Registrar
 from store.sessions import end_sessions_of
 from store.standing import standing_of
@@ -65,6 +66,8 @@ insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4) 
 
 _PACK_BY_ID = "select content from policy_packs where id = $1 order by published_at desc, version desc limit 1"
 
+_PACK_OF_DIGEST = "select content from policy_packs where digest = $1"
+
 _PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
 
 
@@ -83,6 +86,23 @@ class PublishedOtherwiseError(Exception):
 def published_pack(content: bytes) -> PolicyPack:
     """The policy pack of these published bytes. They never change, so each is read once."""
     return PolicyPack.model_validate_json(content, extra="ignore")
+
+
+class Calendars:
+    """The calendars of published packs. They never change, so each is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Digest, Calendar] = {}
+
+    async def of(self, connection: Connection, pack: Digest) -> Calendar:
+        """The calendar of the pack with this digest; Monday to Friday where it has none."""
+        calendar = self._known.get(pack)
+        if calendar is None:
+            content = await connection.fetchval(_PACK_OF_DIGEST, pack)
+            if content is None:
+                return MONDAY_TO_FRIDAY
+            calendar = self._known[pack] = published_pack(content).calendar or MONDAY_TO_FRIDAY
+        return calendar
 
 
 class Registers:
@@ -216,7 +236,7 @@ class Registers:
 
     async def pack_of(self, digest: Digest) -> PolicyPack | None:
         """The policy pack with this digest."""
-        content = await self._pool.fetchval("select content from policy_packs where digest = $1", digest)
+        content = await self._pool.fetchval(_PACK_OF_DIGEST, digest)
         return None if content is None else published_pack(content)
 
 

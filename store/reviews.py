@@ -25,13 +25,13 @@ from reviews where id = $1
 """
 
 _TURNS = """
-select stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking from turns
+select stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking, paused from turns
 where review_id = $1 order by position
 """
 
 _INBOX = """
 select t.review_id, r.title, r.state, t.stage, t.kinds, t.what, t.role, t.office, t.person, t.not_for, t.principles,
-    t.since, t.due_at, t.blocking
+    t.since, t.due_at, t.blocking, t.paused
 from turns t join reviews r on r.id = t.review_id
 where (t.person is null or t.person = $1) and exists (
     select from grants g where g.person = $1 and g.role = t.role and g.revoked_at is null

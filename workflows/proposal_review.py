@@ -195,8 +195,9 @@ class ProposalReview:
             return
         turns = "\n".join(f"- {turn.role}: {', '.join(turn.kinds)}" for turn in waits_for(review))
         due = "" if review.due_at is None else f", due {review.due_at:%Y-%m-%d %H:%M} UTC"
+        still = "\n\nThe clock stands still until the owner has answered." if review.paused else ""
         workflow.set_current_details(
-            f"**{STAGES[review.stage]}**, round {review.round}: waits for {PHASES[review.phase]}{due}\n\n{turns}"
+            f"**{STAGES[review.stage]}**, round {review.round}: waits for {PHASES[review.phase]}{due}{still}\n\n{turns}"
         )
 
 

@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain import sign_off
 from domain.assessment import Assessment
+from domain.calendar import MONDAY_TO_FRIDAY
 from domain.canonical import digest_of, sha256
 from domain.commands import Command, FallDue, Take
 from domain.completions import Completion
-from domain.deadlines import due_before
+from domain.deadlines import due_before, next_deadline
 from domain.decisions import (
     AdviceAnswer,
     AdviceResponse,
@@ -49,7 +50,7 @@ from domain.policy import (
 )
 from domain.proof import Proof
 from domain.review import decide, evolve
-from domain.state import Review, Subject
+from domain.state import Deadline, Review, Subject
 from domain.values import Digest
 
 START = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
@@ -212,6 +213,7 @@ class Case:
         self.inputs = inputs
         self.changes: tuple[str, ...] = ("/purpose",)
         self.completions: list[Completion] = []
+        self.calendar = MONDAY_TO_FRIDAY
         self.now = START
         self.review = Review(id="R-1")
         self.events: list[Event] = []
@@ -236,6 +238,7 @@ class Case:
             council=tuple(g for g in self.grants if g.role is Role.COUNCIL_MEMBER),
             completions=tuple(self.completions),
             proposed=proposed,
+            calendar=self.calendar,
         )
 
     def standing(self, person: str | None) -> Standing:
@@ -355,15 +358,20 @@ class Case:
         answer = self.say(person, content, digest=digest)
         assert isinstance(answer, Accepted), answer
 
-    def time_runs_out(self) -> tuple[Event, ...]:
-        """Let every deadline of the present wait pass, in their order, and nothing else happen."""
+    def time_runs_out(self, person: str | None = None) -> tuple[Event, ...]:
+        """Let the time pass, with every reminder, until the present wait is due, or this person, and nothing else happen."""
         events: tuple[Event, ...] = ()
-        waiting = tuple(sorted(self.review.deadlines, key=lambda deadline: deadline.at))
-        for deadline in waiting:
-            self.now = max(self.now, deadline.at)
-            events += self.apply(FallDue(deadline=deadline.id), self.facts())
+        while (deadline := next_deadline(self.review)) is not None:
+            events += self.rings(deadline)
+            if (deadline.kind, deadline.person) == ("due", person):
+                break
         self.now += HOUR
         return events
+
+    def rings(self, deadline: Deadline) -> tuple[Event, ...]:
+        """Let this deadline fall due, when it is time."""
+        self.now = max(self.now, deadline.at)
+        return self.apply(FallDue(deadline=deadline.id), self.facts())
 
     def trained(self) -> None:
         """Put every completion on record that the staff may need."""

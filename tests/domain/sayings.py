@@ -68,7 +68,7 @@ def contents(draw: st.DrawFn, review: Review) -> AnyContent:
         st.builds(Recusal),
         st.builds(AdviceResponse, answers=st.lists(answer, min_size=1, max_size=2).map(tuple)),
         st.builds(NoOpinion),
-        st.builds(Extension, until=until),
+        st.builds(Extension, until=until, person=st.sampled_from([None, None, *(c.person for c in review.clocks)])),
         st.builds(Ruling, ruling=st.sampled_from(["proceed", "decline"])),
         st.builds(Signature, basis=basis, conditions=st.lists(texts, max_size=1).map(tuple)),
         st.builds(Declining, basis=basis),

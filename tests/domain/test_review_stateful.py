@@ -13,6 +13,7 @@ from domain.access import may_read
 from domain.canonical import canonical_bytes, digest_of, sha256
 from domain.commands import FallDue, Take, TurnAway
 from domain.completions import Completion
+from domain.deadlines import ask
 from domain.decisions import (
     AdviceResponse,
     AnyContent,
@@ -40,10 +41,9 @@ from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refu
 from domain.ledger import GENESIS, Evidence, WorkflowState, append, read_model, verify
 from domain.narrative import tell
 from domain.people import Assigned, Grant, Role
-from domain.policy import Phase
-from domain.review import decide, fold, state_digest, waits_for
+from domain.review import decide, evolve, fold, state_digest, waits_for
 from domain.stages import Outcome, Stage
-from domain.state import Review
+from domain.state import Clock, Review
 from domain.turns import Turn
 from domain.values import Digest
 from tests.domain.builders import (
@@ -131,10 +131,17 @@ def answer_to(turn: Turn, kind: str, review: Review, now: datetime) -> AnyConten
         case "no_opinion":
             return NoOpinion()
         case "extension":
-            until = min(max(review.due_at or now, now) + 100 * DAY, now + 366 * DAY)
-            return Extension(until=until) if review.due_at is None or until > review.due_at else None
+            late = [
+                clock for clock in review.clocks if clock.overdue and clock.person and whose(clock, review) in turn.what
+            ]
+            clock = late[0] if late else review.clock
+            assert clock is not None
+            left = clock.due_left if isinstance(clock.due_left, timedelta) else 0 * DAY
+            due = max(clock.due_at or now + left, now)
+            until = min(due + 100 * DAY, now + 366 * DAY)
+            return Extension(until=until, person=clock.person) if until > due else None
         case "ruling":
-            overdue = review.overdue and (review.phase is not Phase.REVIEWING or not review.sheets)
+            overdue = "decline" in turn.what or (review.overdue and not review.sheets)
             return Ruling(ruling="decline" if overdue else "proceed")
         case "signature":
             return Signature(basis=sign_off.basis(review))
@@ -155,6 +162,11 @@ def answer_to(turn: Turn, kind: str, review: Review, now: datetime) -> AnyConten
             return Escalation()
         case _:
             return None
+
+
+def whose(clock: Clock, review: Review) -> str:
+    """How a turn of the officer tells whose time ran out."""
+    return "The owner has not answered" if clock.question is not None else f"The time of {clock.person}"
 
 
 class Process(RuleBasedStateMachine):
@@ -237,6 +249,15 @@ class Process(RuleBasedStateMachine):
         happened = self.case.apply(FallDue(deadline=name), self.case.facts())
         assert bool(happened) is (name in standing)
 
+    @precondition(lambda self: self.case.review.open)
+    @rule(person=st.sampled_from(EVERYBODY))
+    def somebody_is_asked_by_name(self, person: str) -> None:
+        """With a time of their own."""
+        began = ask(self.case.review, person, self.case.now, self.case.facts())
+        assert began is not None
+        self.case.review = evolve(self.case.review, began)
+        self.case.events.append(began)
+
     @rule(days=st.sampled_from([0.1, 3, 30]))
     def time_passes(self, days: float) -> None:
         self.case.now += days * DAY
@@ -307,7 +328,7 @@ class Process(RuleBasedStateMachine):
         else:
             assert waits_for(review)
             assert review.phase is not None
-            assert review.deadlines or review.overdue
+            assert review.deadlines
 
     @invariant()
     def deadlines_come_after_their_wait_began(self) -> None:
@@ -316,7 +337,24 @@ class Process(RuleBasedStateMachine):
                 assert event.remind_at is None or event.at < event.remind_at < event.due_at
         for deadline in self.case.review.deadlines:
             assert self.case.review.phase_since is not None
-            assert self.case.review.phase_since < deadline.at
+            assert self.case.review.phase_since < deadline.at or deadline.person is not None
+
+    @invariant()
+    def no_two_deadlines_have_a_name_in_common(self) -> None:
+        names = [deadline.id for deadline in self.case.review.deadlines]
+        assert len(names) == len(set(names))
+
+    @invariant()
+    def a_clock_stands_still_for_a_question_and_for_nothing_else(self) -> None:
+        review = self.case.review
+        stopped = [clock for clock in review.clocks if clock.stopped_at is not None]
+        asked = [question for question in review.questions if question.wait == review.wait or question.holds_sign_off]
+        assert not stopped or asked
+        if asked and self.news and review.changes is None:
+            assert review.paused
+        for clock in stopped:
+            assert not clock.deadlines
+            assert clock.overdue or clock.due_left
 
     @invariant()
     def time_alone_ends_nothing(self) -> None:
@@ -332,7 +370,8 @@ class Process(RuleBasedStateMachine):
             return
         turns = [turn for turn in waits_for(review) if turn.blocking]
         assert turns
-        assert review.deadlines or any(self.able(turn) for turn in turns), turns
+        coming = any(deadline.kind == "due" for deadline in review.deadlines)
+        assert coming or any(self.able(turn) for turn in turns), turns
 
     @invariant()
     def whose_turn_it_is_is_let_through(self) -> None:

@@ -168,7 +168,9 @@ async def test_a_question_is_answered_without_a_revision(system: System) -> None
     assert ("sign_off", Phase.SIGNING, 1) == (status.stage, status.phase, len(status.questions))
 
     held = await head.accepted(review, "question", reason="What does it cost to leave it?")
-    assert Phase.WITH_OWNER == (await system.at(review)).phase
+    status = await system.at(review)
+    assert (Phase.SIGNING, True, None) == (status.phase, status.paused, status.due_at)
+    assert [(OWNER, "answer")] * 2 == [(turn.person, *turn.kinds) for turn in status.waits_for]
     response = await head.signed(review)
     assert "out_of_stage" == response.json()["reason"]
     await owner.refused(review, "unknown_reference", "answer", question="1" * 32, reason="Nothing.")
