@@ -18,6 +18,7 @@ from api.provider import Provider
 from api.routes import invitations, people, record, registers, reviews, sign_in
 from api.services import Services
 from api.sign_in import SignIn
+from api.step_up import StepUp
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.health import health_router
@@ -74,6 +75,14 @@ def create_app(settings: Settings) -> FastAPI:
                 idle=timedelta(minutes=settings.session_idle_minutes),
                 longest=timedelta(hours=settings.session_hours),
             )
+            signing_in = SignIn(
+                provider,
+                http,
+                sessions,
+                client_id=settings.oidc_client_id,
+                client_secret=settings.oidc_client_secret,
+                origin=settings.public_url,
+            )
             app.state.database = database
             app.state.identity = Identity(
                 TokenVerifier(provider, settings.oidc_audience), sessions, settings.public_url
@@ -86,15 +95,9 @@ def create_app(settings: Settings) -> FastAPI:
                 decisions=decisions,
                 receipts=receipts,
                 sessions=sessions,
-                invitations=Invitations(database),
-                sign_in=SignIn(
-                    provider,
-                    http,
-                    sessions,
-                    client_id=settings.oidc_client_id,
-                    client_secret=settings.oidc_client_secret,
-                    origin=settings.public_url,
-                ),
+                invitations=Invitations(database, registers.registry),
+                sign_in=signing_in,
+                step_up=StepUp(signing_in, sessions, registers),
                 courier=TemporalCourier(client, settings.task_queue, settings.messages_per_run),
                 temporal=client,
             )

@@ -1,4 +1,4 @@
-"""The one page that stands alone: behind the link of an invitation, for somebody who has never been here."""
+"""An invitation as its reader sees it: the mail with the link, and the page behind that, which stands alone."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ for the cases that you were invited to and nothing else, until <time datetime="{
 <p>It works once: open it on the device that you want to work on, and pass it on to nobody.</p>
 <form method="post"><button type="submit">Sign in</button></form>"""
 
+_LETTER = """You are asked for your opinion on {what} as a member of the Advisory Council.
+
+Open this link on the device that you want to work on. It signs you in, once, for what you were invited to and
+nothing else, until {until}:
+
+{link}
+
+Pass it on to nobody: whoever opens it speaks with your voice. If you did not expect this mail, tell us, and do not open it.
+"""
+
 _GONE = """<p>It was used, withdrawn, or its time is over. If you have opened it on another device, go on there; otherwise ask
 whoever invited you for another one.</p>"""
 
@@ -57,3 +67,11 @@ def invited(until: datetime) -> str:
 def no_longer_good() -> str:
     """The page behind every other link: it doesn't tell a used one from one that never was."""
     return _PAGE.format(title="This link is no longer good", style=_STYLE, body=_GONE)
+
+
+def letter(link: str, cases: int, until: datetime) -> tuple[str, str]:
+    """The mail that brings a link: its subject and its text."""
+    what = "a case" if cases == 1 else f"{cases} cases"
+    return "Your opinion as a member of the Advisory Council", _LETTER.format(
+        what=what, link=link, until=f"{until:%d %B %Y, %H:%M} UTC"
+    )

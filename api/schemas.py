@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from fastapi import Query
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain import decisions as said
 from domain.canonical import digest_of
@@ -21,7 +22,7 @@ from domain.sign_off import basis
 from domain.stages import Stage
 from domain.state import Advice, Passage, Review, conditions
 from domain.turns import Turn
-from domain.values import Digest, Line, PersonId, Prose, ReviewId, Slug
+from domain.values import Digest, Line, MailAddress, PersonId, Prose, ReviewId, Slug
 
 DEFAULT_PACK = "nec-human-rights"
 
@@ -37,13 +38,10 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A moment that comes in, with whatever offset, and is kept in UTC."""
 
 
-Mail = Annotated[
-    str,
-    StringConstraints(
-        max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
-    ),
-]
-"""An e-mail address: nothing in it could become another header of the mail."""
+Because = Annotated[Prose, Query(description="Why; it stands on record.")]
+"""Why something is undone, where there is no body to say it in."""
+
+NO_REASON = "No reason was given."
 
 
 class In(BaseModel):
@@ -66,12 +64,21 @@ class SubmissionIn(AssessIn):
     decision_id: UUID | None = None
 
 
+class StepUpIn(In):
+    """The person signed in again, over this very decision: the ID token whose `nonce` is the one that was asked for."""
+
+    id_token: Annotated[str, Field(min_length=1, max_length=8_192)]
+
+
 class DecisionIn(In):
-    """What every decision has: its id (or the Idempotency-Key), and the digest of the content that was shown."""
+    """What every decision has: its id (or the Idempotency-Key), and the digest of the content that was shown. `step_up`
+    is for programs; a browser goes where the answer `step_up_required` says.
+    """
 
     id: UUID | None = None
     digest: Digest
     reason: Prose | None = None
+    step_up: StepUpIn | None = None
 
     def draft(self, review: ReviewId, decision_id: UUID, person: PersonId) -> Draft:
         """This decision, made by `person` on `review`."""
@@ -485,9 +492,9 @@ class TrainingImported(BaseModel):
 
 
 class BecauseIn(In):
-    """Why something is done; it stands on the record."""
+    """Why something is done; it stands on record."""
 
-    reason: Prose
+    because: Prose
 
 
 class SessionOut(BaseModel):
@@ -509,7 +516,7 @@ class InvitationIn(In):
     """An invitation of a council member without an account: by mail, to these reviews."""
 
     person: PersonId
-    email: Mail
+    email: MailAddress
     reviews: Annotated[tuple[ReviewId, ...], Field(min_length=1, max_length=20)]
     expires_at: Moment
 

@@ -16,6 +16,7 @@ from activities.ports import Courier, Delivery, DocumentStore, UndeliverableErro
 from api.identity import Who
 from api.problems import Forbidden, NotFound
 from api.sign_in import SignIn
+from api.step_up import StepUp
 from domain.access import may_audit, may_read
 from domain.canonical import sha256
 from domain.decisions import Receipt
@@ -49,6 +50,7 @@ class Services:
     sessions: Sessions
     invitations: Invitations
     sign_in: SignIn
+    step_up: StepUp
     courier: Courier
     temporal: Client
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Signing in with a browser: OpenID Connect's authorization code with PKCE, state and nonce.
+"""Signing in with a browser: OpenID Connect's authorization code with PKCE, state and nonce; and again, over a decision.
 
 What travels is bound to the browser by a cookie, to us by the verifier, and to the ID token by the nonce; each is used
 once. The provider's access token is not asked for anything and not kept.
@@ -15,13 +15,16 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 import structlog
+from joserfc.jwk import Key
 from joserfc.jwt import JWTClaimsRegistry
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from api.problems import Disabled, NotFound, SignInRefused, Unavailable
+from api.problems import Disabled, Forbidden, NotFound, SignInRefused, Unavailable
 from api.provider import FETCH_SECONDS, LEEWAY_SECONDS, PLAIN, BadTokenError, Provider, Verified, bounded
-from domain.values import PersonId
-from store.sessions import Arrival, Departure, Session, Sessions
+from domain.proof import IssuerKey, SignedIn
+from domain.step_up import SKEW, problem_with
+from domain.values import Digest, PersonId
+from store.sessions import Arrival, Departure, Proven, Session, Sessions
 
 CALLBACK = "/sign-in/callback"
 
@@ -37,12 +40,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class IdToken:
-    """What a verified ID token says."""
+    """What a verified ID token says, and the key that it verifies by."""
 
     text: str
     person: PersonId
     nonce: str | None
     auth_time: datetime | None
+    key: IssuerKey
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,23 @@ class SignIn:
         endpoint = await self._endpoint()
         return self._left(endpoint, await self._sessions.depart(return_to, browser))
 
+    async def leave_again(self, session: Session, nonce: Digest, return_to: str, browser: str | None) -> Left:
+        """Send a signed-in browser to the provider again, to sign in over the decision with this digest.
+
+        Raises:
+            Forbidden: we did not ask this person for that, or they have no account with the provider.
+            NotFound: signing in with a browser is not set up, here or there.
+            Unavailable: the provider can't be reached.
+        """
+        if session.invitation is not None:
+            raise Forbidden("Who was invited has no account to sign in with again.")
+        # Only what we asked for: a link must not lead somebody to sign in over a decision that they never made.
+        if not await self._sessions.asked_step_up(session.person, nonce):
+            raise Forbidden("You were not asked to sign in over this decision.")
+        endpoint = await self._endpoint()
+        departure = await self._sessions.depart(return_to, browser, session=session.id, nonce=nonce)
+        return self._left(endpoint, departure, prompt="login", max_age="0")
+
     async def came_back(
         self, *, state: str, code: str | None, issuer: str | None, browser: str | None, session_cookie: str | None
     ) -> Returned:
@@ -131,10 +152,22 @@ class SignIn:
         if id_token.nonce != arrival.nonce:
             _log.warning("id token refused", error="another nonce")
             raise SignInRefused(_NOT_SIGNED_IN)
-        if await self._sessions.is_disabled(id_token.person):
-            raise Disabled
-        began = await self._sessions.begin(id_token.person, id_token.auth_time, instead_of=session_cookie)
-        return Returned(arrival.return_to, began)
+        if arrival.session is None:
+            if await self._sessions.is_disabled(id_token.person):
+                raise Disabled
+            began = await self._sessions.begin(id_token.person, id_token.auth_time, instead_of=session_cookie)
+            return Returned(arrival.return_to, began)
+        await self._signed_in_again(id_token, arrival, session_cookie)
+        return Returned(arrival.return_to)
+
+    async def over_act(self, token: str, person: PersonId, nonce: Digest) -> Proven:
+        """The person's renewed sign-in over an act, as a client of theirs brought it.
+
+        Raises:
+            SignInRefused: it does not hold; the detail says why.
+            Unavailable: the provider can't be reached.
+        """
+        return _proven(await self._id_token(token), person, nonce)
 
     async def farewell(self) -> str | None:
         """Where the browser can end its session with the provider too, if the provider offers that."""
@@ -230,10 +263,20 @@ class SignIn:
         )
         try:
             verified = await self._provider.verify(text, TOKEN_TYPES, claims)
-            return _read(text, verified, client_id)
+            return _read(text, verified, self._provider.issuer, client_id)
         except (BadTokenError, ValueError, OverflowError, OSError) as error:
             _log.warning("id token refused", error=type(error.__cause__ or error).__name__)
             raise SignInRefused(_NOT_SIGNED_IN) from error
+
+    async def _signed_in_again(self, id_token: IdToken, arrival: Arrival, session_cookie: str | None) -> None:
+        session = None if session_cookie is None else await self._sessions.of(session_cookie)
+        if session is None or session.id != arrival.session or session.disabled:
+            raise SignInRefused("The session in which you were asked to sign in again has ended.")
+        proven = _proven(id_token, session.person, arrival.nonce)
+        # A provider that only repeats an earlier sign-in has asked nobody.
+        if id_token.auth_time is None or id_token.auth_time < arrival.started_at - SKEW:
+            raise SignInRefused("The identity provider did not ask you to sign in again.")
+        await self._sessions.prove(session.person, arrival.nonce, proven)
 
 
 class _TokenAnswer(BaseModel):
@@ -248,7 +291,24 @@ class _Claims(BaseModel):
     auth_time: float | None = None
 
 
-def _read(text: str, verified: Verified, audience: str) -> IdToken:
+def _proven(id_token: IdToken, person: PersonId, nonce: Digest) -> Proven:
+    """The sign-in over an act, judged as the commit will judge it."""
+    signed_in = SignedIn(token=id_token.text, key=id_token.key.id)
+    problem = problem_with(signed_in, nonce, person, datetime.now(UTC), [id_token.key])
+    if problem is not None:
+        raise SignInRefused(f"The renewed sign-in does not hold: {problem}.")
+    return Proven(signed_in, id_token.key)
+
+
+def issuer_key(key: Key, issuer: str, audience: str) -> IssuerKey:
+    """A key of the provider's, as the record keeps it: public, and named by its thumbprint."""
+    thumbprint = base64.urlsafe_b64decode(key.thumbprint() + "=").hex()
+    return IssuerKey.model_validate(
+        {"id": thumbprint, "issuer": issuer, "audience": audience, "jwk": key.as_dict(private=False)}
+    )
+
+
+def _read(text: str, verified: Verified, issuer: str, audience: str) -> IdToken:
     """Raises ValueError: what it says makes no sense, or is another client's (`azp`)."""
     claims = verified.claims
     several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
@@ -260,6 +320,7 @@ def _read(text: str, verified: Verified, audience: str) -> IdToken:
         person=said.sub,
         nonce=said.nonce,
         auth_time=None if said.auth_time is None else datetime.fromtimestamp(said.auth_time, tz=UTC),
+        key=issuer_key(verified.key, issuer, audience),
     )
 
 

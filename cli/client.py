@@ -44,6 +44,16 @@ class UnreachableError(CliError):
         super().__init__(Exit.SERVER, message)
 
 
+class StepUpNeededError(CliError):
+    """The decision was not taken: the person must sign in again, over the decision with this digest."""
+
+    def __init__(self, problem: Mapping[str, Any], text: str) -> None:
+        super().__init__(Exit.NOT_ALLOWED, problem_text(problem))
+        self.text = text
+        self.nonce = str(problem.get("nonce"))
+        self.decision_id = str(problem.get("decision_id"))
+
+
 class Session:
     """Requests to one API in one person's name."""
 
@@ -86,6 +96,7 @@ class Session:
 
         Raises:
             UnreachableError: no answer came.
+            StepUpNeededError: the answer is that the person must sign in again; it is shown by whoever can't.
             CliError: the answer is a refusal; the message tells it, with the pointers to what is at fault.
         """
         try:
@@ -113,14 +124,20 @@ class Session:
         else:
             render(answer.data)
 
+    def refuse(self, text: str) -> None:
+        """Put a refusal on standard output as it came, if that was asked for."""
+        if self._as_json:
+            show.raw(text)
+
     def _answer(self, response: httpx2.Response) -> Answer:
         data = _parsed(response)
         if response.is_success and data is not None:
             return Answer(response.status_code, response.text, data)
         if data is None:
             raise CliError(Exit.SERVER, f"{self._url} answered {response.status_code}, and not as Ringi does.")
-        if self._as_json:
-            show.raw(response.text)
+        if data.get("reason") == "step_up_required":
+            raise StepUpNeededError(data, response.text)
+        self.refuse(response.text)
         raise CliError(exit_code_of(response.status_code), problem_text(data))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,6 +48,22 @@ def mint(data: Path, person: str, *, minutes: int = 60) -> str:
     Raises:
         CliError: there is no such key, it can't be used, or the person's id or the minutes make no sense.
     """
+    with _minting(data, person) as issuer:
+        return issuer.mint(person, minutes=minutes)
+
+
+def mint_id_token(data: Path, person: str, nonce: str) -> str:
+    """The word of the embedded system in `data` that `person` has just signed in over `nonce`.
+
+    Raises:
+        CliError: as `mint`.
+    """
+    with _minting(data, person) as issuer:
+        return issuer.mint_id_token(person, nonce)
+
+
+@contextmanager
+def _minting(data: Path, person: str) -> Iterator[Issuer]:
     if not (data / KEY_FILE).exists():
         raise CliError(
             Exit.USAGE,
@@ -53,7 +71,7 @@ def mint(data: Path, person: str, *, minutes: int = 60) -> str:
             "or set RINGI_TOKEN.",
         )
     try:
-        return Issuer(key=signing_key(data), url=addresses(data).issuer).mint(person, minutes=minutes)
+        yield Issuer(key=signing_key(data), url=addresses(data).issuer)
     except (KeyFileError, OSError) as error:
         raise CliError(Exit.USAGE, f"No token can be minted: {error}.") from error
     except ValidationError as error:

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 from typer.core import TyperGroup
 
 from cli import show
-from cli.client import Session, UnreachableError, open_session, review_path
+from cli.client import Session, StepUpNeededError, UnreachableError, open_session, review_path
 from cli.demo import demo as play_demo
 from cli.exits import EXIT_CODES, CliError, Exit
-from cli.local import DEFAULT_DATA, Addresses, mint
+from cli.local import DEFAULT_DATA, Addresses, mint, mint_id_token
 from cli.setup import SetUpError, set_up
 from cli.up import Ports
 from cli.up import up as run_up
@@ -282,13 +282,23 @@ def decide(
         ),
     ] = False,
     decision_id: IdOption = None,
+    id_token: Annotated[
+        str | None,
+        typer.Option(
+            "--id-token",
+            envvar="RINGI_ID_TOKEN",
+            metavar="TOKEN",
+            help="Where the decision needs you to sign in again: the ID token with the nonce that was asked for.",
+            show_default=False,
+        ),
+    ] = None,
     wait: WaitOption = 5,
     url: UrlOption = None,
     data: DataOption = DEFAULT_DATA,
     access_token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide about a review."""
+    """Decide about a review. Where the decision needs you to sign in again, --as does that too."""
     session = open_session(url, access_token, person, data, as_json=as_json)
     body = _decision(file)
     missing = [name for name in _names(body) if name not in body]
@@ -302,7 +312,19 @@ def decide(
         )
     given = body.get("id")
     chosen = decision_id or (given if isinstance(given, str) else uuid4())
-    _submit(session, review_path(review, "decisions"), body, "id", chosen, wait)
+    if id_token is not None:
+        body["step_up"] = {"id_token": id_token}
+    path = review_path(review, "decisions")
+    try:
+        _submit(session, path, body, "id", chosen, wait)
+    except StepUpNeededError as needed:
+        if person is None or id_token is not None:
+            session.refuse(needed.text)
+            raise CliError(needed.exit_code, f"{needed}\n{_how_to_step_up(needed)}") from needed
+        # On the machine of the embedded issuer, whoever holds its key is the one who signs in.
+        body["step_up"] = {"id_token": mint_id_token(data, person, needed.nonce)}
+        show.note("Signed in again, over this decision.")
+        _submit(session, path, body, "id", needed.decision_id, wait)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -506,6 +528,13 @@ def _submit(session: Session, path: str, body: dict[str, Any], name: str, decisi
     session.show(answer, show.receipt)
     if answer.exit_code is not Exit.DONE:
         raise CliError(answer.exit_code, again)
+
+
+def _how_to_step_up(needed: StepUpNeededError) -> str:
+    return (
+        f"Sign in again at your identity provider with the nonce {needed.nonce} and max_age=0, and send the same command "
+        f"with --id {needed.decision_id} --id-token TOKEN; or decide with a browser."
+    )
 
 
 def _bytes(file: Path) -> bytes:

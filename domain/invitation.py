@@ -5,8 +5,6 @@ from __future__ import annotations
 from domain.state import Review
 from domain.values import PersonId
 
-LONGEST_INVITATION_DAYS = 60
-
 
 def may_be_invited(review: Review, person: PersonId) -> bool:
     """Whether a council member can be invited to this review: while it is open, or as one who was seated for it."""

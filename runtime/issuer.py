@@ -1,4 +1,4 @@
-"""The token issuer of the embedded system: a signing key in a file, and the two documents that publish its public half.
+"""The issuer of the embedded system: a signing key in a file, and the two documents that publish its public half.
 
 It never hands a token out over HTTP. Whoever can read the key file can mint: that is the same user, and root.
 """
@@ -11,6 +11,7 @@ import secrets
 import stat
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,7 @@ def signing_key(folder: Path) -> ECKey:
 
 @dataclass(frozen=True)
 class Issuer:
-    """Mints access tokens with `key`, in the name of `url`."""
+    """Mints access tokens and ID tokens with `key`, in the name of `url`."""
 
     key: ECKey
     url: str
@@ -75,17 +76,51 @@ class Issuer:
             ValueError: `person_id` has not the form of one, or `minutes` is out of range.
         """
         now = int(time.time())
-        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self.key.thumbprint()}
-        claims = {
-            "iss": self.url,
-            "aud": audience,
-            "sub": person_id,
-            "client_id": CLIENT_ID,
-            "iat": now,
-            "nbf": now,
-            "exp": now + minutes * 60,
-            "jti": secrets.token_urlsafe(16),
-        }
+        return self._signed(
+            "at+jwt",
+            {
+                "iss": self.url,
+                "aud": audience,
+                "sub": person_id,
+                "client_id": CLIENT_ID,
+                "iat": now,
+                "nbf": now,
+                "exp": now + minutes * 60,
+                "jti": secrets.token_urlsafe(16),
+            },
+        )
+
+    @validate_call
+    def mint_id_token(
+        self,
+        person_id: PersonId,
+        nonce: Annotated[str, Field(min_length=1, max_length=200)],
+        *,
+        audience: str = CLIENT_ID,
+        auth_time: datetime | None = None,
+    ) -> str:
+        """An ID token that says that `person_id` signed in at `auth_time` (now, if nothing is said) over `nonce`. Here,
+        whoever holds the key is the one who signed in.
+
+        Raises:
+            ValueError: `person_id` has not the form of one, or `nonce` is empty or too long.
+        """
+        now = int(time.time())
+        return self._signed(
+            "JWT",
+            {
+                "iss": self.url,
+                "aud": audience,
+                "sub": person_id,
+                "iat": now,
+                "exp": now + 5 * 60,
+                "auth_time": now if auth_time is None else int(auth_time.timestamp()),
+                "nonce": nonce,
+            },
+        )
+
+    def _signed(self, kind: str, claims: dict[str, str | int]) -> str:
+        header = {"alg": ALGORITHM, "typ": kind, "kid": self.key.thumbprint()}
         return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
 
 
@@ -98,6 +133,7 @@ def issuer_app(key: ECKey, issuer_url: str) -> ASGIApp:
         "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
+        "claims_supported": ["iss", "aud", "sub", "iat", "nbf", "exp", "auth_time", "nonce"],
     }
     public = key.as_dict(private=False, kid=key.thumbprint(), use="sig", alg=ALGORITHM)
     keys = KeySet([ECKey.import_key(public)]).as_dict()

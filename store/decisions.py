@@ -20,6 +20,7 @@ from domain.people import Grant, Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.state import Review, Subject
+from domain.step_up import is_required
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
 from store.standing import standing_of
@@ -92,6 +93,10 @@ class NoRoleError(Exception):
     """The person holds no role that could entitle them to a decision of this kind."""
 
 
+class StepUpNeededError(Exception):
+    """The route asks for a renewed sign-in over a decision of this kind, and there is none."""
+
+
 class Decisions:
     """Stores decisions, signed with `signer`, and answers what became of them."""
 
@@ -145,6 +150,7 @@ class Decisions:
             IdReusedError: the id is taken by a decision that says something else.
             PendingError: the person's decision before has no receipt yet.
             NoRoleError: the person holds no role for this kind of decision.
+            StepUpNeededError: the route asks for a renewed sign-in, and there is none.
         """
         async with self._database.transaction() as connection:
             known = await self._known(connection, draft)
@@ -158,6 +164,8 @@ class Decisions:
             if not sees(review, draft.person, grants):
                 raise NotFoundError
             envelope = _sealed(draft, review, review.pack_digest, grants, now)
+            if step_up is None and is_required(review.route, envelope.kind):
+                raise StepUpNeededError
             if proposal is not None:
                 await self._store_proposal(connection, proposal)
             # No workflow takes what is late: that is the dispatcher's at once.

@@ -1,21 +1,28 @@
-"""Invitations: a link that signs a council member in, once, for some reviews only, until it expires or is revoked."""
+"""Invitations: a link that signs a council member in, once, for some reviews only, until it expires or is revoked.
+
+Of the link only the digest is kept; its text is with the mail, until that is gone. Each step is on the registry's record.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from uuid import uuid4
 
-from domain.canonical import sha256
-from domain.values import PersonId, ReviewId
+import asyncpg
+
+from domain.registry import InvitationRevoked, InvitationUsed, Invited
+from domain.values import MailAddress, PersonId, ReviewId
 from store.database import Database
-from store.sessions import Session, open_session
+from store.notices import queue_mail
+from store.registry import Registrar, RegistryRefusedError
+from store.sessions import Session, digest_of_token, end_session, end_sessions_by, open_session
 
 _INVITE = """
-insert into invitations (id, person, email, reviews, invited_by, expires_at) values ($1, $2, $3, $4, $5, $6)
+insert into invitations (id, person, email, reviews, link, invited_by, invited_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 returning id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at
 """
 
@@ -24,31 +31,20 @@ select id, person, email, reviews, invited_by, invited_at, expires_at, used_at, 
 order by invited_at desc, id limit $1
 """
 
-_LINK = """
-insert into invitation_links (id, invitation)
-select $1, id from invitations where id = $2 and used_at is null and revoked_at is null and expires_at > clock_timestamp()
-returning invitation
-"""
-
 _OPEN = """
-select i.expires_at from invitation_links l join invitations i on i.id = l.invitation
-where l.id = $1 and i.used_at is null and i.revoked_at is null and i.expires_at > clock_timestamp()
+select i.id, i.person, i.reviews, i.expires_at from invitations i join people p on p.id = i.person
+where i.link = $1 and i.used_at is null and i.revoked_at is null and i.expires_at > clock_timestamp()
+    and p.disabled_at is null
 """
 
-_USE = """
-update invitations set used_at = clock_timestamp()
-where id = (select invitation from invitation_links where id = $1)
-    and used_at is null and revoked_at is null and expires_at > clock_timestamp()
-    and not exists (select from people p where p.id = person and p.disabled_at is not null)
-returning id, person, reviews, expires_at
-"""
+_USED = "update invitations set used_at = $2 where id = $1"
 
-_REVOKE = """
-update invitations set revoked_at = clock_timestamp(), revoked_by = $2
-where id = $1 and revoked_at is null and expires_at > clock_timestamp() returning id
-"""
+_IN_FORCE = "select person from invitations where id = $1 and expires_at > clock_timestamp()"
 
-_END_SESSIONS = "update sessions set ended_at = clock_timestamp() where invitation = $1 and ended_at is null"
+_REVOKED = "update invitations set revoked_at = $2, revoked_by = $3 where id = $1"
+
+Letter = Callable[[str], tuple[str, str]]
+"""Makes the mail that carries a token: its subject and its text."""
 
 
 @dataclass(frozen=True)
@@ -65,76 +61,96 @@ class Invitation:
     used_at: datetime | None
     revoked_at: datetime | None
 
-    def state(self, now: datetime) -> Literal["open", "used", "revoked", "expired"]:
-        """What it is good for."""
-        if self.revoked_at is not None:
-            return "revoked"
-        if self.expires_at <= now:
-            return "expired"
-        return "open" if self.used_at is None else "used"
-
 
 class Invitations:
-    """The invitations, in `database`."""
+    """The invitations, in `database`, put on record by `registrar`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, registrar: Registrar) -> None:
         self._pool = database.pool
         self._database = database
+        self._registrar = registrar
 
     async def invite(
-        self, person: PersonId, email: str, reviews: Sequence[ReviewId], expires_at: datetime, by: PersonId
+        self,
+        person: PersonId,
+        email: MailAddress,
+        reviews: Sequence[ReviewId],
+        expires_at: datetime,
+        letter: Letter,
+        *,
+        by: PersonId,
     ) -> Invitation:
-        """Invite somebody. The link is made when the mail with it goes out (`link`), and kept nowhere."""
-        row = await self._pool.fetchrow(_INVITE, f"invitation-{uuid4()}", person, email, list(reviews), by, expires_at)
-        assert row is not None
-        return Invitation(**{**row, "reviews": tuple(row["reviews"])})
+        """Invite somebody, and have the mail sent that `letter` makes of the link's token.
+
+        Raises:
+            RegistryRefusedError: a rule forbids it.
+            ValueError: the address is none.
+        """
+        token, invitation = secrets.token_urlsafe(32), f"invitation-{uuid4()}"
+        named = tuple(dict.fromkeys(reviews))
+        async with self._database.transaction() as connection, self._registrar.head(connection) as head:
+            invited = Invited(
+                at=head.now, by=by, invitation=invitation, person=person, reviews=named, expires_at=expires_at
+            )
+            await head.append(invited)
+            row = await connection.fetchrow(
+                _INVITE, invitation, person, email, named, digest_of_token(token), by, head.now, expires_at
+            )
+            await queue_mail(connection, invitation, email, *letter(token))
+            assert row is not None
+            return _invitation(row)
 
     async def all(self, limit: int) -> list[Invitation]:
         """The invitations, the newest first."""
-        rows = await self._pool.fetch(_LIST, limit)
-        return [Invitation(**{**row, "reviews": tuple(row["reviews"])}) for row in rows]
-
-    async def link(self, invitation: str) -> str | None:
-        """A new token for the link of an invitation, which is kept nowhere else; None if the invitation is used, revoked
-        or expired. A token that was made before stays good: the mail with it may have arrived all the same.
-        """
-        token = secrets.token_urlsafe(32)
-        made = await self._pool.fetchval(_LINK, sha256(token.encode()), invitation)
-        return None if made is None else token
+        return [_invitation(row) for row in await self._pool.fetch(_LIST, limit)]
 
     async def look_at(self, token: str) -> datetime | None:
         """Until when the invitation of this link is good; None if it isn't. Uses nothing up."""
-        until: datetime | None = await self._pool.fetchval(_OPEN, _digest(token))
-        return until
+        row = await self._pool.fetchrow(_OPEN, digest_of_token(token))
+        return None if row is None else row["expires_at"]
 
     async def use(self, token: str, *, instead_of: str | None) -> tuple[str, Session] | None:
-        """Use the link, once: of several at the same time one succeeds. Gives the session's cookie, and the session;
-        None if the link is no longer good.
+        """Use a link, once: of several at the same time one succeeds.
+
+        Returns:
+            The session's cookie, and the session, which is in place of the one that the browser had; None if the link is
+            no longer good.
         """
-        async with self._database.transaction() as connection:
-            row = await connection.fetchrow(_USE, _digest(token))
-            if row is None:
-                return None
-            if instead_of is not None:
-                await connection.execute(
-                    "update sessions set ended_at = clock_timestamp() where id = $1", _digest(instead_of)
+        # Looked for first: what was never a link must not wait for the registry, nor have it wait.
+        if await self.look_at(token) is None:
+            return None
+        try:
+            async with self._database.transaction() as connection, self._registrar.head(connection) as head:
+                row = await connection.fetchrow(_OPEN, digest_of_token(token))
+                if row is None:
+                    return None
+                await head.append(InvitationUsed(at=head.now, by=row["person"], invitation=row["id"]))
+                await connection.execute(_USED, row["id"], head.now)
+                if instead_of is not None:
+                    await end_session(connection, instead_of)
+                return await open_session(
+                    connection,
+                    row["person"],
+                    row["expires_at"],
+                    invitation=row["id"],
+                    reviews=tuple(row["reviews"]),
                 )
-            return await open_session(
-                connection,
-                row["person"],
-                row["expires_at"],
-                invitation=row["id"],
-                reviews=tuple(row["reviews"]),
-            )
+        except RegistryRefusedError:
+            return None
 
-    async def revoke(self, invitation: str, by: PersonId) -> bool:
+    async def revoke(self, invitation: str, because: str, *, by: PersonId) -> bool:
         """Revoke an invitation, used or not: what came of it ends at once. Returns whether it was in force."""
-        async with self._database.transaction() as connection:
-            if await connection.fetchval(_REVOKE, invitation, by) is None:
-                return False
-            await connection.execute(_END_SESSIONS, invitation)
-            return True
+        try:
+            async with self._database.transaction() as connection, self._registrar.head(connection) as head:
+                if await connection.fetchval(_IN_FORCE, invitation) is None:
+                    return False
+                await head.append(InvitationRevoked(at=head.now, by=by, invitation=invitation, because=because))
+                await connection.execute(_REVOKED, invitation, head.now, by)
+                await end_sessions_by(connection, invitation)
+                return True
+        except RegistryRefusedError:
+            return False
 
 
-def _digest(token: str) -> str:
-    return sha256(token.encode(errors="surrogatepass"))
+def _invitation(row: asyncpg.Record) -> Invitation:
+    return Invitation(**{**row, "reviews": tuple(row["reviews"])})

@@ -1,4 +1,4 @@
-"""Browsers: on their way to the identity provider, and signed in.
+"""Browsers: on their way to the identity provider, signed in, and signed in again over a decision.
 
 Of what a browser holds only the digest is kept: whoever reads the database can't be anybody by it.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.canonical import sha256
+from domain.drafts import Draft
+from domain.proof import IssuerKey, SignedIn
 from domain.values import PersonId, ReviewId
 from store.database import Connection, Database
 
@@ -55,9 +57,25 @@ _END = "update sessions set ended_at = clock_timestamp() where id = $1 and ended
 
 _END_ALL = "update sessions set ended_at = clock_timestamp() where person = $1 and ended_at is null"
 
+_END_INVITED = "update sessions set ended_at = clock_timestamp() where invitation = $1 and ended_at is null"
+
 _IS_DISABLED = "select disabled_at is not null from people where id = $1"
 
-_OLD = "delete from sign_ins where expires_at < clock_timestamp()"
+_ASK = """
+insert into step_ups (nonce, person, review_id, decision_id, kind) values ($1, $2, $3, $4, $5)
+on conflict (nonce) do update set asked_at = clock_timestamp()
+"""
+
+_ASKED = "select true from step_ups where nonce = $1 and person = $2"
+
+_PROVE = "update step_ups set token = $3, key = $4 where nonce = $1 and person = $2"
+
+_PROVEN = "select token, key from step_ups where nonce = $1 and person = $2 and token is not null"
+
+_OLD = (
+    "delete from sign_ins where expires_at < clock_timestamp()",
+    "delete from step_ups where asked_at < clock_timestamp() - interval '1 day'",
+)
 
 _OLD_SESSIONS = "delete from sessions where expires_at < clock_timestamp() - $1::interval"
 
@@ -102,6 +120,14 @@ class Arrival:
     started_at: datetime
 
 
+@dataclass(frozen=True)
+class Proven:
+    """A renewed sign-in, and the identity provider's key that it verifies by."""
+
+    signed_in: SignedIn
+    key: IssuerKey
+
+
 class Sessions:
     """The browsers' sessions, in `database`.
 
@@ -130,15 +156,21 @@ class Sessions:
             session: whose step-up it is; `nonce` is then the digest of the decision.
             nonce: what the ID token must name; without one, something new.
         """
-        await self._pool.execute(_OLD)
+        for statement in _OLD:
+            await self._pool.execute(statement)
         # A cookie that we didn't make ourselves is not taken up.
-        if browser is None or not await self._pool.fetchval(_KNOWN_BROWSER, _digest(browser)):
-            browser = _token()
-        departure = Departure(state=_token(), nonce=nonce or _token(), verifier=_token(), browser=browser)
+        if browser is None or not await self._pool.fetchval(_KNOWN_BROWSER, digest_of_token(browser)):
+            browser = secrets.token_urlsafe(32)
+        departure = Departure(
+            state=secrets.token_urlsafe(32),
+            nonce=nonce or secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(32),
+            browser=browser,
+        )
         await self._pool.execute(
             _DEPART,
-            _digest(departure.state),
-            _digest(browser),
+            digest_of_token(departure.state),
+            digest_of_token(browser),
             departure.nonce,
             departure.verifier,
             return_to,
@@ -149,7 +181,7 @@ class Sessions:
 
     async def arrive(self, state: str, browser: str) -> Arrival | None:
         """What the browser left for, once; None if it didn't leave from here, is back already, or took too long."""
-        row = await self._pool.fetchrow(_ARRIVE, _digest(state), _digest(browser))
+        row = await self._pool.fetchrow(_ARRIVE, digest_of_token(state), digest_of_token(browser))
         return None if row is None else Arrival(**row)
 
     # Signed in.
@@ -165,7 +197,7 @@ class Sessions:
         async with self._database.transaction() as connection:
             await connection.execute(_OLD_SESSIONS, _KEPT)
             if instead_of is not None:
-                await connection.execute(_END, _digest(instead_of))
+                await end_session(connection, instead_of)
             now: datetime = await connection.fetchval("select clock_timestamp()")
             return await open_session(connection, person, now + self._longest, auth_time=auth_time)
 
@@ -173,7 +205,7 @@ class Sessions:
         """The session of this cookie; None if there is none that holds. A disabled person's is given whatever became of
         it, so that they are told.
         """
-        row = await self._pool.fetchrow(_SESSION, _digest(token), self._idle, _SEEN_EVERY)
+        row = await self._pool.fetchrow(_SESSION, digest_of_token(token), self._idle, _SEEN_EVERY)
         if row is None or not (row["holds"] or row["disabled"]):
             return None
         if row["holds"] and row["unseen"]:
@@ -190,6 +222,28 @@ class Sessions:
         """Whether this person can do nothing here any more."""
         return bool(await self._pool.fetchval(_IS_DISABLED, person))
 
+    # Signed in again, over a decision.
+
+    async def ask_step_up(self, draft: Draft, nonce: str) -> None:
+        """Note that a person was asked to sign in again over this decision, whose digest is `nonce`."""
+        await self._pool.execute(_ASK, nonce, draft.person, draft.review, draft.decision_id, draft.content.kind)
+
+    async def asked_step_up(self, person: PersonId, nonce: str) -> bool:
+        """Whether we asked this person to sign in again over the decision with this digest."""
+        return bool(await self._pool.fetchval(_ASKED, nonce, person))
+
+    async def prove(self, person: PersonId, nonce: str, proven: Proven) -> None:
+        """Keep the renewed sign-in for the decision, which comes next."""
+        await self._pool.execute(_PROVE, nonce, person, proven.signed_in.token, proven.key.model_dump_json())
+
+    async def proven(self, person: PersonId, nonce: str) -> Proven | None:
+        """The renewed sign-in of this person over the decision with this digest, if there was one."""
+        row = await self._pool.fetchrow(_PROVEN, nonce, person)
+        if row is None:
+            return None
+        key = IssuerKey.model_validate_json(row["key"])
+        return Proven(SignedIn(token=row["token"], key=key.id), key)
+
 
 async def open_session(
     connection: Connection,
@@ -201,11 +255,11 @@ async def open_session(
     reviews: tuple[ReviewId, ...] | None = None,
 ) -> tuple[str, Session]:
     """Begin a session in a transaction of the caller's; gives its cookie, and it."""
-    token = _token()
-    row = await connection.fetchrow(_BEGIN, _digest(token), person, expires_at, auth_time, invitation)
+    token = secrets.token_urlsafe(32)
+    row = await connection.fetchrow(_BEGIN, digest_of_token(token), person, expires_at, auth_time, invitation)
     assert row is not None
     return token, Session(
-        id=_digest(token),
+        id=digest_of_token(token),
         person=person,
         started_at=row["started_at"],
         expires_at=row["expires_at"],
@@ -216,14 +270,21 @@ async def open_session(
     )
 
 
+async def end_session(connection: Connection, token: str) -> None:
+    """End the session of this cookie, in a transaction of the caller's."""
+    await connection.execute(_END, digest_of_token(token))
+
+
+async def end_sessions_by(connection: Connection, invitation: str) -> None:
+    """End every session that an invitation began, in a transaction of the caller's."""
+    await connection.execute(_END_INVITED, invitation)
+
+
 async def end_sessions_of(connection: Connection, person: PersonId) -> None:
     """End every session of a person, in a transaction of the caller's."""
     await connection.execute(_END_ALL, person)
 
 
-def _token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def _digest(token: str) -> str:
+def digest_of_token(token: str) -> str:
+    """What is kept of a token that a browser holds."""
     return sha256(token.encode(errors="surrogatepass"))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from api.bodies import BoundedRoute
 from api.problems import Conflict, NotFound, problems
-from api.schemas import BecauseIn
+from api.schemas import NO_REASON, Because, BecauseIn
 from api.services import TheCaller, TheServices
 from domain.people import Role
-from domain.values import PersonId, Prose
+from domain.values import PersonId
 from store.registers import NobodyError
 from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
-
-Because = Annotated[Prose, Query(description="Why; it stands on record.")]
 
 
 @router.post(
@@ -34,7 +30,7 @@ async def disable(person: PersonId, body: BecauseIn, caller: TheCaller, services
     if person == caller.person:
         raise Conflict("Nobody disables themselves.")
     try:
-        fresh = await services.registers.disable(person, caller.person, body.reason)
+        fresh = await services.registers.disable(person, caller.person, body.because)
     except NobodyError as error:
         raise NotFound("There is nobody with this id here.") from error
     if not fresh:
@@ -47,9 +43,7 @@ async def disable(person: PersonId, body: BecauseIn, caller: TheCaller, services
     summary="Let somebody act again",
     responses=problems(400, 401, 403, 409, 422, 503),
 )
-async def enable(
-    person: PersonId, caller: TheCaller, services: TheServices, because: Because = "No reason was given."
-) -> None:
+async def enable(person: PersonId, caller: TheCaller, services: TheServices, because: Because = NO_REASON) -> None:
     """Let a disabled person act again, with the roles that they hold. They sign in anew."""
     caller.must_hold(Role.OPERATOR)
     try:

@@ -18,11 +18,11 @@ from api.problems import (
     UnsupportedMediaType,
     problems,
 )
-from api.schemas import DocumentOut, Me, PeopleImported, TrainingImported
+from api.schemas import NO_REASON, Because, DocumentOut, Me, PeopleImported, TrainingImported
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.policy import PolicyPack
-from domain.values import Digest, PersonId, Prose, ReviewId, Slug
+from domain.values import Digest, PersonId, ReviewId, Slug
 from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute)
@@ -46,10 +46,6 @@ KINDS = (
 _CSV = {"text/csv"}
 
 GrantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-Because = Annotated[Prose, Query(description="Why; it stands on record.")]
-_NO_REASON = "No reason was given."
 
 
 def _any_body(kinds: tuple[str, ...]) -> dict[str, object]:
@@ -135,7 +131,7 @@ async def grants_of(person: PersonId, caller: TheCaller, services: TheServices) 
     summary="Revoke a grant",
     responses=problems(401, 403, 404, 422),
 )
-async def revoke(grant: GrantId, caller: TheCaller, services: TheServices, because: Because = _NO_REASON) -> None:
+async def revoke(grant: GrantId, caller: TheCaller, services: TheServices, because: Because = NO_REASON) -> None:
     """Take a role away. It acts at once, on the next commit."""
     caller.must_hold(Role.OPERATOR)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -39,7 +40,7 @@ from domain.policy import PolicyPack
 from domain.proposal import Proposal, content_digest
 from domain.revisions import changes
 from domain.values import Digest
-from store.decisions import IdReusedError, NoRoleError, NotFoundError, PendingError
+from store.decisions import IdReusedError, NoRoleError, NotFoundError, PendingError, StepUpNeededError
 
 router = APIRouter(route_class=BoundedRoute)
 
@@ -188,14 +189,19 @@ async def decide(
     key: IdempotencyKey = None,
 ) -> Response:
     """Decide about a review: 200 with the receipt if the process accepts, 409 with the reason if it refuses, 202 and
-    where to ask for the receipt if it takes longer than the caller waits.
+    where to ask for the receipt if it takes longer than the caller waits. 403 `step_up_required` names the `nonce` to
+    sign in again with, and where a browser does it (`authorize`); after that, the same is sent again.
     """
     if body.proposed is not None:
         await _check_documents(services, body.proposed, "/proposal")
     draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
     bind_contextvars(decision_id=str(draft.decision_id))
+    store = partial(services.decisions.store, draft, body.proposed, sees=caller.sees, roles=caller.roles)
     try:
-        delivery = await services.decisions.store(draft, body.proposed, sees=caller.sees, roles=caller.roles)
+        try:
+            delivery = await store()
+        except StepUpNeededError:
+            delivery = await store(step_up=await services.step_up.over(draft, body.step_up))
     except NotFoundError as error:
         raise NotFound(NO_SUCH_REVIEW) from error
     except NoRoleError as error:

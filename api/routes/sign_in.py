@@ -1,20 +1,22 @@
-"""Signing in with a browser, and out."""
+"""Signing in with a browser, and out; and signing in again over a decision."""
 
 from __future__ import annotations
 
 from math import ceil
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Query, Response
+from fastapi import APIRouter, Cookie, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE, drop, keep
 from api.identity import TheSession
 from api.problems import problems
+from api.same_origin import must_come_from
 from api.schemas import SessionOut, SignedOut
 from api.services import TheServices
 from api.sign_in import CALLBACK, Left
+from domain.values import Digest
 from store.sessions import SIGN_IN_SECONDS, Session
 
 router = APIRouter(route_class=BoundedRoute, tags=["sign-in"])
@@ -67,7 +69,9 @@ async def callback(
     waiting: SignInCookie = None,
     session: SessionCookie = None,
 ) -> Response:
-    """Where the identity provider leads a browser back to. It begins a session, in place of the one that there was."""
+    """Where the identity provider leads a browser back to. It begins a session, in place of the one that there was; or,
+    for a step-up, keeps the renewed sign-in for the decision that it is over.
+    """
     returned = await services.sign_in.came_back(
         state=state, code=code, issuer=iss, browser=waiting, session_cookie=session
     )
@@ -89,6 +93,28 @@ async def sign_out(response: Response, session: TheSession, services: TheService
     await services.sessions.end(session.id)
     drop(response, SESSION_COOKIE)
     return SignedOut(end_session=None if session.invitation else await services.sign_in.farewell())
+
+
+@router.get(
+    "/step-up",
+    summary="Sign in again over a decision",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses={**_AWAY, **problems(400, 401, 403, 404, 422, 503)},
+)
+async def step_up(
+    request: Request,
+    session: TheSession,
+    services: TheServices,
+    nonce: Digest,
+    return_to: LocalPath = HOME,
+    waiting: SignInCookie = None,
+) -> Response:
+    """Lead a signed-in browser to the identity provider again. What it signs in over is the decision that `nonce` is the
+    digest of: one of the caller's, which was just answered with `step_up_required`. Sent again afterwards, it is taken.
+    """
+    must_come_from(services.settings.public_url, request, even_safe=True)
+    return _leave(await services.sign_in.leave_again(session, nonce, return_to, waiting))
 
 
 def keep_session(response: Response, cookie: str, session: Session) -> None:

@@ -1,34 +1,26 @@
 -- migrate:up
 set local lock_timeout = '4s';
 
+-- Who did it and why is in the registry's ledger too; here it is at hand.
 alter table people
-    add column if not exists disabled_at timestamptz,
-    add column if not exists disabled_by text,
-    add column if not exists disabled_because text;
+    add column disabled_by text,
+    add column disabled_because text;
 
--- A council member without an account is signed in by a link, once, for these reviews only.
-create table if not exists invitations (
+-- A council member without an account is signed in by a link, once, for these reviews only; `link` is the digest of it.
+create table invitations (
     id text primary key,
     person text not null references people (id),
+    email text not null,
     reviews text[] not null,
+    link text not null unique,
+    invited_by text not null,
+    invited_at timestamptz not null,
     expires_at timestamptz not null,
-    status text not null default 'open' check (status in ('open', 'used', 'revoked'))
+    used_at timestamptz,
+    revoked_at timestamptz,
+    revoked_by text
 );
-alter table invitations
-    add column email text,
-    add column invited_by text,
-    add column invited_at timestamptz not null default clock_timestamp(),
-    add column used_at timestamptz,
-    add column revoked_at timestamptz,
-    add column revoked_by text;
 create index invitations_of_person on invitations (person, invited_at desc);
-
--- The links of an invitation, by the digest of their token: a mail that is sent again has another. One of them is used.
-create table invitation_links (
-    id text primary key,
-    invitation text not null references invitations (id),
-    made_at timestamptz not null default clock_timestamp()
-);
 
 -- A browser's session, by the digest of its cookie.
 create table sessions (
@@ -74,7 +66,6 @@ create table step_ups (
 create index step_ups_by_time on step_ups (asked_at);
 
 grant select, insert, update on invitations, sessions, step_ups to ringi_app;
-grant select, insert on invitation_links to ringi_app;
 grant select, insert, delete on sign_ins to ringi_app;
 grant delete on sessions, step_ups to ringi_app;
 

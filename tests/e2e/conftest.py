@@ -11,6 +11,8 @@ import pytest
 from runtime.embedded import free_port
 from runtime.issuer import Issuer, issuer_app, signing_key
 from tests.conftest import DatabaseUrls, Servers, new_database
+from tests.e2e.browser import Browser
+from tests.e2e.place import Place, place_on
 from tests.e2e.provider import ProviderProcess, provider_process
 from tests.e2e.system import System, serving, system_on
 
@@ -41,6 +43,23 @@ async def system(servers: Servers, template: str, issuer: Issuer) -> AsyncIterat
         shared.worker(),
     ):
         yield shared
+
+
+@pytest.fixture(scope="module")
+async def place(servers: Servers, template: str, issuer: Issuer, provider: ProviderProcess) -> AsyncIterator[Place]:
+    """The system that the tests of a module share whose people come with browsers; nobody is signed in."""
+    async with (
+        new_database(servers, template) as database,
+        place_on(database, servers.temporal.address, issuer, provider) as shared,
+        shared.system.worker(),
+    ):
+        yield shared
+
+
+@pytest.fixture
+def browser() -> Browser:
+    """A browser that was never here."""
+    return Browser()
 
 
 @pytest.fixture

@@ -117,8 +117,8 @@ def test_every_route_about_a_review_is_listed_here() -> None:
     assert READ | AUDIT | {CERTIFICATE, DECIDE} == set(routes())
 
 
-def test_every_route_but_health_and_the_description_needs_a_token() -> None:
-    """By the application's own description of itself."""
+def test_every_route_needs_a_token_or_a_session_but_health_and_the_doors() -> None:
+    """By the application's own description of itself. The doors are what leads to a session."""
     app = create_app(SETTINGS)
     open_ones = {
         path
@@ -126,7 +126,7 @@ def test_every_route_but_health_and_the_description_needs_a_token() -> None:
         for operation in operations.values()
         if not operation.get("security")
     }
-    assert {"/livez", "/readyz"} == open_ones
+    assert {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invitations/{token}"} == open_ones
 
 
 async def test_nobody_reads_or_decides_what_is_not_theirs(own_system: System) -> None:

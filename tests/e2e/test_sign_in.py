@@ -4,94 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
 import httpx2
 import pytest
 
 from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE
 from runtime.embedded import free_port
-from runtime.issuer import Issuer
-from tests.conftest import Servers, new_database
 from tests.e2e.browser import EVIL, Browser, origin_of
-from tests.e2e.provider import CLIENT_ID, ProviderProcess, client_of
-from tests.e2e.system import OPERATOR, OWNER, Person, System, example, system_on
-
-
-@dataclass
-class Place:
-    """An API that browsers find at `url`, and the provider that its people sign in with."""
-
-    url: str
-    system: System
-    provider: ProviderProcess
-    http: httpx2.AsyncClient
-
-    async def to_provider(self, browser: Browser, path: str = "/sign-in", **query: str) -> httpx2.Response:
-        """The provider's page, to which a browser is led that wants to sign in."""
-        page = await browser.go(str(httpx2.URL(self.url + path, params=query)))
-        assert 200 == page.status_code, page.text
-        assert origin_of(str(page.url)) == self.provider.url
-        return page
-
-    async def signs_in(self, browser: Browser, person: str = OWNER, **query: str) -> httpx2.Response:
-        """What a browser shows after somebody has signed in at the provider."""
-        page = await self.to_provider(browser, **query)
-        return await browser.press(str(page.url), "", sub=person)
-
-    async def has(self, browser: Browser, path: str) -> httpx2.Response:
-        """What a script on a page of ours is answered."""
-        return await browser.fetch("GET", self.url + path, script_of=self.url)
-
-    async def posts(self, browser: Browser, path: str, body: object = None) -> httpx2.Response:
-        """As `has`, for a POST."""
-        return await browser.fetch("POST", self.url + path, script_of=self.url, json=body)
-
-    async def person(self, name: str) -> Person:
-        """Somebody with an access token of the provider's."""
-        return Person(self.http, name, await self.provider.access_token(name))
-
-    async def alter(self, statement: str, *arguments: object) -> None:
-        """Change the database as nobody of ours does."""
-        connection = await asyncpg.connect(self.system.urls.owner_url)
-        try:
-            await connection.execute(statement, *arguments)
-        finally:
-            await connection.close()
-
-
-@pytest.fixture(scope="module")
-async def place(servers: Servers, template: str, issuer: Issuer, provider: ProviderProcess) -> AsyncIterator[Place]:
-    """One API for all tests here; the people have their roles, and nobody is signed in."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.provider.REFRESH_SECONDS", 0.0)
-        async with (
-            new_database(servers, template) as database,
-            system_on(database, servers.temporal.address, issuer) as system,
-            system.api(port=port, public_url=url, **client_of(provider)) as http,
-        ):
-            yield Place(url, system, provider, http)
-
-
-@pytest.fixture
-def browser() -> Browser:
-    """A browser that was never here."""
-    return Browser()
-
-
-def refused(response: httpx2.Response, status: int, kind: str) -> str:
-    """The detail of a problem of this kind."""
-    assert status == response.status_code, response.text
-    assert f"urn:ringi:problem:{kind}" == response.json()["type"]
-    detail: str = response.json()["detail"]
-    return detail
+from tests.e2e.place import Place, refused
+from tests.e2e.provider import CLIENT_ID
+from tests.e2e.system import OPERATOR, OWNER, example
 
 
 def callback_of(browser: Browser) -> str:
@@ -417,7 +342,7 @@ async def test_a_disabled_person(place: Place, browser: Browser) -> None:
     """At once, by token and by session, with nothing that they ask for answered; enabled again, they sign in anew."""
     person, operator = await place.person("rin.reviewer"), await place.person(OPERATOR)
     await place.signs_in(browser, "rin.reviewer")
-    reason = {"reason": "Left the company."}
+    reason = {"because": "Left the company."}
     assert 204 == (await operator.post("/people/rin.reviewer/disabled", reason)).status_code
     for path in ("/me", "/inbox", "/reviews", "/session", "/packs/nec-human-rights", "/reviews/none"):
         refused(await person.get(path), 403, "disabled")
@@ -425,8 +350,8 @@ async def test_a_disabled_person(place: Place, browser: Browser) -> None:
     refused(await place.posts(browser, "/sign-out"), 403, "disabled")
     refused(await place.signs_in(Browser(), "rin.reviewer"), 403, "disabled")
     assert 409 == (await operator.post("/people/rin.reviewer/disabled", reason)).status_code
-    assert 204 == (await operator.delete("/people/rin.reviewer/disabled?reason=Came+back.")).status_code
-    assert 409 == (await operator.delete("/people/rin.reviewer/disabled?reason=Came+back.")).status_code
+    assert 204 == (await operator.delete("/people/rin.reviewer/disabled?because=Came+back.")).status_code
+    assert 409 == (await operator.delete("/people/rin.reviewer/disabled?because=Came+back.")).status_code
     assert 200 == (await person.get("/me")).status_code
     refused(await place.has(browser, "/me"), 401, "unauthenticated")
     assert 200 == (await place.signs_in(browser, "rin.reviewer")).status_code
@@ -435,9 +360,9 @@ async def test_a_disabled_person(place: Place, browser: Browser) -> None:
 async def test_who_disables_whom(place: Place) -> None:
     """An operator, with a reason, somebody who is there, and not themselves."""
     operator, owner = await place.person(OPERATOR), await place.person(OWNER)
-    reason = {"reason": "Left the company."}
+    reason = {"because": "Left the company."}
     assert 403 == (await owner.post("/people/rin.reviewer/disabled", reason)).status_code
-    assert 403 == (await owner.delete("/people/rin.reviewer/disabled?reason=x")).status_code
+    assert 403 == (await owner.delete("/people/rin.reviewer/disabled?because=x")).status_code
     assert 422 == (await operator.post("/people/rin.reviewer/disabled", {})).status_code
     assert 404 == (await operator.post("/people/nobody/disabled", reason)).status_code
     refused(await operator.post(f"/people/{OPERATOR}/disabled", reason), 409, "conflict")

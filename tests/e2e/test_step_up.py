@@ -1,0 +1,242 @@
+"""Signing in again over a decision: by a browser and by a program, at a real identity provider."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from domain.decisions import Finding
+from domain.events import Accepted
+from domain.ledger import Entry
+from store.registers import Registers
+from tests.conftest import Servers
+from tests.e2e.browser import EVIL, Browser
+from tests.e2e.place import Place, refused
+from tests.e2e.system import AUTHOR, PACK, REVIEWERS, Person, example, sheet
+from tests.harness import SIGNER
+
+STRICT = PACK.model_copy(
+    update={
+        "id": "strict",
+        "tiers": tuple(rule.model_copy(update={"step_up": ("verdict_sheet", "signature")}) for rule in PACK.tiers),
+    }
+)
+REVIEWER, OTHER = REVIEWERS[:2]
+
+
+async def opened(place: Place) -> str:
+    """A review whose verdict sheets need a renewed sign-in."""
+    await Registers(place.system.database, SIGNER).publish(STRICT)
+    author = await place.person(AUTHOR)
+    body = {"pack": "strict", "proposal": example(1).model_dump(mode="json"), "review": f"r-{uuid4()}"}
+    response = await author.post("/reviews", body)
+    assert 200 == response.status_code, response.text
+    return str(response.json()["review"])
+
+
+async def judgement(place: Place, review: str, **more: Any) -> dict[str, Any]:
+    """A verdict sheet, not sent yet."""
+    digest = (await (await place.person(REVIEWER)).status(review)).digest
+    return {"kind": "verdict_sheet", "digest": digest, "verdicts": sheet(), "id": str(uuid4()), **more}
+
+
+async def asked(person: Person, review: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What a decision is answered that needs a renewed sign-in."""
+    response = await person.post(f"/reviews/{review}/decisions", body)
+    refused(response, 403, "step-up-required")
+    challenge = 'Bearer error="insufficient_user_authentication", max_age=300'
+    assert challenge == response.headers["www-authenticate"]
+    problem: dict[str, Any] = response.json()
+    assert ("step_up_required", body["id"]) == (problem["reason"], problem["decision_id"])
+    return problem
+
+
+async def test_with_a_browser(place: Place, browser: Browser) -> None:
+    """Asked, led to the provider and back, sent again, taken; and the provider's word stands on the ledger."""
+    review = await opened(place)
+    await place.signs_in(browser, REVIEWER)
+    before = place.session_of(browser)
+    body = await judgement(place, review)
+    path = f"/reviews/{review}/decisions"
+    answer = await place.posts(browser, path, body)
+    refused(answer, 403, "step-up-required")
+    page = await browser.go(place.url + answer.json()["authorize"], led_by=place.url)
+    query = dict(page.url.params)
+    assert ("login", "0", answer.json()["nonce"]) == (query["prompt"], query["max_age"], query["nonce"])
+    landed = await browser.press(str(page.url), "", sub=REVIEWER)
+    assert f"{place.url}/reviews/{review}" == str(landed.url)
+    assert before == place.session_of(browser)
+    taken = await place.posts(browser, path, body)
+    assert (200, "accepted") == (taken.status_code, taken.json()["status"]), taken.text
+    again = await place.posts(browser, path, body)
+    assert taken.json() == again.json()
+    evidence = await place.system.person("ava.auditor").evidence(review)
+    events = [Entry.model_validate_json(entry.data).event for entry in evidence.entries]
+    (judged,) = (e for e in events if isinstance(e, Accepted) and e.envelope.kind == "verdict_sheet")
+    assert judged.proof.step_up is not None
+    assert judged.proof.step_up.token.count(".") == 2
+
+
+async def test_with_a_program(place: Place) -> None:
+    """It brings the ID token itself."""
+    review = await opened(place)
+    person = await place.person(REVIEWER)
+    body = await judgement(place, review)
+    nonce = (await asked(person, review, body))["nonce"]
+    token = await place.provider.id_token(REVIEWER, nonce)
+    taken = await person.post(f"/reviews/{review}/decisions", body | {"step_up": {"id_token": token}})
+    assert (200, "accepted") == (taken.status_code, taken.json()["status"]), taken.text
+
+
+@pytest.mark.parametrize(
+    ("claims", "because"),
+    [
+        ({"nonce": "0" * 64}, "another decision"),
+        ({"nonce": None}, "another decision"),
+        ({"sub": OTHER}, "another person"),
+        ({"auth_time": int(time.time()) - 3600}, "last few minutes"),
+        ({"auth_time": int(time.time()) + 3600}, "last few minutes"),
+        ({"auth_time": None}, "last few minutes"),
+        ({"exp": 1}, "did not sign you in"),
+        ({"aud": "ringi"}, "did not sign you in"),
+        ({"aud": "another-client"}, "did not sign you in"),
+        ({"iss": "https://elsewhere.example"}, "did not sign you in"),
+        ({"iat": None}, "did not sign you in"),
+    ],
+)
+async def test_an_id_token_that_does_not_hold(place: Place, claims: dict[str, Any], because: str) -> None:
+    """Rightly signed by the provider, but for one claim; the answer says what to do, and nothing was taken."""
+    review = await opened(place)
+    person = await place.person(REVIEWER)
+    body = await judgement(place, review)
+    nonce = (await asked(person, review, body))["nonce"]
+    token = await place.provider.id_token(**{"person": REVIEWER, "nonce": nonce, **claims})
+    problem = await asked(person, review, body | {"step_up": {"id_token": token}})
+    assert because in problem["detail"], problem["detail"]
+    assert 404 == (await person.get(f"/reviews/{review}/decisions/{body['id']}")).status_code
+
+
+async def test_tokens_that_are_no_id_token(place: Place) -> None:
+    """An access token of the same person with that nonce, one of another key, and what is hardly a token."""
+    review = await opened(place)
+    person = await place.person(REVIEWER)
+    body = await judgement(place, review)
+    nonce = (await asked(person, review, body))["nonce"]
+    access = await place.provider.access_token(REVIEWER, aud="ringi-web", nonce=nonce, auth_time=int(time.time()))
+    local = place.system.issuer.mint_id_token(REVIEWER, nonce, audience="ringi-web")
+    good = await place.provider.id_token(REVIEWER, nonce)
+    for token in (access, local, "a.b.c", "x", good[:-10], good.rsplit(".", 1)[0] + "."):
+        await asked(person, review, body | {"step_up": {"id_token": token}})
+
+
+async def test_another_decision_needs_another_sign_in(place: Place) -> None:
+    """A token over one act is none over an act that differs in a word, in its id, or in who says it."""
+    review = await opened(place)
+    person, other = await place.person(REVIEWER), await place.person(OTHER)
+    body = await judgement(place, review)
+    nonce = (await asked(person, review, body))["nonce"]
+    step_up = {"id_token": await place.provider.id_token(REVIEWER, nonce)}
+    for changed in ({"id": str(uuid4())}, {"reason": "A word."}, {"verdicts": sheet(fairness=Finding.CONCERN)}):
+        problem = await asked(person, review, body | changed | {"step_up": step_up})
+        assert nonce != problem["nonce"]
+    assert nonce != (await asked(other, review, body | {"step_up": step_up}))["nonce"]
+
+
+async def test_a_decision_that_needs_none(place: Place) -> None:
+    """Only the kinds that the route names."""
+    review = await opened(place)
+    person = await place.person(REVIEWER)
+    await person.accepted(review, "question", reason="Who looks at the pictures?")
+
+
+async def test_only_over_what_was_asked(place: Place, browser: Browser) -> None:
+    """A link with somebody's nonce leads nobody to sign in over it: not from another site, not over a stranger's act, not
+    without a session.
+    """
+    review = await opened(place)
+    body = await judgement(place, review)
+    await place.signs_in(browser, REVIEWER)
+    problem = (await place.posts(browser, f"/reviews/{review}/decisions", body)).json()
+    address = place.url + problem["authorize"]
+    refused(await browser.go(address, led_by=EVIL), 403, "cross-site")
+    refused(await browser.go(f"{place.url}/step-up?nonce={'0' * 64}"), 403, "forbidden")
+    refused(await browser.go(f"{place.url}/step-up?nonce=x"), 422, "invalid")
+    refused(await Browser().go(address), 401, "unauthenticated")
+    stranger = Browser()
+    await place.signs_in(stranger, OTHER)
+    refused(await stranger.go(address), 403, "forbidden")
+    assert 200 == (await browser.go(address)).status_code
+
+
+async def test_who_signs_in_again_as_another(place: Place, browser: Browser) -> None:
+    """Is refused, and stays who they were."""
+    review = await opened(place)
+    body = await judgement(place, review)
+    path = f"/reviews/{review}/decisions"
+    await place.signs_in(browser, REVIEWER)
+    page = await browser.go(place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    detail = refused(await browser.press(str(page.url), "", sub=OTHER), 403, "sign-in-refused")
+    assert "another person" in detail
+    assert REVIEWER == (await place.has(browser, "/me")).json()["person"]
+    refused(await place.posts(browser, path, body), 403, "step-up-required")
+
+
+async def test_a_provider_that_did_not_ask(place: Place, browser: Browser) -> None:
+    """A sign-in of two minutes ago that it only repeats is not a new one, even where it would be young enough."""
+    review = await opened(place)
+    body = await judgement(place, review)
+    path = f"/reviews/{review}/decisions"
+    await place.signs_in(browser, REVIEWER)
+    page = await browser.go(place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    await place.provider.says(REVIEWER, auth_time=int(time.time()) - 120)
+    try:
+        detail = refused(await browser.press(str(page.url), "", sub=REVIEWER), 403, "sign-in-refused")
+    finally:
+        await place.provider.says(REVIEWER)
+    assert "did not ask you" in detail
+
+
+async def test_a_session_that_ended_meanwhile(place: Place, browser: Browser) -> None:
+    """What comes back belongs to the session that left."""
+    review = await opened(place)
+    body = await judgement(place, review)
+    path = f"/reviews/{review}/decisions"
+    await place.signs_in(browser, REVIEWER)
+    page = await browser.go(place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    await place.posts(browser, "/sign-out")
+    await place.signs_in(browser, REVIEWER)
+    detail = refused(await browser.press(str(page.url), "", sub=REVIEWER), 403, "sign-in-refused")
+    assert "has ended" in detail
+
+
+async def test_a_sign_in_that_was_left_lying(place: Place, browser: Browser) -> None:
+    """It is fresh for some minutes; after that, one is asked for again."""
+    review = await opened(place)
+    body = await judgement(place, review)
+    path = f"/reviews/{review}/decisions"
+    await place.signs_in(browser, REVIEWER)
+    problem = (await place.posts(browser, path, body)).json()
+    stale = await place.provider.id_token(REVIEWER, problem["nonce"], auth_time=int(time.time()) - 600)
+    page = await browser.go(place.url + problem["authorize"])
+    assert 200 == (await browser.press(str(page.url), "", sub=REVIEWER)).status_code
+    await place.alter("update step_ups set token = $1 where nonce = $2", stale, problem["nonce"])
+    answer = await place.posts(browser, path, body)
+    assert "last few minutes" in refused(answer, 403, "step-up-required")
+
+
+async def test_the_issuer_on_one_machine(place: Place, servers: Servers) -> None:
+    """Whoever holds the embedded issuer's key signs in again without a browser."""
+    review = await opened(place)
+    issuer = place.system.issuer
+    async with place.system.api(oidc_client_id="ringi-local") as http:
+        person = place.system.person(REVIEWER, http)
+        body = await judgement(place, review)
+        nonce = (await asked(person, review, body))["nonce"]
+        for wrong in (issuer.mint_id_token(REVIEWER, "x"), issuer.mint_id_token(OTHER, nonce), issuer.mint(REVIEWER)):
+            await asked(person, review, body | {"step_up": {"id_token": wrong}})
+        token = issuer.mint_id_token(REVIEWER, nonce)
+        taken = await person.post(f"/reviews/{review}/decisions", body | {"step_up": {"id_token": token}})
+        assert 200 == taken.status_code, taken.text
