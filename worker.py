@@ -17,16 +17,22 @@ from temporalio.worker import Worker
 
 from activities.commits import Commits
 from activities.dispatcher import Dispatcher
+from activities.notifier import Notifier
+from domain.notices import Preferences
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.health import health_app
 from runtime.keys import signer_of
 from runtime.logging import configure_logging
+from runtime.mail import SmtpMailer
 from runtime.settings import Settings, SettingsError, load_settings
+from runtime.webhooks import WebhookPoster
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.ledgers import Ledgers
+from store.notices import Notices
 from store.registry import KeyNotInForceError, Registrar
+from store.webhooks import Webhooks
 
 DRAIN = timedelta(seconds=10)
 """How long a stopping worker lets what it has begun come to its end."""
@@ -57,8 +63,11 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
         max_concurrent_local_activities=settings.database_pool_max,
         max_concurrent_activities=settings.database_pool_max,
     )
+    notices = Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url)
+    webhooks = Webhooks(database, settings.public_url or "urn:ringi")
+    notifier = Notifier(notices, _mailer(settings), webhooks, _poster(settings))
     checks = {"database": lambda: database.pool.fetchval("select 1"), "temporal": client.service_client.check_health}
-    async with worker, _beside(dispatcher.run()):
+    async with worker, _beside(dispatcher.run()), _beside(notifier.run()):
         if settings.worker_health_port is None:
             yield
             return
@@ -80,6 +89,16 @@ async def main() -> None:
         await stop.wait()
         _log.info("worker stopping")
     await asyncio.sleep(0.05)  # lets the SDK's threads end before the interpreter does (temporalio/sdk-python#300)
+
+
+def _mailer(settings: Settings) -> SmtpMailer | None:
+    if settings.smtp_url is None or settings.mail_from is None:
+        return None
+    return SmtpMailer(settings.smtp_url, settings.mail_from)
+
+
+def _poster(settings: Settings) -> WebhookPoster:
+    return WebhookPoster(settings.webhook_ports, to_loopback=settings.webhooks_to_loopback)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -145,3 +145,118 @@ class Courier(Protocol):
         Raises:
             UndeliverableError: not for now; the decision stays pending.
         """
+
+
+class UnsentError(Exception):
+    """A mail or a post did not go; the message says why, without an address or a secret.
+
+    `final` says that trying again can't help.
+    """
+
+    def __init__(self, why: str, *, final: bool = False) -> None:
+        super().__init__(why)
+        self.final = final
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail as it goes out: plain text, under an id that is the same however often it goes."""
+
+    id: UUID
+    to: str
+    subject: str
+    text: str
+
+
+class Mailer(Protocol):
+    """Sends mail."""
+
+    async def send(self, letter: Letter) -> None:
+        """Hand a mail to the mail server.
+
+        Raises:
+            UnsentError: it did not take it.
+        """
+
+
+@dataclass(frozen=True)
+class Post:
+    """An event on its way to a webhook: signed with `secret`, under an id that is the same however often it goes."""
+
+    webhook: UUID
+    url: str
+    secret: str
+    event_id: str
+    body: bytes
+
+
+class Poster(Protocol):
+    """Posts events to webhooks."""
+
+    async def post(self, post: Post) -> None:
+        """Post an event.
+
+        Raises:
+            UnsentError: it was not taken, or must not go there.
+        """
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Something that is to be sent now. `number` counts the attempts, this one included; `age` is since it was queued."""
+
+    number: int
+    age: timedelta
+
+
+@dataclass(frozen=True)
+class MailAttempt(Attempt):
+    """A mail that is to be sent now."""
+
+    mail: UUID
+
+
+@dataclass(frozen=True)
+class PostAttempt(Attempt):
+    """An event that is to be posted now."""
+
+    review: str
+    seq: int
+    post: Post
+
+
+class NoticeStore(Protocol):
+    """What people are to be told. Nothing in it is claimed by two at once; what was claimed and is not settled is claimed
+    again some minutes later.
+    """
+
+    async def address(self, limit: int) -> int:
+        """Find out whom up to `limit` new notices are for, and when each is written to. Returns how many they were."""
+
+    async def gather(self, limit: int) -> int:
+        """Make a mail of everything that waits for a person, for up to `limit` people. Returns how many they were."""
+
+    async def claim(self, limit: int) -> Sequence[MailAttempt]:
+        """Claim up to `limit` mails that are due."""
+
+    async def letter(self, mail: UUID) -> Letter | None:
+        """What a claimed mail says now; None if there is nothing left to say."""
+
+    async def sent(self, mail: UUID) -> None:
+        """Note that a mail went out."""
+
+    async def unsent(self, mail: UUID, why: str, again_in: timedelta | None) -> None:
+        """Note that a mail did not go out, and when it is tried again, if it is."""
+
+
+class PostStore(Protocol):
+    """What is to be posted to webhooks; claims are as in `NoticeStore`."""
+
+    async def claim(self, limit: int, *, each: int, but: Sequence[UUID]) -> Sequence[PostAttempt]:
+        """Claim up to `limit` posts that are due, up to `each` for a webhook, and none for these."""
+
+    async def delivered(self, attempt: PostAttempt) -> None:
+        """Note that an event was taken."""
+
+    async def undelivered(self, attempt: PostAttempt, why: str, again_in: timedelta | None) -> None:
+        """Note that an event was not taken, and when it is tried again, if it is."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from domain.people import Role
+from collections.abc import Iterable
+
+from domain.people import Grant, Role
 from domain.stages import Stage
 from domain.values import Instant, PersonId, Prose, Slug, Value
 
@@ -28,3 +30,35 @@ class Turn(Value):
     due_at: Instant | None = None
     blocking: bool = True
     paused: bool = False
+
+
+class Change(Value):
+    """What became of one turn: it began (`was` is None), it ended (`now` is None), or it is another way than it was."""
+
+    was: Turn | None
+    now: Turn | None
+
+
+def is_for(turn: Turn, person: PersonId, grants: Iterable[Grant]) -> bool:
+    """Whether this is the turn of `person`: theirs by name or by role, with a grant of that role among `grants`."""
+    if person in turn.not_for or turn.person not in (None, person):
+        return False
+    return any(g.person == person and g.role is turn.role and turn.office in (None, g.office) for g in grants)
+
+
+def changes(before: Iterable[Turn], after: Iterable[Turn]) -> tuple[Change, ...]:
+    """How the turns of a review changed, in order; those that are as they were are left out."""
+    was, now = _numbered(before), _numbered(after)
+    pairs = [Change(was=was.get(key), now=now.get(key)) for key in {**was, **now}]
+    return tuple(pair for pair in pairs if pair.was != pair.now)
+
+
+def _numbered(turns: Iterable[Turn]) -> dict[tuple[object, ...], Turn]:
+    # A turn stays the same one while what is said of it changes (how many agree so far); of two questions to the owner
+    # each is one of its own.
+    numbered: dict[tuple[object, ...], Turn] = {}
+    for turn in turns:
+        key = (turn.stage, turn.kinds, turn.role, turn.office, turn.person, turn.what if "answer" in turn.kinds else "")
+        number = sum(known[:-1] == key for known in numbered)
+        numbered[(*key, number)] = turn
+    return numbered

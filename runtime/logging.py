@@ -32,6 +32,7 @@ _SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     # The password of a URL, and one in a query or a connection string.
     (re.compile(r"(://[^:/@\s]*):[^@/\s]+@"), rf"\1:{MASK}@"),
     (re.compile(r"\b(password|passwd|secret|access_token|token|api_?key)=[^\s&]+", re.IGNORECASE), rf"\1={MASK}"),
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), MASK),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
     # What a person wrote: pydantic quotes the input, PostgreSQL the row.
     (re.compile(r"input_value=.*?(?=, input_type=)", re.DOTALL), f"input_value={MASK}"),

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from domain.values import PersonId
+from domain.notices import TimeZone
+from domain.values import MailAddress, PersonId
 
 PREFIX = "RINGI_"
 
@@ -85,6 +87,26 @@ class Settings(BaseSettings):
 
     document_max_bytes: Annotated[int, Field(ge=1, le=LARGEST_DOCUMENT)] = 10 * 2**20
 
+    smtp_url: SecretStr | None = None
+    """The mail server: `smtps://`, or `smtp://` with STARTTLS, with user and password if it wants them. Without it, what
+    people are told is listed and not sent.
+    """
+
+    mail_from: MailAddress | None = None
+    """The address that mails come from."""
+
+    time_zone: TimeZone = "UTC"
+    """Where it is morning when the daily mail comes, for people who have not said where they are."""
+
+    webhook_ports: frozenset[Port] = frozenset({443})
+    """The ports that webhooks may be at: a JSON list."""
+
+    webhooks_to_loopback: bool = False
+    """Whether a webhook may be on this machine, in plain HTTP too: for trying things out."""
+
+    event_streams: Annotated[int, Field(ge=0, le=100_000)] = 500
+    """How many streams of events one API keeps open at most."""
+
     bootstrap_operator: PersonId | None = None
     """Who is given the operator's role in a system that has no operator yet."""
 
@@ -124,6 +146,24 @@ class Settings(BaseSettings):
         if origin[1] == "http" and origin[2] not in ("127.0.0.1", "localhost", "[::1]"):
             raise ValueError("must begin with https://, unless it is on this machine")
         return f"{origin[1]}://{origin[2]}{port}"
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_smtp(cls, url: SecretStr | None) -> SecretStr | None:
+        try:
+            parts = None if url is None else urlsplit(url.get_secret_value())
+            sound = parts is None or (parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0)
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("must begin with smtp:// or smtps:// and name a host")
+        return url
+
+    @model_validator(mode="after")
+    def _mail_comes_from_somewhere(self) -> Settings:
+        if self.smtp_url is not None and self.mail_from is None:
+            raise ValueError("smtp_url is set, and mail_from is not")
+        return self
 
     @model_validator(mode="after")
     def _pool_has_room(self) -> Settings:

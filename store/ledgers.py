@@ -16,23 +16,26 @@ from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
 from domain.canonical import canonical_bytes
 from domain.completions import Completion, required
-from domain.deadlines import concerns
 from domain.decisions import Envelope, Revision, Submission
-from domain.events import Accepted, Event, FellDue, Refused, Reminded, TrainingChecked
+from domain.events import Accepted, Event, Refused, TrainingChecked
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append
+from domain.notices import Notice, notices
 from domain.policy import Phase
 from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
 from domain.state import Review
-from domain.turns import Turn
+from domain.turns import Turn, changes
 from store.database import Connection, Database
 from store.registers import Calendars, published_pack
 from store.standing import look
 
 RECEIPTS = "ringi_receipts"
 """The channel on which the id of a decision is notified when it has its receipt."""
+
+FEED = "ringi_feed"
+"""The channel on which it is notified that the feed has grown."""
 
 CATCH_UP = 100
 """Entries that one answer carries at most to a workflow that has not seen them."""
@@ -82,8 +85,16 @@ with entries as (
         title = coalesce($19, title), business_unit = coalesce($20, business_unit), author = coalesce($21, author),
         updated_at = $5, closed_at = $22
     where id = $1
+), fed as (
+    insert into feed (review_id, seq, was, now)
+    select $1, f.seq, f.was, f.now
+    from unnest($23::integer[], $24::text[], $25::text[]) with ordinality as f (seq, was, now, number) order by f.number
+), posted as (
+    insert into posts (webhook, review_id, seq, queued_at, next_attempt_at)
+    select w.id, $1, e.seq, $5, $5 from unnest($2::integer[], $26::text[]) as e (seq, type)
+    join webhooks w on w.removed_at is null and e.type = any(w.entries)
 )
-select count(*) from settled
+select pg_notify($27, '')
 """
 
 _FORGET_TURNS = "delete from turns where review_id = $1"
@@ -100,7 +111,8 @@ _FORGET_WAITS = "delete from training_waits where review_id = $1"
 _WAIT = "insert into training_waits (review_id, person, course, on_record) values ($1, $2, $3, $4)"
 
 _NOTICE = """
-insert into notices (review_id, seq, role, office, person, what, due_at) values ($1, $2, $3, $4, $5, $6, $7)
+insert into notices (review_id, seq, kind, what, role, office, person, answered_by, due_at, queued_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 
@@ -198,6 +210,9 @@ class LockedHead:
         receipts = [_receipt(entry.seq, event) for entry, event in zip(recorded, events, strict=True)]
         settled = [receipt for receipt in receipts if receipt is not None]
         subject = review.subject
+        turns = waits_for(review)
+        fed: list[tuple[int, str | None, str | None]] = [(entry.seq, None, None) for entry in recorded]
+        fed += [(review.seq, _json(change.was), _json(change.now)) for change in changes(self._turns, turns)]
         await self._connection.fetchval(
             _WRITE,
             review.id,
@@ -218,27 +233,22 @@ class LockedHead:
             None if subject is None else subject.business_unit,
             None if subject is None else subject.author,
             review.closed_at,
+            *(list(column) for column in zip(*fed, strict=True)),
+            [event.type for event in events],
+            FEED,
         )
-        turns = waits_for(review)
         if turns != self._turns:
             await self._connection.execute(_FORGET_TURNS, review.id)
             await self._connection.executemany(
                 _TURN, [_turn_row(review.id, position, turn) for position, turn in enumerate(turns)]
             )
-        await self._queue_notices(review, turns, events)
+        told = notices(self.review, review, events)
+        if told:
+            await self._connection.executemany(_NOTICE, [(*_notice_row(review, notice), self.now) for notice in told])
         checked = any(isinstance(event, TrainingChecked) for event in events)
         if checked or review.closed or review.training != self.review.training:
             await self._connection.execute(_FORGET_WAITS, review.id)
             await self._connection.executemany(_WAIT, [(review.id, *wait) for wait in self._training_waits(review)])
-
-    async def _queue_notices(self, review: Review, turns: Sequence[Turn], events: Sequence[Event]) -> None:
-        """Whoever's turn it has become is told; those whose turn it is and whom a deadline concerns, when it fell due."""
-        known = {_key(turn) for turn in self._turns}
-        due = [event for event in events if isinstance(event, Reminded | FellDue)]
-        told = [turn for turn in turns if _key(turn) not in known or any(concerns(event, turn) for event in due)]
-        await self._connection.executemany(
-            _NOTICE, [(review.id, review.seq, t.role, t.office, t.person, t.what, t.due_at) for t in told]
-        )
 
     def _training_waits(self, review: Review) -> list[tuple[str, str, int]]:
         if review.closed or review.training is None:
@@ -303,8 +313,22 @@ def _receipt(seq: int, event: Event) -> tuple[UUID, str, str | None, str | None,
             return None
 
 
-def _key(turn: Turn) -> tuple[object, ...]:
-    return turn.stage, turn.kinds, turn.role, turn.office, turn.person, turn.principles
+def _json(turn: Turn | None) -> str | None:
+    return None if turn is None else turn.model_dump_json()
+
+
+def _notice_row(review: Review, notice: Notice) -> tuple[object, ...]:
+    return (
+        review.id,
+        review.seq,
+        notice.kind,
+        notice.what,
+        notice.role,
+        notice.office,
+        notice.person,
+        list(notice.answered_by),
+        notice.due_at,
+    )
 
 
 def _turn_row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:

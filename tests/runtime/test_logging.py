@@ -105,7 +105,7 @@ def test_no_secret_is_written_whoever_logs_it(log: Log) -> None:
         headers={"Authorization": "canary-2", "Cookie": "canary-3", "Accept": "text/html"},
         database_url="postgresql://app:canary-4@db/ringi",
         query="a=1&access_token=canary-5&b=2",
-        words=["got Bearer canary-6 and", f"the token {TOKEN} twice"],
+        words=["got Bearer canary-6 and", "signed with whsec_canary+14/=", f"the token {TOKEN} twice"],
         secret=SecretStr("canary-7"),
         wrapped=SecretStr("canary-8"),
         key="-----BEGIN PRIVATE KEY-----\ncanary-9\n-----END PRIVATE KEY-----",

@@ -42,6 +42,11 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("DOCUMENT_MAX_BYTES", "-1"),
         ("BOOTSTRAP_OPERATOR", "with space"),
         ("WORKER_HEALTH_PORT", "http"),
+        ("SMTP_URL", "http://user:canary-7f3a@mail.example.org"),
+        ("SMTP_URL", "smtp://"),
+        ("MAIL_FROM", "canary-7f3a"),
+        ("TIME_ZONE", "Mars/canary-7f3a"),
+        ("WEBHOOK_PORTS", "[0]"),
         ("PUBLIC_URL", "ringi.canary-7f3a.example"),
         ("PUBLIC_URL", "http://ringi.canary-7f3a.example"),
         ("PUBLIC_URL", "https://ringi.canary-7f3a.example/path"),
@@ -66,6 +71,17 @@ def test_a_pool_has_room_for_its_minimum(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("RINGI_DATABASE_POOL_MIN", "11")
     with pytest.raises(SettingsError, match="database_pool_min is above database_pool_max"):
         load_settings()
+
+
+def test_mail_comes_from_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGI_DATABASE_URL", "postgresql://app@db/ringi")
+    monkeypatch.setenv("RINGI_SMTP_URL", "smtp://user:canary-7f3a@mail.example.org")
+    with pytest.raises(SettingsError, match="mail_from is not") as caught:
+        load_settings()
+    assert "canary" not in str(caught.value)
+    monkeypatch.setenv("RINGI_MAIL_FROM", "ringi@example.org")
+    assert load_settings().mail_from == "ringi@example.org"
+    assert "canary" not in repr(load_settings())
 
 
 def test_settings_can_be_printed_without_telling_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,220 @@
+"""Being told: what a commit gives notice of, whom that is for, and when they are written to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from domain.access import may_read
+from domain.deadlines import concerns
+from domain.decisions import AdviceResponse, QuestionAnswer
+from domain.events import Accepted, Event, FellDue, Reminded
+from domain.people import Grant, Role
+from domain.review import waits_for
+from domain.state import Review
+from domain.turns import Turn, changes, is_for
+from domain.values import Instant, PersonId, Prose, Slug, Value
+
+WINDOW = timedelta(minutes=1)
+"""How long a mail that should go at once waits for others to go with it."""
+
+TOLD_WITHIN = timedelta(days=7)
+"""After so long a notice is no news any more: it stays listed, and goes into no mail."""
+
+
+class Kind(StrEnum):
+    """What a notice is about."""
+
+    TURN = "turn"
+    REMINDER = "reminder"
+    OVERDUE = "overdue"
+    ANSWER = "answer"
+    ADVICE = "advice"
+    OUTCOME = "outcome"
+
+
+ABOUT_TURNS = frozenset({Kind.TURN, Kind.REMINDER, Kind.OVERDUE})
+
+ALWAYS = frozenset({Kind.OVERDUE})
+"""What is told at once, whatever somebody prefers: others wait already, and the one before them did not act."""
+
+
+class Notice(Value):
+    """Something to be told.
+
+    Of a turn: to whoever's turn it is, which `answered_by` tells apart from the other turns of a role. Of anything
+    else: to `person`.
+    """
+
+    kind: Kind
+    what: Prose
+    role: Role | None = None
+    office: Slug | None = None
+    person: PersonId | None = None
+    answered_by: tuple[str, ...] = ()
+    due_at: Instant | None = None
+
+
+def notices(before: Review, after: Review, events: Sequence[Event]) -> tuple[Notice, ...]:
+    """What is to be told of `events`, which made `after` of `before`. Nobody is told what they did themselves."""
+    told = [*_of_turns(before, after, events), *(notice for event in events for notice in _of_event(before, event))]
+    if before.outcome is None and after.outcome is not None and after.subject is not None:
+        acted = {event.envelope.person for event in events if isinstance(event, Accepted)}
+        told += [
+            Notice(kind=Kind.OUTCOME, what=f"The review is closed: {after.outcome}.", person=person)
+            for person in dict.fromkeys((after.subject.owner, after.subject.author))
+            if person not in acted
+        ]
+    return tuple(told)
+
+
+def concerned(notice: Notice, review: Review, grants: Iterable[Grant]) -> tuple[PersonId, ...]:
+    """Whom the notice is for, as the review stands now: nobody whose turn it no longer is, and nobody who may not read
+    the review. Sorted.
+
+    Args:
+        notice: what is told.
+        review: the review as it stands.
+        grants: those in force of everybody who comes into question.
+    """
+    grants = tuple(grants)
+    if notice.kind in ABOUT_TURNS:
+        turns = [turn for turn in waits_for(review) if _is_about(notice, turn)]
+        held = {grant.person for grant in grants}
+        people = {person for person in held if any(is_for(turn, person, grants) for turn in turns)}
+    else:
+        people = {notice.person} if notice.person is not None else set()
+    return tuple(sorted(person for person in people if may_read(review, person, grants)))
+
+
+def as_it_stands(notice: Notice, review: Review) -> Notice:
+    """The notice with what the turn is now: agreed by more people, perhaps, or due at another time."""
+    turns = [turn for turn in waits_for(review) if _is_about(notice, turn)]
+    if notice.kind not in ABOUT_TURNS or not turns:
+        return notice
+    turn = next((turn for turn in turns if turn.what == notice.what), turns[0])
+    return notice.model_copy(update={"what": turn.what, "due_at": turn.due_at})
+
+
+class Pace(StrEnum):
+    """How often somebody gets mail, if there is anything to tell."""
+
+    IMMEDIATE = "immediate"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    NONE = "none"
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise ValueError("must be the name of a time zone, as Asia/Tokyo") from None
+    return name
+
+
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
+    AfterValidator(_zone),
+]
+"""The name of a time zone in the IANA database."""
+
+
+class Preferences(Value):
+    """What a person wants by mail: how often, about what, and at which hour of their day a daily one comes."""
+
+    pace: Pace = Pace.DAILY
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    time_zone: TimeZone = "UTC"
+    hour: Annotated[int, Field(ge=0, le=23)] = 8
+
+    def mail_at(self, kind: Kind, at: datetime) -> datetime | None:
+        """When a mail goes that tells of something of this kind, which happened at `at`; None if none does."""
+        if kind in ALWAYS:
+            return at + WINDOW
+        if kind not in self.kinds:
+            return None
+        match self.pace:
+            case Pace.IMMEDIATE:
+                return at + WINDOW
+            case Pace.HOURLY:
+                return at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+            case Pace.DAILY:
+                return self._next_morning(at)
+            case Pace.NONE:
+                return None
+
+    def _next_morning(self, at: datetime) -> datetime:
+        zone = ZoneInfo(self.time_zone)
+        today = at.astimezone(zone).date()
+        mornings = (datetime.combine(today + timedelta(days=n), time(self.hour), zone).astimezone(UTC) for n in (0, 1))
+        return next(morning for morning in mornings if morning > at)
+
+
+def _of_turns(before: Review, after: Review, events: Sequence[Event]) -> Iterable[Notice]:
+    """Whose turn it has become is told; at a deadline, those whose turn it is and whom it concerns."""
+    turns = waits_for(after)
+    new = [change.now for change in changes(waits_for(before), turns) if change.was is None]
+    for turn in turns:
+        urged = [type(event) for event in events if isinstance(event, Reminded | FellDue) and _urges(event, turn)]
+        if FellDue in urged:
+            yield _of_turn(Kind.OVERDUE, turn)
+        elif turn in new:
+            yield _of_turn(Kind.TURN, turn)
+        elif urged:
+            yield _of_turn(Kind.REMINDER, turn)
+
+
+def _urges(event: Reminded | FellDue, turn: Turn) -> bool:
+    # A deadline of everybody's is not one of the owner's who has a question to answer and holds nothing up.
+    return concerns(event, turn) and (event.person is not None or turn.blocking or "extension" in turn.kinds)
+
+
+def _of_turn(kind: Kind, turn: Turn) -> Notice:
+    return Notice(
+        kind=kind,
+        what=turn.what,
+        role=turn.role,
+        office=turn.office,
+        person=turn.person,
+        answered_by=turn.kinds,
+        due_at=turn.due_at,
+    )
+
+
+def _of_event(before: Review, event: Event) -> Iterable[Notice]:
+    match event:
+        case Accepted(envelope=envelope) if isinstance(envelope.content, QuestionAnswer):
+            question = envelope.content.question
+            for asked in before.questions:
+                if asked.by.decision == question:
+                    yield Notice(kind=Kind.ANSWER, what="Your question was answered.", person=asked.by.person)
+        case Accepted(envelope=envelope) if isinstance(envelope.content, AdviceResponse):
+            given_by = {advice.id: advice.given_by for advice in before.council.advice}
+            answers: dict[PersonId, Counter[str]] = {}
+            for answer in envelope.content.answers:
+                if answer.advice in given_by:
+                    answers.setdefault(given_by[answer.advice], Counter())[answer.answer.replace("_", " ")] += 1
+            for member, counts in answers.items():
+                said = ", ".join(f"{count} {answer}" for answer, count in counts.items())
+                yield Notice(kind=Kind.ADVICE, what=f"The officer answered your advice: {said}.", person=member)
+        case _:
+            return
+
+
+def _is_about(notice: Notice, turn: Turn) -> bool:
+    if (notice.role, notice.office, notice.person, notice.answered_by) != (
+        turn.role,
+        turn.office,
+        turn.person,
+        turn.kinds,
+    ):
+        return False
+    return "answer" not in turn.kinds or notice.what == turn.what
