@@ -11,12 +11,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from domain.calendar import Calendar
 from domain.policy import PolicyPack, read_pack
 from domain.problems import Problem, ProblemsError, problems_of
 from domain.proposal import Proposal
 
 SHIPPED = Path(__file__).resolve().parent.parent / "policies"
 """The folder of the packs that come with Ringi."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 MOST_BYTES = 4 * 1024 * 1024
 """Neither a pack nor a proposal is larger."""
@@ -37,16 +40,46 @@ class FileError(ValueError):
 
 
 def load_pack(path: Path) -> PolicyPack:
-    """Read a policy pack from a YAML or JSON file.
+    """Read a policy pack from a YAML or JSON file, with the calendar that it names.
 
     Raises:
-        FileError: it cannot be read, or it is not a pack.
+        FileError: it cannot be read, or it is not a pack; or its calendar is none.
     """
-    given = load_plain(path)
+    given = load_pack_data(path)
     try:
         return read_pack(given)
     except ProblemsError as error:
         raise FileError(path, *error.problems) from error
+
+
+def load_pack_data(path: Path) -> object:
+    """Read what is in the file of a policy pack. The calendar that it names, a file in the folder `calendars` beside it or
+    else one that comes with Ringi, becomes a part of it: whoever has the pack needs no other file.
+
+    Raises:
+        FileError: one of the two cannot be read, or the calendar is none.
+    """
+    given = load_plain(path)
+    if not isinstance(given, dict) or not isinstance(name := given.get("calendar"), str):
+        return given
+    if _NAME.fullmatch(name) is None:
+        raise FileError(path, Problem(pointer="/calendar", detail=f"{name!r} is not the name of a calendar"))
+    places = [folder / "calendars" / f"{name}.yaml" for folder in (path.parent, SHIPPED)]
+    calendar = load_calendar(next((place for place in places if place.exists()), places[0]))
+    return {**given, "calendar": calendar.model_dump(mode="json")}
+
+
+def load_calendar(path: Path) -> Calendar:
+    """Read a business calendar from a YAML or JSON file.
+
+    Raises:
+        FileError: it cannot be read, or it is not a calendar.
+    """
+    given = load_plain(path)
+    try:
+        return Calendar.model_validate(given, extra="forbid")
+    except ValidationError as error:
+        raise FileError(path, *problems_of(error, given)) from error
 
 
 def shipped_packs() -> tuple[PolicyPack, ...]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from hypothesis import strategies as st
 
 from domain.people import Assigned
 from domain.policy import Choice, Choices, Number, PolicyPack, Question, YesNo, read_pack
 from domain.proposal import Affected, Answer, Counterparty, DataKind, ProjectPhase, Proposal
-from runtime.packs import SHIPPED
+from runtime.packs import SHIPPED, load_pack_data
 
-_DATA = yaml.safe_load((SHIPPED / "nec-human-rights.yaml").read_text(encoding="utf-8"))
+_DATA = load_pack_data(SHIPPED / "nec-human-rights.yaml")
 
 
 def pack_data() -> dict[str, Any]:

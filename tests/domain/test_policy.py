@@ -71,6 +71,25 @@ def test_a_broken_reference_is_refused(path: Path) -> None:
     assert pointer_to(*path) in refusal(data)
 
 
+def test_working_days_need_a_calendar() -> None:
+    """Every allowance that counts them is named."""
+    data = pack_data()
+    del data["calendar"]
+    assert 16 == len(refusal(data))
+    assert "/tiers/0/allowances/reviewing" in refusal(data)
+
+
+def test_a_pack_without_a_calendar_keeps_its_digest() -> None:
+    """It is written as before there were calendars, so that reviews pinned to it find it."""
+    data = pack_data()
+    del data["calendar"]
+    for tier in data["tiers"]:
+        tier["allowances"] = {key: {"remind_after": "P5D", "due_after": "P10D"} for key in Phase}
+    written = read_pack(data).model_dump(mode="json")
+    assert "calendar" not in written
+    assert {"remind_after": "P5D", "due_after": "P10D"} == written["tiers"][0]["allowances"]["signing"]
+
+
 @given(st.data())
 def test_a_key_that_means_nothing_is_refused(draws: st.DataObject) -> None:
     """Wherever it stands: a mistyped key must not be a rule that silently does not hold."""
@@ -143,6 +162,20 @@ def test_a_duration_survives_being_written(seconds: int) -> None:
         (("tiers", 3, "allowances", "signing", "remind_after"), "P21D", "/tiers/3/allowances/signing"),
         (("tiers", 3, "allowances", "signing", "due_after"), "-P1D", "/tiers/3/allowances/signing/due_after"),
         (("tiers", 3, "allowances", "signing", "due_after"), 30, "/tiers/3/allowances/signing/due_after"),
+        (("tiers", 3, "allowances", "consulting", "remind_after"), "P180D", "/tiers/3/allowances/consulting"),
+        (("tiers", 3, "allowances", "signing", "remind_after"), {"working_days": 15}, "/tiers/3/allowances/signing"),
+        (("tiers", 3, "allowances", "signing", "remind_after"), {"working_days": 0}, "/tiers/3/allowances/signing"),
+        (
+            ("tiers", 3, "allowances", "signing", "due_after"),
+            {"working_days": "5"},
+            "/tiers/3/allowances/signing/due_after/working_days",
+        ),
+        (
+            ("tiers", 3, "allowances", "signing", "due_after"),
+            {"working_days": 5, "hours": 3},
+            "/tiers/3/allowances/signing/due_after/hours",
+        ),
+        (("calendar", "holidays", 0, "day"), "2026-13-01", "/calendar/holidays/0/day"),
         (("tiers", 3, "valid_for"), "P1.5S", "/tiers/3/valid_for"),
         (("tiers", 3, "signatories", 1, "office"), "business_unit_head", "/tiers/3"),
         (("tiers", 3, "signatories", 1, "office"), "ai_governance_officer", "/tiers/3"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.packs import MOST_BYTES, SHIPPED, FileError, load_pack, load_proposal, shipped_packs
+from domain.policy import read_pack
+from runtime.packs import MOST_BYTES, SHIPPED, FileError, load_calendar, load_pack, load_proposal, shipped_packs
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "tier-1-meeting-room-air.yaml"
 
@@ -41,6 +42,43 @@ def test_a_fault_in_a_pack_names_file_and_place(tmp_path: Path) -> None:
         load_pack(path)
     assert f"{path}: /tiers/0/officer: there is no office 'ia_governance_officer'" in str(refused.value).splitlines()
     assert 4 == len(refused.value.problems)
+
+
+def test_a_calendar_becomes_a_part_of_the_pack_that_names_it(tmp_path: Path) -> None:
+    """One beside the pack goes before the one of that name that comes with Ringi; another calendar, another digest."""
+    path = tmp_path / "pack.yaml"
+    path.write_text((SHIPPED / "nec-human-rights.yaml").read_text())
+    (shipped,) = shipped_packs()
+    assert shipped.digest == load_pack(path).digest
+    assert shipped.calendar == load_calendar(SHIPPED / "calendars" / "jp.yaml")
+    assert shipped == read_pack(shipped.model_dump(mode="json"))
+    (tmp_path / "calendars").mkdir()
+    own = (SHIPPED / "calendars" / "jp.yaml").read_text().replace("Asia/Tokyo", "Asia/Seoul")
+    (tmp_path / "calendars" / "jp.yaml").write_text(own)
+    pack = load_pack(path)
+    assert pack.calendar is not None
+    assert "Asia/Seoul" == pack.calendar.time_zone
+    assert shipped.digest != pack.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "calendar", "says"),
+    [
+        ("../jp", "", "pack.yaml: /calendar: '../jp' is not the name of a calendar"),
+        ("us", None, "calendars/us.yaml: /: No such file"),
+        ("us", "id: us\n", "calendars/us.yaml: /time_zone: Field required"),
+    ],
+)
+def test_a_calendar_that_is_none_is_said(tmp_path: Path, name: str, calendar: str | None, says: str) -> None:
+    """With its own file."""
+    path = tmp_path / "pack.yaml"
+    path.write_text((SHIPPED / "nec-human-rights.yaml").read_text().replace("calendar: jp", f"calendar: {name}"))
+    (tmp_path / "calendars").mkdir()
+    if calendar is not None:
+        (tmp_path / "calendars" / "us.yaml").write_text(calendar)
+    with pytest.raises(FileError) as refused:
+        load_pack(path)
+    assert says in str(refused.value)
 
 
 @pytest.mark.parametrize(
