@@ -16,7 +16,7 @@ import httpx2
 from cli import show
 from cli.client import problem_text, review_path
 from cli.exits import CliError, Exit
-from cli.local import mint
+from cli.local import mint, mint_id_token
 from cli.setup import EXAMPLES
 from cli.up import Ports, System, running, until_told
 from domain.canonical import sha256
@@ -335,7 +335,15 @@ class _Story:
 
     async def _send(self, person: str, kind: str, **content: object) -> httpx2.Response:
         body = {"kind": kind, "digest": self._digest, **content}
-        return await self._client.post(review_path(REVIEW, "decisions"), json=body, headers=self._headers(person))
+        path, headers = review_path(REVIEW, "decisions"), self._headers(person)
+        response = await self._client.post(path, json=body, headers=headers)
+        problem = response.json()
+        if problem.get("reason") != "step_up_required":
+            return response
+        _engine(f"must sign in again, over this very act ({problem['nonce'][:12]}), and does")
+        id_token = mint_id_token(self._data, person, problem["nonce"])
+        body |= {"id": problem["decision_id"], "step_up": {"id_token": id_token}}
+        return await self._client.post(path, json=body, headers=headers)
 
     def _accepted(self, receipt: Mapping[str, Any], decision: str) -> None:
         _check(receipt["status"] == "accepted", f"the receipt says {receipt}")

@@ -23,7 +23,7 @@ from cli.setup import EXAMPLES, enter_examples, set_up
 from domain.completions import Completion
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port, python_process
 from runtime.embedded.postgres import APP, DATABASE, SOCKET_NAME
-from runtime.issuer import Issuer, issuer_app, signing_key
+from runtime.issuer import CLIENT_ID, Issuer, issuer_app, signing_key
 from store.database import connect
 from store.registers import Registers
 from tests.e2e.system import serving
@@ -134,6 +134,7 @@ async def fleet(*, apis: int = 2, workers: int = 2, **settings: str) -> AsyncIte
             "RINGI_DATABASE_URL": f"postgresql://{APP}@{HOST}:{before_postgres.port}/{DATABASE}?sslmode=disable",
             "RINGI_SIGNING_KEY": SIGNING_KEY,
             "RINGI_OIDC_ISSUER": issuer.url,
+            "RINGI_OIDC_CLIENT_ID": CLIENT_ID,
             **settings,
         }
 

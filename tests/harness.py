@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -15,6 +16,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwt
+from joserfc.jwk import OKPKey
 from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
@@ -32,9 +35,11 @@ from domain.dsse import Ed25519Signer
 from domain.events import Accepted, Event, Refused
 from domain.ledger import Evidence, verify
 from domain.people import Person, Role
-from domain.proposal import content_digest
+from domain.proof import IssuerKey, SignedIn
+from domain.proposal import Proposal, content_digest
 from domain.registry import BOOTSTRAP
 from domain.state import Review
+from domain.step_up import act_digest
 from runtime.courier import TemporalCourier
 from runtime.embedded import Child, DataFolder, python_process
 from runtime.keys import pem
@@ -43,7 +48,7 @@ from runtime.settings import Settings
 from runtime.temporal import plugin
 from runtime.witness import workflow_state
 from store.database import Clock, Database, connect
-from store.decisions import Decisions
+from store.decisions import Decisions, StepUpNeededError
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
@@ -57,6 +62,32 @@ PRIVATE_KEY = Ed25519PrivateKey.generate()
 SIGNING_KEY = pem(PRIVATE_KEY).decode()
 SIGNER = Ed25519Signer(PRIVATE_KEY)
 """The key that every process of a test signs with."""
+
+_PROVIDER = OKPKey.import_key(Ed25519PrivateKey.from_private_bytes(bytes(31) + b"p"))
+PROVIDER = IssuerKey(
+    id=base64.urlsafe_b64decode(_PROVIDER.thumbprint() + "=").hex(),
+    issuer="https://login.example",
+    audience="ringi-local",
+    jwk={name: str(value) for name, value in _PROVIDER.as_dict(private=False).items()},
+)
+"""The key of an identity provider that people sign in with again where no API asks them to."""
+
+
+async def store_signed_in(
+    database: Database, registers: Registers, decisions: Decisions, draft: Draft, proposal: Proposal | None = None
+) -> Delivery:
+    """Store a decision; one that needs it, with the person's renewed sign-in."""
+    try:
+        return await decisions.store(draft, proposal)
+    except StepUpNeededError:
+        await registers.see_issuer_key(PROVIDER)
+        async with database.pool.acquire() as connection:
+            now = int((await database.now(connection)).timestamp())
+        said = {"iss": PROVIDER.issuer, "aud": PROVIDER.audience, "sub": draft.person, "nonce": act_digest(draft)}
+        claims = {**said, "iat": now, "auth_time": now, "exp": now + 300}
+        token = jwt.encode({"alg": "Ed25519"}, claims, _PROVIDER, algorithms=["Ed25519"])
+        return await decisions.store(draft, proposal, step_up=SignedIn(token=token, key=PROVIDER.id))
+
 
 TIER_1 = "tier-1-meeting-room-air"
 TIER_4 = "tier-4-faces-at-the-station"
@@ -174,7 +205,8 @@ class Harness:
 
     async def store(self, review: str, person: str, content: AnyContent, reason: str | None = None) -> Delivery:
         """Store a decision, and tell nobody."""
-        return await self.decisions.store(await self.draft(review, person, content, reason))
+        draft = await self.draft(review, person, content, reason)
+        return await store_signed_in(self.database, self.registers, self.decisions, draft)
 
     async def send(self, review: str, person: str, content: AnyContent, reason: str | None = None) -> Delivery:
         """Store a decision and hand it on if that is possible, as the API does."""

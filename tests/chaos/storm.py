@@ -227,6 +227,9 @@ class Storm:
             return None
         if response.status_code in (200, 202, 409):
             return response
+        if response.status_code == 403 and response.json().get("reason") == "step_up_required":
+            id_token = self.fleet.issuer.mint_id_token(person, response.json()["nonce"])
+            return await self._try(method, path, person, api, {**body, "step_up": {"id_token": id_token}})
         raise UnexpectedError(f"{method} {path}: {response.status_code} {response.text[:300]}")
 
     async def _keep(self, act: Act, receipt: Receipt) -> None:

@@ -28,7 +28,7 @@ from domain.certificate import Certificate
 from domain.decisions import Finding, Receipt
 from domain.ledger import Evidence
 from domain.proposal import Proposal
-from runtime.issuer import Issuer
+from runtime.issuer import CLIENT_ID, Issuer
 from runtime.packs import load_proposal, shipped_packs
 from runtime.settings import Settings
 from store.database import Database, connect
@@ -81,11 +81,14 @@ class Clock:
 
 
 class Person:
-    """Somebody who talks to the API; `name` is whom the token speaks of."""
+    """Somebody who talks to the API; `name` is whom the token speaks of. Where a decision asks them to sign in again, they
+    do, with `issuer`.
+    """
 
-    def __init__(self, http: httpx2.AsyncClient, name: str, token: str) -> None:
+    def __init__(self, http: httpx2.AsyncClient, name: str, token: str, issuer: Issuer | None = None) -> None:
         self.name = name
         self._http = http
+        self._issuer = issuer
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def get(self, path: str, *, headers: dict[str, str] | None = None, **params: Any) -> httpx2.Response:
@@ -122,7 +125,16 @@ class Person:
     ) -> httpx2.Response:
         """Decide about a review; on what it is at now, if no digest is given."""
         body = {"kind": kind, "digest": digest or (await self.status(review)).digest, **content}
-        return await self.post(f"/reviews/{review}/decisions", body, **(headers or {}))
+        path = f"/reviews/{review}/decisions"
+        response = await self.post(path, body, **(headers or {}))
+        if self._issuer is None or response.status_code != 403 or response.json().get("reason") != "step_up_required":
+            return response
+        asked = response.json()
+        id_token = self._issuer.mint_id_token(self.name, asked["nonce"])
+        again = {**body, "step_up": {"id_token": id_token}}
+        if "Idempotency_Key" not in (headers or {}):
+            again["id"] = asked["decision_id"]
+        return await self.post(path, again, **(headers or {}))
 
     async def accepted(self, review: str, kind: str, /, **content: Any) -> Receipt:
         """Decide about a review; the process accepts it."""
@@ -198,6 +210,7 @@ class System:
             "database_url": SecretStr(self.urls.app_url),
             "signing_key": SecretStr(SIGNING_KEY),
             "oidc_issuer": self.issuer.url,
+            "oidc_client_id": CLIENT_ID,
             "task_queue": self.task_queue,
             "database_pool_max": 5,
         }
@@ -205,7 +218,7 @@ class System:
 
     def person(self, name: str, http: httpx2.AsyncClient | None = None) -> Person:
         """Somebody, at the running API or at another."""
-        return Person(http or self.http, name, self.issuer.mint(name))
+        return Person(http or self.http, name, self.issuer.mint(name), self.issuer)
 
     @asynccontextmanager
     async def api(

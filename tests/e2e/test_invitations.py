@@ -180,7 +180,8 @@ async def test_what_the_session_opens(place: Place, browser: Browser) -> None:
         submission = {"proposal": example(1).model_dump(mode="json")}
         assert 404 == (await place.posts(browser, "/reviews", submission)).status_code
         assert 404 == (await place.posts(browser, "/assessments", submission)).status_code
-        refused(await browser.go(f"{place.url}/step-up?nonce={'0' * 64}"), 404, "not-found")
+        again = await browser.go(f"{place.url}/step-up?nonce={'0' * 64}")
+        assert "no account" in refused(again, 403, "forbidden")
     finally:
         operator = await place.person(OPERATOR)
         for grant in (await mine.get("/me")).json()["grants"]:
@@ -195,7 +196,7 @@ async def test_every_route_is_closed_unless_it_is_named(place: Place, browser: B
     await opens(browser, link)
     paths = (await place.http.get("/openapi.json")).json()["paths"]
     open_to_all = {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invitations/{token}"}
-    named = {"/me", "/session", "/sign-out", "/inbox", "/documents/{digest}", "/packs/{pack}"}
+    named = {"/me", "/session", "/sign-out", "/step-up", "/inbox", "/documents/{digest}", "/packs/{pack}"}
     closed = [
         (method, path)
         for path, operations in paths.items()

@@ -71,6 +71,7 @@ from store.ledgers import Ledgers, LockedHead
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
+from tests.harness import store_signed_in
 from tests.replay.recorder import Recorder
 from workflows.messages import StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
@@ -212,7 +213,8 @@ class Case:
         """Store a decision, and tell nobody."""
         shown = digest or (await self.state()).content_digest
         draft = self._draft(person, content, reason, content_digest(self.proposal) if shown == "0" * 64 else shown)
-        return await self.world.decisions.store(draft, proposal)
+        world = self.world
+        return await store_signed_in(world.database, world.registers, world.decisions, draft, proposal)
 
     async def send(self, person: str, content: AnyContent, reason: str | None = None) -> Delivery:
         """Store a decision and hand it on, without waiting for what becomes of it."""
