@@ -26,8 +26,10 @@ from domain.values import DecisionId, PersonId, Slug
 LONGEST_EXTENSION = timedelta(days=366)
 
 LONGEST_SILENCE = timedelta(days=28)
-"""However late a wait is, those who are asked are reminded after this long, or after so many working days:"""
+"""However late something is, whoever is asked is reminded again after this long."""
+
 LONGEST_SILENCE_IN_WORKING_DAYS = 20
+"""The same, where time is counted in working days."""
 
 
 # What stands.
@@ -247,7 +249,7 @@ def timed(review: Review, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
 
 def turns(review: Review) -> tuple[Turn, ...]:
     """The officer's turns to give more time, or to decline, once the time of others has run out."""
-    if review.stage is None or review.phase is None:
+    if review.stage is None or review.phase is None or review.phase_since is None:
         return ()
     late = Turn(
         stage=review.stage,
@@ -255,7 +257,7 @@ def turns(review: Review) -> tuple[Turn, ...]:
         what="The time has run out: give more, or wait.",
         role=Role.OFFICER,
         not_for=excluded(review, "extension"),
-        since=review.due_at or review.phase_since or review.clocks[0].since,
+        since=review.due_at or review.phase_since,
         blocking=False,
     )
     to_decline = {"kinds": ("extension", "ruling"), "not_for": excluded(review, "ruling"), "blocking": True}

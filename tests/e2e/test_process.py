@@ -157,6 +157,21 @@ async def test_a_change_request_is_answered_by_a_revision_and_a_new_round(system
     assert 2 == (await owner.certificate(review)).revision
 
 
+async def test_one_member_of_the_council_gets_more_time(system: System) -> None:
+    """By name, with the officer's reason; the others have as long as before, and a stranger to the case has none."""
+    review = await system.opened(example(4))
+    await system.reviewed(review)
+    due_at = (await system.at(review)).due_at
+    assert due_at is not None
+    until = due_at + timedelta(days=30)
+    give = {"until": until.isoformat(), "reason": "She was ill."}
+    await system.person(OFFICER).refused(review, "unknown_reference", "extension", person=OWNER, **give)
+    await system.person(OFFICER).accepted(review, "extension", person=COUNCIL[0], **give)
+    turns = (await system.at(review)).waits_for
+    assert {COUNCIL[0]: until, **dict.fromkeys(COUNCIL[1:], due_at)} == {turn.person: turn.due_at for turn in turns}
+    await system.person(COUNCIL[0]).accepted(review, "opinion", stance="supports", reason="It was weighed.")
+
+
 async def test_a_question_is_answered_without_a_revision(system: System) -> None:
     """A reviewer's holds nothing up; a signatory's holds the signatures until the owner has answered."""
     review = await system.opened(example(1))

@@ -644,6 +644,18 @@ async def owner_does_not_answer(case: Case) -> None:
 
 
 @scenario
+async def clock_stands_still_for_an_answer(case: Case) -> None:
+    """A question, the owner's own reminder and deadline, and the answer after all."""
+    await case.begin(3, hasty(Phase.WITH_OWNER))
+    await case.accepted(REVIEWERS[0], Question(), "How long is the data kept?")
+    await case.until(lambda review: review.owner_overdue)
+    (asked,) = (await case.state()).questions
+    await case.accepted(OWNER, QuestionAnswer(question=asked.by.decision), "A year.")
+    await case.reviewed()
+    await case.signed()
+
+
+@scenario
 async def deputy_signs(case: Case) -> None:
     """The signatory's time has run out."""
     await case.begin(1, hasty(Phase.SIGNING))

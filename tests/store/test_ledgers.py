@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -16,7 +17,9 @@ from activities.ports import RecordBehindError, UnknownReviewError, UnstorableEr
 from domain.decisions import Question, Reason
 from domain.events import Accepted, Event, Refused
 from domain.ledger import Evidence, WorkflowState, verify
+from domain.policy import Phase
 from domain.review import evolve
+from runtime.packs import shipped_packs
 from store.ledgers import CATCH_UP, Ledgers
 from tests.conftest import DatabaseUrls, Servers
 from tests.harness import Harness, harness, until
@@ -52,6 +55,30 @@ async def test_a_commit_that_has_not_seen_everything_writes_nothing_and_is_told(
     receipt = await system.decisions.receipt(delivery.decision)
     assert receipt is not None
     assert ("accepted", seen + len(missed.events) + 1) == (receipt.status, receipt.seq)
+
+
+async def test_working_days_are_counted_on_the_calendar_of_the_pack(system: Harness) -> None:
+    """The reviewers' time, from the submission on: to the close of a working day in Tokyo."""
+    review = await opened(system)
+    state = await system.state(review)
+    (pack,) = shipped_packs()
+    assert pack.calendar is not None
+    assert state.route is not None
+    assert state.phase_since is not None
+    assert state.due_at is not None
+    allowance = state.route.allowances[Phase.REVIEWING]
+    assert state.due_at == pack.calendar.closing_after(state.phase_since, allowance.due_after)
+    local = state.due_at.astimezone(ZoneInfo("Asia/Tokyo"))
+    assert (17, 30) == (local.hour, local.minute)
+    assert pack.calendar.is_working(local.date())
+
+
+async def test_a_paused_turn_is_listed_as_such(system: Harness) -> None:
+    """In the read model too, as the ledger's fold has it."""
+    review = await opened(system, tier=3)
+    await question(system, review)
+    paused = await system.database.pool.fetch("select role, paused from turns where review_id = $1", review)
+    assert {("reviewer", True), ("owner", False)} == {(row["role"], row["paused"]) for row in paused}
 
 
 async def test_a_commit_that_runs_again_changes_nothing(system: Harness) -> None:

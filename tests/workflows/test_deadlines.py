@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
-from domain.decisions import Extension, NoOpinion, Opinion, Stance
-from domain.events import Accepted, Began, Event, FellDue, Passed, Refused, Reminded
+from domain.deadlines import next_deadline
+from domain.decisions import Extension, NoOpinion, Opinion, Question, QuestionAnswer, Stance, Withdrawal
+from domain.events import Accepted, Began, Event, FellDue, Passed, Paused, Refused, Reminded, Resumed
 from domain.policy import Phase
 from domain.stages import Stage
+from domain.state import Deadline, Review
 from tests.conftest import DatabaseUrls, Servers
 from tests.harness import TIER_4, Harness, harness, until
 from workflows.messages import workflow_id_for
@@ -40,6 +43,7 @@ class Half:
         self._skipper = skipper
         self._clock = clock
         self.review = ""
+        self.rung: list[datetime] = []
 
     async def before_the_council(self) -> None:
         with self._skipper.with_time_skipping_disabled():
@@ -59,6 +63,42 @@ class Half:
         assert await self._skipper.fast_forward(handle, timedelta(days=days))
         moment = await self._skipper.get_current_time(handle)
         self._clock.ahead = moment - datetime.now(UTC)
+
+    async def follow(self, *, till: Callable[[Review], bool]) -> None:
+        """Let the time pass from one deadline to the next, a minute past each, until this holds; `rung` has them all."""
+        while not till(state := await self.system.state(self.review)):
+            deadline = next_deadline(state)
+            assert deadline is not None
+            moment = await self._skipper.get_current_time(self.system.handle(self.review))
+            await self.pass_time((deadline.at - moment + timedelta(minutes=1)) / timedelta(days=1))
+            await self._past(deadline)
+            self.rung.append(deadline.at)
+
+    async def _past(self, deadline: Deadline) -> None:
+        async def gone() -> bool:
+            return all(standing.id != deadline.id for standing in (await self.system.state(self.review)).deadlines)
+
+        await until(gone)
+
+    async def each_rang_once(self) -> None:
+        """Every deadline on record had its timer, on its day; each timer was set once, and let go by only where the wait
+        that it was set for had changed.
+        """
+        (history,) = await self.system.histories(self.review)
+        started = [event for event in history if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED]
+        fired = [
+            event.event_time.ToDatetime(UTC)
+            for event in history
+            if event.event_type == EventType.EVENT_TYPE_TIMER_FIRED
+        ]
+        for moment in self.rung:
+            assert sum(abs(at - moment) < timedelta(minutes=1) for at in fired) == 1, (moment, fired)
+        names = [event.user_metadata.summary.data for event in started]
+        assert len(set(names)) == len(names)
+        ledger = await self.system.ledger(self.review)
+        rung = sum(isinstance(event, Reminded | FellDue) for event in ledger)
+        changes = sum(isinstance(event, Began | Paused | Resumed) for event in ledger)
+        assert len(fired) <= rung + changes
 
     async def says(self, event: type[Event]) -> Event:
         """Wait until the record holds such an event."""
@@ -170,6 +210,72 @@ async def test_what_was_received_in_time_is_decided_first(half: Half) -> None:
         assert order[-3:] == ["lea.lawyer", "FellDue", "Refused"]
         await half.system.agrees(half.review)
         await half.system.account(half.review)
+
+
+async def test_the_clock_stands_still_while_the_owner_answers(half: Half) -> None:
+    """Nobody but the owner is reminded; afterwards the wait takes as long as was left, and its deadline comes once."""
+    async with half.system.worker():
+        await half.before_the_council()
+        due_at = (await half.system.state(half.review)).due_at
+        assert due_at is not None
+        await half.pass_time(60)
+        asked = await half.system.decide(half.review, "lea.lawyer", Question(), "Who may look at the pictures?")
+        assert asked.status == "accepted"
+        state = await half.system.state(half.review)
+        assert (state.paused, state.due_at) == (True, None)
+        told = await half.system.handle(half.review).query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        assert "The clock stands still until the owner has answered." in told.current_details
+
+        await half.pass_time(30)
+        answer = QuestionAnswer(question=asked.decision_id)
+        assert (await half.system.decide(half.review, "hana.owner", answer, "The staff.")).status == "accepted"
+        reminded = [e for e in await half.system.ledger(half.review) if isinstance(e, Reminded)]
+        assert {event.person for event in reminded} == {"hana.owner"}
+        state = await half.system.state(half.review)
+        assert not state.paused
+        assert state.due_at is not None
+        assert abs(state.due_at - due_at - timedelta(days=30)) < timedelta(hours=1)
+
+        await half.follow(till=lambda review: review.overdue)
+        assert half.rung[-1] == state.due_at
+        assert await half.opinion("noa.npo") == "late"
+        await half.system.agrees(half.review)
+        await half.each_rang_once()
+
+
+async def test_a_year_of_waiting_is_reminded_of_less_and_less_and_never_forgotten(half: Half) -> None:
+    """The Council takes half a year, and nobody does anything for the other half."""
+    async with half.system.worker():
+        await half.before_the_council()
+        began = (await half.system.state(half.review)).phase_since
+        assert began is not None
+        year = began + timedelta(days=365)
+        await half.follow(till=lambda review: all(deadline.at > year for deadline in review.deadlines))
+        days = [(moment - began) / timedelta(days=1) for moment in half.rung]
+        assert days == [90, 112.5, 157.5, 180, 202.5, 230.5, 258.5, 286.5, 314.5, 342.5]
+        assert (
+            await half.system.decide(half.review, "hana.owner", Withdrawal(), "It took a year.")
+        ).status == "accepted"
+        await half.system.agrees(half.review)
+        await half.each_rang_once()
+
+
+async def test_one_member_is_given_more_time_than_the_others(half: Half) -> None:
+    """Their part goes on when the others' time is over, until it is over too."""
+    async with half.system.worker():
+        await half.before_the_council()
+        due_at = (await half.system.state(half.review)).due_at
+        assert due_at is not None
+        until_then = due_at + timedelta(days=20)
+        more = Extension(until=until_then, person="lea.lawyer")
+        assert (await half.system.decide(half.review, "omi.officer", more, "She was ill.")).status == "accepted"
+        await half.follow(till=lambda review: review.overdue)
+        assert half.rung[-1] == due_at
+        assert await half.opinion("noa.npo") == "late"
+        assert await _no_opinion(half) == "out_of_stage"
+        assert await half.opinion("lea.lawyer") is None
+        assert await _no_opinion(half) is None
+        await half.system.agrees(half.review)
 
 
 async def _no_opinion(half: Half) -> str | None:
