@@ -243,8 +243,12 @@ def install_problems(app: FastAPI) -> None:
         schemas.update(_SCHEMAS)
         # FastAPI describes 422 in its own form wherever there is something to validate; ours is another.
         for operation in (operation for path in schema.get("paths", {}).values() for operation in path.values()):
-            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                operation["responses"]["422"] = problems(422)[422]
+            responses = operation["responses"]
+            if "application/json" in responses.get("422", {}).get("content", {}):
+                responses["422"] = problems(422)[422]
+            if operation.get("security"):
+                for status, refusal in _WHO_ASKS.items():
+                    responses.setdefault(str(status), refusal)
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return schema
@@ -261,6 +265,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+_WHO_ASKS = problems(400, 401, 403, 404, 503)
+"""How whoever asks can be refused anywhere: known twice over, not known, disabled or from another site, not invited to
+this, not to be known now.
+"""
 
 
 def _schemas() -> dict[str, Any]:

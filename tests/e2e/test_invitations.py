@@ -14,6 +14,8 @@ from api.cookies import SESSION_COOKIE
 from tests.e2e.browser import EVIL, Browser
 from tests.e2e.place import Place, refused
 from tests.e2e.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, Person, example, new_id
+from tests.harness import until
+from tests.mail import mail_server
 
 MEMBER, OTHER = COUNCIL[:2]
 MAIL = "lea@law.example"
@@ -74,6 +76,24 @@ async def test_the_whole_way(place: Place, browser: Browser) -> None:
     assert ["invited", "invitation_used"] == await told(place, invitation)
     out = await place.posts(browser, "/sign-out")
     assert {"end_session": None} == out.json()
+
+
+async def test_the_mail(place: Place, browser: Browser) -> None:
+    """It arrives, its link works, and then its text is kept nowhere."""
+    review = await at_council(place)
+    address = f"{new_id()}@law.example"
+    async with mail_server() as server, place.system.worker(smtp_url=server.url, mail_from="ringi@example.org"):
+        invitation = (await invited(place, review, email=address)).json()["id"]
+
+        async def arrived() -> bool:
+            return bool(server.to(address)) and await place.system.database.pool.fetchval(
+                "select body is null from mails where event_id = $1", invitation
+            )
+
+        await until(arrived, seconds=30)
+    (mail,) = server.to(address)
+    (link,) = [line for line in mail.get_content().splitlines() if line.startswith(place.url)]
+    assert 200 == (await opens(browser, link)).status_code
 
 
 async def test_the_page(place: Place) -> None:
