@@ -318,7 +318,8 @@ class Changes(BaseModel):
 class ReviewOut(BaseModel):
     """Where a review stands: the whole answer to what blocks it, whose turn it is, and since when.
 
-    `digest` is what a decision names as shown; `basis`, in sign-off, what a signature signs.
+    `digest` is what a decision names as shown; `basis`, in sign-off, what a signature signs; `changes`, what the present
+    revision changed against the one before, as JSON pointers into the proposal.
     """
 
     review: ReviewId
@@ -332,6 +333,7 @@ class ReviewOut(BaseModel):
     outcome_because: str | None
     closed_at: datetime | None
     revision: int
+    changes: tuple[str, ...]
     round: int
     tier: int | None
     tier_name: str | None
@@ -366,6 +368,7 @@ def review_out(review: Review) -> ReviewOut:
         outcome_because=review.outcome_because,
         closed_at=review.closed_at,
         revision=review.revision,
+        changes=review.revisions[-1].changes if review.revisions else (),
         round=review.round,
         tier=None if route is None else route.tier,
         tier_name=None if route is None else route.tier_name,

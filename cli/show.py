@@ -147,6 +147,7 @@ def status(given: Mapping[str, Any]) -> None:
         pair("outcome", f"{given['outcome']}: {given['outcome_because']}", indent=2)
     else:
         pair("stage", words(given["stage"] or "not opened yet"), indent=2)
+    _listed("Changed against the revision before", given["changes"])
     _listed("Passed", (f"{words(s)}: {words(p['result'])}. {p['because']}" for s, p in given["passed"].items()))
     if given["waits_for"]:
         line("Waits for", "bold")

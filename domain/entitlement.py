@@ -171,7 +171,7 @@ def _meaning(review: Review, kind: str, grant: Grant) -> str:
     if kind == "declining":
         return "declines the proposal as signatory"
     if kind == "verdict_sheet":
-        return "reviewed the proposal by each principle"
+        return "gives a verdict on each principle of the sheet"
     if kind == "opinion":
         return f"gives an opinion for the {grant.office} seat of the Advisory Council"
     return _MEANINGS.get(kind, kind)

@@ -125,12 +125,19 @@ def test_what_bears_on_which_principle(changed: dict[str, object], anew: set[str
     assert differing == (set(before.inputs) if anew is None else anew)
 
 
-def test_another_route_bears_on_every_principle() -> None:
-    """A verdict was given in the knowledge of who else would look: with a higher tier everything is judged anew."""
-    seen = answered(proposal(data=["face"]), **FACES)
-    unseen = answered(seen, identifies_in_public=False)
-    before, after = assess(PACK, seen), assess(PACK, unseen)
-    assert (4, 3) == (before.tier, after.tier)
+@pytest.mark.parametrize(
+    ("changed", "route"),
+    [({"identifies_in_public": False}, (3, False)), ({"biometric_use": "categorise"}, (3, True))],
+    ids=["tier", "council"],
+)
+def test_another_route_bears_on_every_principle(changed: dict[str, Answer], route: tuple[int, bool]) -> None:
+    """A verdict is given in the knowledge of who else will look: with another tier, or the Council, all are given anew."""
+    first = answered(proposal(data=["face"]), **FACES)
+    if route == (3, True):
+        first = answered(first, identifies_in_public=False)
+    before, after = assess(PACK, first), assess(PACK, answered(first, **changed))
+    assert (before.route.tier, before.route.council_required) != route
+    assert (after.route.tier, after.route.council_required) == route
     assert not set(before.inputs.items()) & set(after.inputs.items())
 
 

@@ -186,3 +186,7 @@ def test_a_stale_signature_is_told_why_the_review_went_back() -> None:
     case.accepts(OFFICER, Escalation())
     case.consult()
     assert "The proposal was escalated to the Council." in told(case.say(HEAD, early))
+    revise(case, 2)
+    case.agree()
+    case.consult()
+    assert told(case.say(HEAD, early)).startswith("Nobody was ever shown this to sign on this revision.")

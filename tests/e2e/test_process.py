@@ -133,7 +133,7 @@ async def test_the_officer_rules_where_the_panel_is_undecided(system: System, ru
 
 
 async def test_a_change_request_is_answered_by_a_revision_and_a_new_round(system: System) -> None:
-    """Sheets of the old text count no more, and a decision on the old digest is refused as stale."""
+    """The purpose bears on every principle: no verdict is carried, and a decision on the old digest is stale."""
     first = example(3)
     review = await system.opened(first)
     owner, reviewer = system.person(OWNER), system.person(REVIEWERS[1])

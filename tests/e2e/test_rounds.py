@@ -59,6 +59,7 @@ async def test_one_answer_is_changed_and_one_principle_is_judged_anew(system: Sy
     status = await system.at(review)
     assert [(RIN, 1, OTHERS)] == [(s.person, s.carried_from, list(s.findings)) for s in status.sheets]
     assert ["Measured for each group every month."] == [condition.text for condition in status.conditions]
+    assert ("/answers/kept_for_months",) == status.changes
     assert {RIN: ["privacy"], None: list(PRINCIPLES)} == asked(status)
     assert [["privacy"]] == await in_inbox(system, RIN, review)
     assert [list(PRINCIPLES)] == await in_inbox(system, JUN, review)
