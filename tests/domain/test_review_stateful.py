@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain import council, sign_off
+from domain import council, principles, sign_off
 from domain.access import may_read
 from domain.canonical import canonical_bytes, digest_of, sha256
 from domain.commands import FallDue, Take, TurnAway
@@ -141,7 +141,7 @@ def answer_to(turn: Turn, kind: str, review: Review, now: datetime) -> AnyConten
             until = min(due + 100 * DAY, now + 366 * DAY)
             return Extension(until=until, person=clock.person) if until > due else None
         case "ruling":
-            overdue = "decline" in turn.what or (review.overdue and not review.sheets)
+            overdue = "decline" in turn.what or (review.overdue and not principles.whole(review))
             return Ruling(ruling="decline" if overdue else "proceed")
         case "signature":
             return Signature(basis=sign_off.basis(review))
@@ -279,6 +279,15 @@ class Process(RuleBasedStateMachine):
             self.case.grants.remove(some)
         else:
             self.case.grants.append(some)
+
+    @precondition(lambda self: not self.case.review.closed)
+    @rule(text=st.integers(1, 6), principle=st.none() | st.sampled_from(PRINCIPLES))
+    def it_is_revised(self, text: int, principle: str | None) -> None:
+        """At the officer's wish; a reviewer may reopen a principle then."""
+        self.case.say(OFFICER, ChangeRequest())
+        self.case.say(OWNER, Revision(proposal=text_digest(text)))
+        if principle is not None and not self.case.review.closed:
+            self.case.say(REVIEWERS[1], Reopening(principle=principle))
 
     @rule(staff=st.lists(st.sampled_from(STAFF), max_size=2, unique=True))
     def the_next_text_has_other_staff(self, staff: list[str]) -> None:
