@@ -259,10 +259,9 @@ def turns(review: Review) -> tuple[Turn, ...]:
     if undecided(review):
         return officers(review, officer)
     rule = review.route.reviewers
-    reopening = ("reopening",) if _carried_sheets(review) else ()
     anybody = Turn(
         stage=Stage.PRINCIPLE_REVIEW,
-        kinds=("verdict_sheet", "change_request", "question", "escalation", *reopening),
+        kinds=("verdict_sheet", "change_request", "question", "escalation"),
         what=f"Give a verdict on each principle ({agreeing(review)} of {rule.needed} agreeing so far).",
         role=Role.REVIEWER,
         not_for=tuple(sorted({*excluded(review, "verdict_sheet"), *voices(review)})),

@@ -14,8 +14,8 @@ class Turn(Value):
 
     Either `person` is named, or any holder of `role` (in `office`, where one is named) who is not in `not_for`. `kinds`
     are the decisions that answer it (`completion`: the training register's word); `principles` what a verdict sheet then
-    has to judge; `blocking` says whether the review stands still without it,
-    `paused` whether nobody is late with it for now, as the owner has a question to answer first.
+    has to judge; `blocking` says whether the review stands still without it, `paused` whether nobody is late with it for
+    now, as the owner has a question to answer first.
     """
 
     stage: Stage
@@ -55,10 +55,11 @@ def changes(before: Iterable[Turn], after: Iterable[Turn]) -> tuple[Change, ...]
 
 def _numbered(turns: Iterable[Turn]) -> dict[tuple[object, ...], Turn]:
     # A turn stays the same one while what is said of it changes (how many agree so far); of two questions to the owner
-    # each is one of its own.
+    # each is one of its own, and so is a reviewer's for one more principle.
     numbered: dict[tuple[object, ...], Turn] = {}
     for turn in turns:
-        key = (turn.stage, turn.kinds, turn.role, turn.office, turn.person, turn.what if "answer" in turn.kinds else "")
+        asked = turn.what if "answer" in turn.kinds else turn.principles
+        key = (turn.stage, turn.kinds, turn.role, turn.office, turn.person, asked)
         number = sum(known[:-1] == key for known in numbered)
         numbered[(*key, number)] = turn
     return numbered

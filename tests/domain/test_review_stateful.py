@@ -121,9 +121,6 @@ def answer_to(turn: Turn, kind: str, review: Review, now: datetime) -> AnyConten
     match kind:
         case "verdict_sheet":
             return sheet(condition="test it first", on=turn.principles)
-        case "reopening":
-            carried = (found for s in review.sheets if s.carried_from is not None for found in s.findings)
-            return Reopening(principle=next(carried).principle)
         case "opinion":
             return opinion("ask those concerned", "publish the results")
         case "advice_response":

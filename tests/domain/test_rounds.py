@@ -22,6 +22,7 @@ from domain.policy import Phase
 from domain.review import fold, waits_for
 from domain.stages import Outcome, Stage
 from domain.state import Review, conditions
+from domain.turns import Change, changes
 from domain.values import Digest
 from tests.domain.builders import (
     AUTHOR,
@@ -271,6 +272,18 @@ def test_a_reviewer_reopens_what_is_carried_for_everybody() -> None:
     case.accepts(RIN, sheet())
     assert case.review.stage is Stage.SIGN_OFF
     assert "Carried" not in case.review.passed[Stage.PRINCIPLE_REVIEW].because
+
+
+def test_to_be_asked_for_one_more_principle_is_another_turn() -> None:
+    """So whoever is asked is told again, and not only shown other words."""
+    case = a_case()
+    case.accepts(RIN, sheet())
+    revise(case, 2)
+    turn = next(turn for turn in waits_for(case.review) if turn.person == RIN)
+    more = turn.model_copy(update={"principles": ("fairness", "privacy")})
+    assert [Change(was=turn, now=None), Change(was=None, now=more)] == list(changes((turn,), (more,)))
+    other_words = turn.model_copy(update={"what": "Complete them."})
+    assert [Change(was=turn, now=other_words)] == list(changes((turn,), (other_words,)))
 
 
 def test_only_what_is_carried_is_reopened_and_only_by_reviewers_who_may_judge() -> None:
