@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.discrepancies import Differs
 from domain.people import Role
 from domain.stages import Stage
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
@@ -217,6 +218,22 @@ class TrainingRecorded(Content):
     kind: Literal["training_recorded"] = "training_recorded"
 
 
+class Discrepancy(Content):
+    """The reconciler's own word that the record and Temporal differed; the reason says how, `run` in which run."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["discrepancy"] = "discrepancy"
+    what: Differs
+    run: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Repair(Content):
+    """An operator has the review's workflow started anew, from this record; the reason says what was wrong with it."""
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["repair"] = "repair"
+
+
 AnyContent = Annotated[
     Submission
     | Revision
@@ -235,7 +252,9 @@ AnyContent = Annotated[
     | Signature
     | Declining
     | Withdrawal
-    | TrainingRecorded,
+    | TrainingRecorded
+    | Discrepancy
+    | Repair,
     Field(discriminator="kind"),
 ]
 """What can be said, told apart by `kind`."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from domain.canonical import canonical_bytes
-from domain.decisions import AnyContent, Envelope, Submission, TrainingRecorded
-from domain.entitlement import REGISTER, acting_grant, meaning
+from domain.decisions import AnyContent, Discrepancy, Envelope, Submission, TrainingRecorded
+from domain.discrepancies import Difference
+from domain.entitlement import RECONCILER, REGISTER, acting_grant, meaning
 from domain.people import Grant
 from domain.state import Review
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
@@ -63,16 +64,34 @@ def seal(
 
 def training_recorded(decision_id: DecisionId, review: Review, received_at: datetime) -> Envelope:
     """The training register's word to a review that waits for training."""
+    return _of_the_service(decision_id, review, REGISTER, TrainingRecorded(), received_at)
+
+
+def discrepancy(decision_id: DecisionId, review: Review, difference: Difference, received_at: datetime) -> Envelope:
+    """The reconciler's word that a review's record and Temporal differ."""
+    content = Discrepancy(what=difference.what, run=difference.run)
+    return _of_the_service(decision_id, review, RECONCILER, content, received_at, difference.detail)
+
+
+def _of_the_service(
+    decision_id: DecisionId,
+    review: Review,
+    service: Grant,
+    content: AnyContent,
+    received_at: datetime,
+    reason: str | None = None,
+) -> Envelope:
     draft = Draft(
         decision_id=decision_id,
         review=review.id,
-        person=REGISTER.person,
+        person=service.person,
         digest=review.content_digest,
-        content=TrainingRecorded(),
+        content=content,
+        reason=reason,
     )
-    envelope = seal(draft, review, review.pack_digest, (REGISTER,), received_at)
+    envelope = seal(draft, review, review.pack_digest, (service,), received_at)
     if envelope is None:
-        raise ValueError("the training register holds its own role")
+        raise ValueError(f"{service.person} holds its own role")
     return envelope
 
 

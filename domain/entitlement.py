@@ -32,6 +32,8 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "signature": (Role.SIGNATORY,),
     "declining": (Role.SIGNATORY,),
     "training_recorded": (Role.SERVICE,),
+    "discrepancy": (Role.SERVICE,),
+    "repair": (Role.OPERATOR,),
 }
 """The roles of which one must be held for each kind of decision."""
 
@@ -48,7 +50,10 @@ IN_ANY_STAGE = frozenset({"escalation", "reopening"})
 REGISTER = Grant(id="ringi", person="ringi:training-register", role=Role.SERVICE)
 """What the training register acts under. It is granted to nobody."""
 
-SERVICES: dict[str, Grant] = {"training_recorded": REGISTER}
+RECONCILER = Grant(id="ringi", person="ringi:reconciler", role=Role.SERVICE)
+"""What the reconciler acts under. It is granted to nobody."""
+
+SERVICES: dict[str, Grant] = {"training_recorded": REGISTER, "discrepancy": RECONCILER}
 """The kinds of decision that the service itself makes, and what it makes them under."""
 
 _MEANINGS = {
@@ -66,6 +71,8 @@ _MEANINGS = {
     "extension": "extends the time",
     "ruling": "rules on the review",
     "training_recorded": "records that training was completed",
+    "discrepancy": "records that Temporal and the record differed",
+    "repair": "has the workflow started anew from the record",
 }
 
 

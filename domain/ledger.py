@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from domain.authority import mandate, unsigned
 from domain.canonical import canonical_bytes, sha256
+from domain.decisions import Discrepancy
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
 from domain.rebuff import Rebuff
@@ -87,10 +88,10 @@ class WorkflowState(Value):
     """What the running, or finished, workflow says of a review, if it could be asked.
 
     One that `answered` runs and has seen every entry; one that `finished` had by the review's outcome, and what was
-    refused after that went past it.
+    refused after that went past it. One that `ended` did so otherwise: somebody terminated it, or it failed.
     """
 
-    status: Literal["answered", "finished", "gone", "unreachable"]
+    status: Literal["answered", "finished", "ended", "gone", "unreachable"]
     seq: int | None = None
     state_digest: Digest | None = None
     detail: str | None = None
@@ -147,7 +148,7 @@ def verify(evidence: Evidence, registry: Sequence[RecordedEntry] | None = None) 
         previous = recorded.hash
         if number == evidence.workflow.seq:
             seen = _Seen(review)
-        elif seen is not None and not isinstance(entry.event, Refused):
+        elif seen is not None and not _past_a_finished_workflow(entry.event):
             seen = _Seen(seen.review, complete=False)
     difference = _first_difference(evidence, review, previous, seen)
     if difference is None and authority is not None:
@@ -202,10 +203,17 @@ class _Authority:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The fold of what the workflow has seen, and whether nothing but refusals came after it."""
+    """The fold of what the workflow has seen, and whether all that came after it goes past a finished one."""
 
     review: Review
     complete: bool = True
+
+
+def _past_a_finished_workflow(event: Event) -> bool:
+    """Whether it can be put on record when the review has its outcome: a refusal, or a word about the workflow."""
+    return isinstance(event, Refused) or (
+        isinstance(event, Accepted) and isinstance(event.envelope.content, Discrepancy)
+    )
 
 
 def _check_entry(review_id: ReviewId, number: int, previous: Digest, recorded: Recorded) -> tuple[str, Entry | None]:
@@ -236,6 +244,8 @@ def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _S
         if stored != folded:
             return f"read model: {name} is {_brief(stored)}, and the ledger's fold says {_brief(folded)}"
     workflow = evidence.workflow
+    if workflow.status == "ended" and not review.closed:
+        return f"workflow: it is {workflow.detail}, and the review has no outcome yet"
     if workflow.status not in ("answered", "finished"):
         return None
     finished = workflow.status == "finished" and seen is not None and seen.complete

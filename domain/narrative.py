@@ -10,6 +10,7 @@ from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
     Declining,
+    Discrepancy,
     Envelope,
     Escalation,
     Extension,
@@ -19,6 +20,7 @@ from domain.decisions import (
     QuestionAnswer,
     Recusal,
     Reopening,
+    Repair,
     Revision,
     Ruling,
     Signature,
@@ -27,6 +29,7 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
+from domain.discrepancies import DIFFERENCES
 from domain.events import (
     Accepted,
     Assessed,
@@ -268,3 +271,7 @@ def _decision(envelope: Envelope) -> str:
             return "Withdrew the proposal."
         case TrainingRecorded():
             return "A completion was recorded that this review waits for."
+        case Discrepancy(what=what):
+            return f"Temporal and this record differed: {DIFFERENCES[what]}."
+        case Repair():
+            return "Had the workflow started anew from this record."

@@ -18,6 +18,7 @@ from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
     Declining,
+    Discrepancy,
     Envelope,
     Escalation,
     Extension,
@@ -28,6 +29,7 @@ from domain.decisions import (
     Reason,
     Recusal,
     Reopening,
+    Repair,
     Revision,
     Ruling,
     Signature,
@@ -168,7 +170,7 @@ def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Manda
 
 def _refuses_to_hear(review: Review, envelope: Envelope) -> Rebuff | None:
     """Why nobody's decision of this kind can be taken on this review, if it can't."""
-    if review.closed:
+    if review.closed and not isinstance(envelope.content, Discrepancy):
         return Rebuff(Reason.LATE, f"The review is closed: {review.outcome}.")
     if (review.stage is None) is not isinstance(envelope.content, Submission):
         if review.stage is None:
@@ -181,6 +183,8 @@ def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> 
     """Why this decision can't be taken, if it can't, although its maker might make it."""
     if isinstance(envelope.content, Submission | Revision):
         return _refuses_proposal(review, envelope, facts)
+    if isinstance(envelope.content, Discrepancy | Repair):  # of the workflow, and not of what was shown to anybody
+        return None
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
         return Rebuff(Reason.STALE, revisions.stale(review, envelope))
@@ -437,7 +441,7 @@ def _accepted(review: Review, event: Accepted) -> Review:
             return sign_off.with_signature(review, given, envelope, signature)
         case TrainingRecorded():
             return _with(review, training=None)
-        case Revision() | Extension() | Declining() | Withdrawal():
+        case Revision() | Extension() | Declining() | Withdrawal() | Discrepancy() | Repair():
             return review
 
 

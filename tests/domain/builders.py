@@ -28,13 +28,12 @@ from domain.decisions import (
     Signature,
     Stance,
     Submission,
-    TrainingRecorded,
     Verdict,
     VerdictSheet,
 )
 from domain.drafts import Draft, seal, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
-from domain.entitlement import REGISTER
+from domain.entitlement import SERVICES
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts, Proposed, SigningKey, Standing
 from domain.people import Assigned, Grant, Role, Seat
@@ -294,7 +293,8 @@ class Case:
             content=content,
             reason=reason,
         )
-        held = (REGISTER,) if isinstance(content, TrainingRecorded) else [g for g in self.grants if g.person == person]
+        service = SERVICES.get(content.kind)
+        held = [g for g in self.grants if g.person == person] if service is None else [service]
         sealed = seal(draft, self.review, PACK, held, self.now)
         if sealed is not None:
             return sealed

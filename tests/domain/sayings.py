@@ -14,6 +14,7 @@ from domain.decisions import (
     AnyContent,
     ChangeRequest,
     Declining,
+    Discrepancy,
     Escalation,
     Extension,
     Finding,
@@ -23,6 +24,7 @@ from domain.decisions import (
     QuestionAnswer,
     Recusal,
     Reopening,
+    Repair,
     Revision,
     Ruling,
     Signature,
@@ -33,6 +35,7 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
+from domain.discrepancies import Differs
 from domain.state import Review
 from tests.domain.builders import DAY, HOUR, PRINCIPLES, START, sheet, text_digest
 
@@ -76,5 +79,7 @@ def contents(draw: st.DrawFn, review: Review) -> AnyContent:
         st.builds(Submission),
         st.builds(Revision, proposal=st.integers(1, 4).map(text_digest)),
         st.builds(TrainingRecorded),
+        st.builds(Discrepancy, what=st.sampled_from(Differs)),
+        st.builds(Repair),
     ]
     return draw(draw(st.sampled_from(kinds)))

@@ -12,6 +12,7 @@ from domain.decisions import (
     AnyContent,
     ChangeRequest,
     Declining,
+    Discrepancy,
     Envelope,
     Escalation,
     Extension,
@@ -22,6 +23,7 @@ from domain.decisions import (
     Reason,
     Recusal,
     Reopening,
+    Repair,
     Revision,
     Ruling,
     Signature,
@@ -29,7 +31,8 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
-from domain.entitlement import REGISTER
+from domain.discrepancies import Differs
+from domain.entitlement import RECONCILER, REGISTER
 from domain.events import Accepted, Event, Reminded
 from domain.narrative import tell
 from tests.domain.builders import (
@@ -38,6 +41,7 @@ from tests.domain.builders import (
     HEAD,
     LEA,
     OFFICER,
+    OPERATOR,
     OWNER,
     PRINCIPLES,
     REVIEWERS,
@@ -64,6 +68,8 @@ def everything() -> list[Event]:
     case.accepts(REVIEWERS[1], sheet())
     case.trained()
     case.accepts(REGISTER.person, TrainingRecorded())
+    case.accepts(RECONCILER.person, Discrepancy(what=Differs.LOST))
+    case.accepts(OPERATOR, Repair())
     case.sign(HEAD)
     case.accepts(OFFICER, Escalation())
     case.consult("ask them")

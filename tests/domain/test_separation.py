@@ -95,6 +95,8 @@ def test_every_kind_of_judging_is_a_kind_that_there_is() -> None:
         "withdrawal",
         "recusal",
         "training_recorded",
+        "discrepancy",
+        "repair",
     }
     assert SEALING <= JUDGING
     assert len({each.name for each in RULES}) == len(RULES)
