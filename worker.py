@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 from activities.commits import Commits
 from activities.dispatcher import Dispatcher
 from activities.notifier import Notifier
+from activities.reconciler import Reconciler
 from domain.notices import Preferences
 from runtime import temporal
 from runtime.courier import TemporalCourier
@@ -25,12 +26,15 @@ from runtime.health import health_app
 from runtime.keys import signer_of
 from runtime.logging import configure_logging
 from runtime.mail import SmtpMailer
+from runtime.rounds import Rounds
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.webhooks import WebhookPoster
+from runtime.witness import TemporalWitness
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.ledgers import Ledgers
 from store.notices import Notices
+from store.reconciliations import Reconciliations
 from store.registry import KeyNotInForceError, Registrar
 from store.webhooks import Webhooks
 
@@ -54,11 +58,15 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
     client = await temporal.connect()
     commits = Commits(Ledgers(database))
     courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
-    dispatcher = Dispatcher(Decisions(database, signer), courier, commits)
+    decisions = Decisions(database, signer)
+    book, witness = Reconciliations(database, decisions), TemporalWitness(client, settings.task_queue)
+    reconciler = Reconciler(book, witness, courier, commits)
+    dispatcher = Dispatcher(decisions, courier, commits, reconciler)
+    rounds = Rounds(client, settings.task_queue, settings.reconcile_seconds)
     worker = Worker(
         client,
         task_queue=settings.task_queue,
-        activities=[commits.commit],
+        activities=[commits.commit, reconciler.reconcile],
         graceful_shutdown_timeout=DRAIN,
         max_concurrent_local_activities=settings.database_pool_max,
         max_concurrent_activities=settings.database_pool_max,
@@ -67,7 +75,13 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
     webhooks = Webhooks(database, settings.public_url or "urn:ringi")
     notifier = Notifier(notices, _mailer(settings), webhooks, _poster(settings))
     checks = {"database": lambda: database.pool.fetchval("select 1"), "temporal": client.service_client.check_health}
-    async with worker, _beside(dispatcher.run()), _beside(notifier.run()):
+    async with (
+        aclosing(reconciler),
+        worker,
+        _beside(dispatcher.run()),
+        _beside(notifier.run()),
+        _beside(rounds.keep()),
+    ):
         if settings.worker_health_port is None:
             yield
             return

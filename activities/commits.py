@@ -56,14 +56,21 @@ class Commits:
         Returns:
             Whether the review is closed; if it is not, nothing was done.
         """
-        try:
-            return await self._settle_late(delivery, unstorable=None)
-        except UnstorableError as error:
-            return await self._settle_late(delivery, unstorable=str(error))
+        return await self._settle(delivery, only_late=True)
 
-    async def _settle_late(self, delivery: Delivery, unstorable: str | None) -> bool:
+    async def settle(self, delivery: Delivery) -> None:
+        """Put on record what becomes of a decision, without its workflow: that learns of it by its next commit."""
+        await self._settle(delivery, only_late=False)
+
+    async def _settle(self, delivery: Delivery, *, only_late: bool) -> bool:
+        try:
+            return await self._settle_as(delivery, None, only_late=only_late)
+        except UnstorableError as error:
+            return await self._settle_as(delivery, str(error), only_late=only_late)
+
+    async def _settle_as(self, delivery: Delivery, unstorable: str | None, *, only_late: bool) -> bool:
         async with self._ledger.head(delivery.review) as head:
-            if not head.review.closed:
+            if only_late and not head.review.closed:
                 return False
             unit = _Unit(head, unstorable)
             await unit.settle(delivery.decision)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from activities.commits import Commits
-from activities.ports import Courier, Delivery, Outbox, UndeliverableError
+from activities.ports import Courier, Delivery, NotThereError, Outbox, Overseer, UndeliverableError
 
 _BATCH = 50
 
@@ -19,10 +19,13 @@ _log = logging.getLogger(__name__)
 class Dispatcher:
     """Hands on pending decisions, settles those of closed reviews, and wakes reviews whose gap in training has closed."""
 
-    def __init__(self, outbox: Outbox, courier: Courier, commits: Commits, every: float = 1.0) -> None:
+    def __init__(
+        self, outbox: Outbox, courier: Courier, commits: Commits, overseer: Overseer | None = None, every: float = 1.0
+    ) -> None:
         self._outbox = outbox
         self._courier = courier
         self._commits = commits
+        self._overseer = overseer
         self._every = every
 
     async def run(self) -> None:
@@ -62,5 +65,7 @@ class Dispatcher:
                 _log.info("handed on a pending decision", extra=about)
         except UndeliverableError as error:
             _log.warning("not delivered for now", extra={**about, "why": str(error)})
+            if isinstance(error, NotThereError) and self._overseer is not None:
+                self._overseer.suspect(delivery.review)
         except Exception as error:  # noqa: BLE001 - one that can't be handed on is not to hold up the others
             _log.warning("not handed on", extra={**about, "error": type(error).__name__})

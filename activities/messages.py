@@ -80,3 +80,11 @@ class Committed(Value):
     done: bool
     became: Became | None = None
     anew: bool = False
+
+
+class Reconciled(Value):
+    """What a round of the reconciler came to: how many reviews are open, how many it compared, and how many differ."""
+
+    open: int
+    compared: int
+    differ: int

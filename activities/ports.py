@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,9 +10,12 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.decisions import Envelope
+from domain.discrepancies import Difference
 from domain.events import Event
 from domain.facts import Facts
+from domain.ledger import Verification
 from domain.proof import Proof
+from domain.reconciliation import Known, Look, Sighting, Word
 from domain.state import Review
 
 
@@ -26,6 +29,10 @@ class RecordBehindError(Exception):
 
 class UndeliverableError(Exception):
     """Temporal did not take a message for now: it can't be reached, or the workflow is not there."""
+
+
+class NotThereError(UndeliverableError):
+    """Temporal knows no workflow of the review that runs."""
 
 
 class UnstorableError(Exception):
@@ -113,6 +120,90 @@ class Document:
     uploaded_by: Sequence[str]
 
 
+@dataclass(frozen=True)
+class LastRound:
+    """The reconciler's last round: the id and run of its workflow, if Temporal must still know it; and whether Temporal
+    was restored and not every review compared since.
+    """
+
+    workflow: tuple[str, str] | None
+    restored: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that differs, as written down; `id` is that of the decision by which it is put on record."""
+
+    id: UUID
+    review: str
+    difference: Difference
+
+
+class Book(Protocol):
+    """Where the reconciler writes down what it finds, and reads what is on record."""
+
+    async def last_round(self) -> LastRound:
+        """The round before this one."""
+
+    async def end_round(self, workflow_id: str, run_id: str) -> None:
+        """Leave the name of this round for the next."""
+
+    async def open_reviews(self) -> Sequence[str]:
+        """The reviews that were submitted and have no outcome."""
+
+    async def differing(self) -> Sequence[str]:
+        """The reviews of which something is written down that differed when it was last compared."""
+
+    async def due(self, running: Mapping[str, str], changed: int, in_turn: int) -> Sequence[str]:
+        """The reviews that changed since they were last compared, or whose workflow is in another run than then, and
+        those that were not compared for longest; so many of each at most.
+        """
+
+    async def known(self, review: str) -> Known:
+        """What was known of its workflow when it was last compared."""
+
+    async def check(self, review: str) -> tuple[Verification | None, bool]:
+        """The check of its record by itself, None if there is no such review; and whether it must have a workflow."""
+
+    async def compared(self, review: str, look: Look, found: Sequence[Difference]) -> Sequence[Difference]:
+        """Write down what differs at this look, and that nothing else does any more; return what is new."""
+
+    async def forget(self, restored: Difference) -> bool:
+        """Have every review compared again, and write down why; return whether that is new."""
+
+    async def not_entered(self) -> Sequence[Found]:
+        """What belongs on the ledger and is not put on it yet."""
+
+    async def enter(self, found: Found) -> Delivery | None:
+        """Store the decision that puts it on record; None while the reconciler's last word on that review is pending."""
+
+    async def entered(self, found: Found) -> None:
+        """Write down that it stands on record."""
+
+
+class Witness(Protocol):
+    """What Temporal has of reviews. Every method raises what its client does if it can't be reached."""
+
+    async def running(self) -> Mapping[str, str]:
+        """The reviews whose workflows run, with the run that each is in. It lags: nothing is decided by it."""
+
+    async def sighting(self, review: str) -> Sighting:
+        """What is there under the id of this review's workflow."""
+
+    async def word(self, review: str) -> Word | None:
+        """What the workflow of this review says; None if it does not answer in time."""
+
+    async def knows(self, workflow_id: str, run_id: str) -> bool:
+        """Whether Temporal knows this run."""
+
+
+class Overseer(Protocol):
+    """Who is told that something is not where it should be."""
+
+    def suspect(self, review: str) -> None:
+        """Look into this review: its workflow is not there."""
+
+
 class DocumentStore(Protocol):
     """Where documents are kept: in PostgreSQL for now."""
 
@@ -144,6 +235,7 @@ class Courier(Protocol):
 
         Raises:
             UndeliverableError: not for now; the decision stays pending.
+            NotThereError: there is nobody to take it.
         """
 
 

@@ -8,9 +8,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
-from activities.ports import Delivery, UndeliverableError
+from activities.ports import Delivery, NotThereError, UndeliverableError
 from workflows.messages import StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
 
@@ -29,7 +29,8 @@ class TemporalCourier:
         """Hand a stored decision to its review.
 
         Raises:
-            UndeliverableError: Temporal can't be reached, or there is no such workflow (yet, or any more).
+            UndeliverableError: Temporal can't be reached.
+            NotThereError: there is no such workflow (yet, or any more).
         """
         try:
             if delivery.kind == "submission":
@@ -37,18 +38,30 @@ class TemporalCourier:
             else:
                 await self._signal(delivery)
         except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise NotThereError(error.message) from error
             raise UndeliverableError(f"{error.status.name}: {error.message}") from error
         except RuntimeError as error:  # a lazy client that can't connect
             raise UndeliverableError(str(error)) from error
 
-    async def _start(self, review: str) -> None:
+    async def restart(self, review: str) -> None:
+        """Start a review's workflow, whatever became of the one before; harmless if one runs.
+
+        Raises:
+            RPCError: Temporal can't be asked.
+        """
+        await self._start(review, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+
+    async def _start(
+        self, review: str, reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+    ) -> None:
         try:
             await self._client.start_workflow(
                 ProposalReview.run,
                 StartReview(review=review, messages_per_run=self._messages_per_run),
                 id=workflow_id_for(review),
                 task_queue=self._task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                id_reuse_policy=reuse,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary=f"Review {review}",
                 static_details="Principle review, Advisory Council, training, sign-off. Who decided what is on the ledger.",

@@ -83,20 +83,20 @@ async def readable_history(client: Client, review: str, after: int, limit: int) 
 
 
 async def _all_runs(client: Client, workflow_id: str) -> AsyncIterator[tuple[str, HistoryEvent]]:
-    run_id: str | None = await _first_run(client, workflow_id)
-    while run_id is not None:
-        following: str | None = None
+    """The events of the present chain of runs: back from the latest run, since one that was reset has two that follow it."""
+    latest = await client.get_workflow_handle(workflow_id).describe()
+    runs = [latest.run_id]
+    while (before := await _run_before(client, workflow_id, runs[0])) is not None:
+        runs.insert(0, before)
+    for run_id in runs:
         async for event in client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history_events():
-            if event.HasField("workflow_execution_continued_as_new_event_attributes"):
-                following = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
             yield run_id, event
-        run_id = following
 
 
-async def _first_run(client: Client, workflow_id: str) -> str:
-    async for event in client.get_workflow_handle(workflow_id).fetch_history_events(page_size=1):
-        return event.workflow_execution_started_event_attributes.first_execution_run_id
-    return ""
+async def _run_before(client: Client, workflow_id: str, run_id: str) -> str | None:
+    async for event in client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history_events(page_size=1):
+        return event.workflow_execution_started_event_attributes.continued_execution_run_id or None
+    return None
 
 
 def _readable(number: int, run_id: str, event: HistoryEvent) -> ReadableEvent:

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     messages_per_run: Annotated[int, Field(ge=1)] | None = None
     """After how many messages a workflow continues as new; without it, when the server suggests it."""
 
+    reconcile_seconds: Annotated[int, Field(ge=0, le=60)] = 20
+    """How often the record is compared with what Temporal has; 0 for never, which is for tests."""
+
     document_max_bytes: Annotated[int, Field(ge=1, le=LARGEST_DOCUMENT)] = 10 * 2**20
 
     smtp_url: SecretStr | None = None

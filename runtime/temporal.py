@@ -11,8 +11,9 @@ from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from runtime.sandbox import OneContextRunner
 from workflows.interceptors import CancelIsAMessage
 from workflows.proposal_review import ProposalReview
+from workflows.reconciliation import Reconciliation
 
-WORKFLOWS = (ProposalReview,)
+WORKFLOWS = (ProposalReview, Reconciliation)
 
 
 def plugin() -> SimplePlugin:

@@ -1,17 +1,115 @@
-"""What the workflow itself says of its review."""
+"""What Temporal has of reviews: what runs, and what the workflow itself says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ledger import WorkflowState
-from workflows.messages import workflow_id_for
+from domain.reconciliation import Sighting, Word
+from workflows.messages import WhereItStands, workflow_id_for
 from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
+
+_PREFIX = workflow_id_for("")
+
+
+class TemporalWitness:
+    """What Temporal has of the reviews whose workflows the workers of a task queue run."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def running(self) -> Mapping[str, str]:
+        """The reviews whose workflows run, as far as Visibility knows by now, with the runs that they are in."""
+        queue = self._task_queue.replace("'", "''")
+        query = f"WorkflowType = '{ProposalReview.__name__}' AND TaskQueue = '{queue}' AND ExecutionStatus = 'Running'"
+        return {
+            execution.id.removeprefix(_PREFIX): execution.run_id
+            async for execution in self._client.list_workflows(query, page_size=1000)
+            if execution.id.startswith(_PREFIX)
+        }
+
+    async def sighting(self, review: str) -> Sighting:
+        """What is there under the id of this review's workflow.
+
+        Raises:
+            RPCError: Temporal can't be asked.
+        """
+        try:
+            found = await self._client.get_workflow_handle(workflow_id_for(review)).describe(rpc_timeout=_PATIENCE)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return Sighting(status="nothing")
+            raise
+        runs = found.status is WorkflowExecutionStatus.RUNNING
+        ours = (found.workflow_type, found.task_queue) == (ProposalReview.__name__, self._task_queue)
+        return Sighting(
+            status="running" if runs else "ended",
+            how=_how(found),
+            run=found.run_id,
+            ours=ours,
+            reset=found.raw_description.workflow_extended_info.HasField("last_reset_time"),
+        )
+
+    async def word(self, review: str) -> Word | None:
+        """What the workflow says, and how many signals its history holds. The history of earlier runs is what the run
+        was told of it; that of its own is counted.
+
+        Raises:
+            RPCError: Temporal can't be asked.
+        """
+        stands = await self._stands(review)
+        if stands is None:
+            return None
+        in_history = stands.earlier + await self._signals(review, stands.run)
+        if in_history > stands.tally.signals:  # those that came between the two answers are not missed
+            before, stands = stands, await self._stands(review)
+            if stands is None:
+                return None
+            in_history = max(in_history, stands.tally.signals) if stands.run == before.run else stands.tally.signals
+        tally = stands.tally
+        return Word(
+            run=stands.run,
+            chain=stands.chain,
+            seq=stands.seq,
+            state_digest=stands.state_digest,
+            signals=tally.signals,
+            unsettled=tally.signals - tally.accepted - tally.refused - tally.repeated,
+            in_history=in_history,
+        )
+
+    async def knows(self, workflow_id: str, run_id: str) -> bool:
+        """Whether Temporal knows this run.
+
+        Raises:
+            RPCError: Temporal can't be asked.
+        """
+        try:
+            await self._client.get_workflow_handle(workflow_id, run_id=run_id).describe(rpc_timeout=_PATIENCE)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _stands(self, review: str) -> WhereItStands | None:
+        handle = self._client.get_workflow_handle_for(ProposalReview.run, workflow_id_for(review))
+        try:
+            return await handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE)
+        except (RPCError, WorkflowQueryFailedError):  # no worker, or one that can't go on with it
+            return None
+
+    async def _signals(self, review: str, run: str) -> int:
+        handle = self._client.get_workflow_handle(workflow_id_for(review), run_id=run)
+        signaled = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+        return sum([event.event_type == signaled async for event in handle.fetch_history_events()])
 
 
 async def workflow_state(client: Client, review: str) -> WorkflowState:
@@ -19,6 +117,8 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
     handle = client.get_workflow_handle_for(ProposalReview.run, workflow_id_for(review))
     try:
         description = await handle.describe(rpc_timeout=_PATIENCE)
+        if description.status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
+            return WorkflowState(status="ended", detail=_how(description))
         stands = await handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE)
     except RPCError as error:
         gone = error.status is RPCStatusCode.NOT_FOUND
@@ -27,3 +127,7 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
         return WorkflowState(status="unreachable", detail=type(error).__name__)
     running = description.status is WorkflowExecutionStatus.RUNNING
     return WorkflowState(status="answered" if running else "finished", seq=stands.seq, state_digest=stands.state_digest)
+
+
+def _how(found: WorkflowExecutionDescription) -> str:
+    return "unknown" if found.status is None else found.status.name.lower().replace("_", " ")

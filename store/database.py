@@ -41,6 +41,10 @@ class Database:
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
 
+    async def migrations(self) -> frozenset[str]:
+        """The numbers of the migrations that were applied."""
+        return frozenset(row["version"] for row in await self.pool.fetch("select version from schema_migrations"))
+
     async def now(self, connection: Connection) -> datetime:
         """The present moment: the database's, unless a clock was injected."""
         if self._clock is not None:

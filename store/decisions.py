@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from activities.ports import Delivery
+from activities.ports import Delivery, Found
 from domain.access import may_read
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope, Receipt
-from domain.drafts import Draft, seal, stored_bytes, training_recorded
+from domain.drafts import Draft, discrepancy, seal, stored_bytes, training_recorded
 from domain.dsse import DECISION, Signer
 from domain.people import Grant, Role
 from domain.proof import Proof, SignedIn
@@ -60,6 +60,15 @@ where r.id = d.review_id and d.id in (
 returning d.id, d.review_id, d.kind, d.envelope, d.digest, r.outcome is not null as closed
 """
 
+_HASTEN = """
+update decisions set next_attempt_at = clock_timestamp() where review_id = $1 and status = 'pending'
+"""
+
+_PENDING_LONG = """
+select id, review_id, kind, received_at from decisions
+where status = 'pending' and received_at < clock_timestamp() - interval '1 minute' order by received_at, id limit $1
+"""
+
 _CLOSED_GAPS = """
 select distinct w.review_id from training_waits w join reviews r on r.id = w.review_id and r.outcome is null
 where ($1::text is null or w.review_id = $1)
@@ -95,6 +104,16 @@ class NoRoleError(Exception):
 
 class StepUpNeededError(Exception):
     """The route asks for a renewed sign-in over a decision of this kind, and there is none."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A decision that is stored and has no receipt."""
+
+    id: UUID
+    review_id: str
+    kind: str
+    received_at: datetime
 
 
 class Decisions:
@@ -231,6 +250,29 @@ class Decisions:
                     await self._insert(connection, training_recorded(uuid4(), review, now), timedelta(0))
                     stored += 1
         return stored
+
+    async def word_from_the_reconciler(self, found: Found) -> Delivery:
+        """Store the decision that puts on record what the reconciler found. Repeating it changes nothing.
+
+        Raises:
+            PendingError: its last word on this review has no receipt yet.
+        """
+        async with self._database.transaction() as connection:
+            data = await connection.fetchval(_KNOWN, found.id)
+            if data is not None:
+                return _delivery(Envelope.model_validate_json(data), data, fresh=False)
+            review = await self._shared(connection, found.review)
+            now = await self._database.now(connection)
+            return await self._insert(connection, discrepancy(found.id, review, found.difference, now), GRACE)
+
+    async def hasten(self, review_id: str) -> None:
+        """Have what is pending of this review handed on at once: there is somebody again who takes it."""
+        await self._database.pool.execute(_HASTEN, review_id)
+
+    async def pending_long(self, limit: int) -> tuple[Waiting, ...]:
+        """The decisions that have had no receipt for more than a minute, the oldest first."""
+        rows = await self._database.pool.fetch(_PENDING_LONG, limit)
+        return tuple(Waiting(**dict(row)) for row in rows)
 
     async def _known(self, connection: Connection, draft: Draft) -> Delivery | None:
         data = await connection.fetchval(_KNOWN, draft.decision_id)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -31,6 +32,11 @@ async def migrate(owner_url: str, directory: Path = MIGRATIONS) -> None:
         MigrationError: one of them failed (and was rolled back), or the database cannot be reached.
     """
     await asyncio.to_thread(_run, owner_url, directory)
+
+
+def not_applied(applied: Collection[str], directory: Path = MIGRATIONS) -> tuple[str, ...]:
+    """The migrations that this version brings beside those with the numbers `applied`, in order."""
+    return tuple(sorted(file.name for file in directory.glob("*.sql") if file.name.partition("_")[0] not in applied))
 
 
 def _run(owner_url: str, directory: Path) -> None:

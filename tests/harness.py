@@ -44,12 +44,14 @@ from runtime.courier import TemporalCourier
 from runtime.embedded import Child, DataFolder, python_process
 from runtime.keys import pem
 from runtime.packs import load_proposal, shipped_packs
+from runtime.repairs import Repairs
 from runtime.settings import Settings
 from runtime.temporal import plugin
-from runtime.witness import workflow_state
+from runtime.witness import TemporalWitness, workflow_state
 from store.database import Clock, Database, connect
 from store.decisions import Decisions, StepUpNeededError
 from store.receipts import Receipts
+from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.reviews import Reviews
 from workflows.messages import workflow_id_for
@@ -147,17 +149,21 @@ class Harness:
         self.registers = Registers(database, SIGNER)
         self.reviews = Reviews(database)
         self.courier = TemporalCourier(client, self.task_queue)
+        self.book = Reconciliations(database, self.decisions)
+        self.witness = TemporalWitness(client, self.task_queue)
+        self.repairs = Repairs(client, self.courier, self.book, self.witness, self.decisions)
 
     # Workers.
 
     @asynccontextmanager
-    async def worker(self, *, messages_per_run: int | None = None) -> AsyncIterator[None]:
-        """A worker in this process, composed as ever, with a pool of its own."""
+    async def worker(self, *, messages_per_run: int | None = None, reconcile_seconds: int = 0) -> AsyncIterator[None]:
+        """A worker in this process, composed as ever; without a reconciler, unless it is asked for."""
         settings = Settings(
             database_url=SecretStr(self.url),
             signing_key=SecretStr(SIGNING_KEY),
             task_queue=self.task_queue,
             messages_per_run=messages_per_run,
+            reconcile_seconds=reconcile_seconds,
         )
         self.courier = TemporalCourier(self.client, self.task_queue, messages_per_run)
         with pytest.MonkeyPatch.context() as patch:

@@ -61,11 +61,16 @@ class StartReview(Value):
 class WhereItStands(Value):
     """What the workflow knows of its review: how many entries it has seen, the digest of the state they fold to, and
     what became of the signals that it was sent.
+
+    It is in the run `run` of the chain that began with `chain`; `earlier` of the signals came before this run.
     """
 
     seq: int
     state_digest: Digest
     tally: Tally = Tally()
+    run: str = ""
+    chain: str = ""
+    earlier: int = 0
 
 
 class Result(Value):

@@ -46,8 +46,10 @@ class ProposalReview:
         self._turned_away = carried.turned_away
         self._messages_per_run = start.messages_per_run
         self._tally = carried.tally
+        self._earlier = carried.tally.signals
         self._cancels = carried.cancels
-        self._inbox = Inbox(carried.waiting)
+        # A deadline that still stands rings again; and one that somebody only says has rung does not count.
+        self._inbox = Inbox([message for message in carried.waiting if not isinstance(message, Due)])
         self._alarm = Alarm(self._inbox)
 
     @workflow.run
@@ -71,7 +73,15 @@ class ProposalReview:
     @workflow.query
     def where_it_stands(self) -> WhereItStands:
         """What this workflow has seen of its review."""
-        return WhereItStands(seq=self._review.seq, state_digest=state_digest(self._review), tally=self._tally)
+        info = workflow.info()
+        return WhereItStands(
+            seq=self._review.seq,
+            state_digest=state_digest(self._review),
+            tally=self._tally,
+            run=info.run_id,
+            chain=info.first_execution_run_id,
+            earlier=self._earlier,
+        )
 
     def cancel_requested(self, why: str) -> None:
         """A client asked Temporal to cancel: that is a message like any other, and refused on record."""

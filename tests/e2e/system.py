@@ -213,6 +213,7 @@ class System:
             "oidc_client_id": CLIENT_ID,
             "task_queue": self.task_queue,
             "database_pool_max": 5,
+            "reconcile_seconds": 0,
         }
         return Settings.model_validate({**given, **changes})
 

@@ -26,6 +26,7 @@ from activities.commits import Commits
 from activities.dispatcher import Dispatcher
 from activities.messages import Arrived, Commit
 from activities.ports import Delivery
+from activities.reconciler import Reconciler
 from domain import sign_off
 from domain.canonical import canonical_bytes, sha256
 from domain.completions import Completion
@@ -65,16 +66,19 @@ from domain.stages import Outcome, Stage
 from domain.state import Review
 from runtime.courier import TemporalCourier
 from runtime.packs import load_proposal, shipped_packs
+from runtime.witness import TemporalWitness
 from store.database import Database
 from store.decisions import Decisions
 from store.ledgers import Ledgers, LockedHead
 from store.receipts import Receipts
+from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.reviews import Reviews
 from tests.harness import store_signed_in
 from tests.replay.recorder import Recorder
 from workflows.messages import StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
+from workflows.reconciliation import Reconciliation
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -133,6 +137,12 @@ class Case:
         self.review = name.replace("_", "-")
         self.ledger = SometimesAway(world.database)
         self.commits = Commits(self.ledger)
+        self.reconciler = Reconciler(
+            Reconciliations(world.database, world.decisions),
+            TemporalWitness(world.client, self.review),
+            TemporalCourier(world.client, self.review),
+            self.commits,
+        )
         self.proposal = _example(3)
         self._recorder = recorder
         self._identity = identity
@@ -158,7 +168,7 @@ class Case:
             Worker(
                 self.world.client,
                 task_queue=self.review,
-                activities=[self.commits.commit],
+                activities=[self.commits.commit, self.reconciler.reconcile],
                 plugins=[self._recorder],
                 identity=self._identity,
             )
@@ -271,10 +281,17 @@ class Case:
         review = await self.world.reviews.state(self.review)
         if review is None or review.closed:
             with contextlib.suppress(WorkflowFailureError):
-                await self.handle.result()
+                await self.world.client.get_workflow_handle(self.workflow_id).result()
             return
         while (await self.handle.query(ProposalReview.where_it_stands)).seq < review.seq:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+    async def go_round(self) -> None:
+        """Start a round of the reconciler; its workflow is the one that this case is about."""
+        self.workflow_id = f"{self.review}-round"
+        await self.world.client.start_workflow(Reconciliation.run, id=self.workflow_id, task_queue=self.review)
+        await self.work()
+        await self.world.client.get_workflow_handle(self.workflow_id).result()
 
     async def start_by_hand(self, workflow_id: str) -> None:
         """Start a workflow for this review under any id, as whoever reaches Temporal could."""
@@ -841,3 +858,12 @@ async def continued_with_deadlines(case: Case) -> None:
     await case.accepted(REVIEWERS[0], Question(), "Who checks the results?")
     await case.overdue()
     await case.accepted(OFFICER, Ruling(ruling="decline"), "Nobody would review it.")
+
+
+# Beside the reviews.
+
+
+@scenario
+async def reconciliation(case: Case) -> None:
+    """A round of the reconciler, where there is no review yet."""
+    await case.go_round()

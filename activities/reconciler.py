@@ -1,0 +1,186 @@
+"""The reconciler: compares the record with what Temporal has, and says so where they differ.
+
+Each round looks at every open review, cheaply: whether its workflow runs. Whatever has changed since it was last compared,
+and a few others in turn, it compares in depth. What differs is an alarm, an entry on record, and a row for `ringi doctor`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from temporalio import activity
+
+from activities.commits import Commits
+from activities.messages import Reconciled
+from activities.ports import Book, Courier, UndeliverableError, Witness
+from domain.discrepancies import DIFFERENCES, LOSSES, Difference, Differs
+from domain.reconciliation import Known, Look, confirmed, differences
+
+T = TypeVar("T")
+
+PAUSE = 10.0
+"""Seconds between the two looks: as long as Temporal waits for a worker that is gone. What such a one left is no loss."""
+
+IN_DEPTH = 50
+"""How many reviews that changed are compared in one round; the others come in the next."""
+
+IN_TURN = 5
+"""How many that did not change are compared all the same: those that were not for longest."""
+
+AFTER_RESTORATION = 500
+"""How many are compared at a time when Temporal was restored: then all are, in the same round."""
+
+_AT_ONCE = 8
+
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Compares what is in the `book` with what the `witness` sees in Temporal."""
+
+    def __init__(self, book: Book, witness: Witness, courier: Courier, commits: Commits) -> None:
+        self._book = book
+        self._witness = witness
+        self._courier = courier
+        self._commits = commits
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    @activity.defn
+    async def reconcile(self) -> Reconciled:
+        """Go round once."""
+        restored = await self._is_restored()
+        open_reviews = await self._book.open_reviews()
+        running = await self._witness.running()
+        done = (set(open_reviews) ^ set(running)) | set(await self._book.differing())
+        differ = await self._compare(sorted(done))
+        due = [review for review in await self._book.due(running, IN_DEPTH, IN_TURN) if review not in done]
+        while due:
+            differ += await self._compare(due)
+            done.update(due)
+            more = await self._book.due(running, AFTER_RESTORATION, 0) if restored else ()
+            due = [review for review in more if review not in done]
+        await self._enter_what_was_not()
+        info = activity.info()
+        await self._book.end_round(info.workflow_id or "", info.workflow_run_id or "")
+        return Reconciled(open=len(open_reviews), compared=len(done), differ=differ)
+
+    def suspect(self, review: str) -> None:
+        """Compare this review now, beside whatever else happens: somebody did not find its workflow."""
+        if review not in self._under_way:
+            task = self._under_way[review] = asyncio.create_task(self._look_into(review))
+            task.add_done_callback(lambda _: self._under_way.pop(review, None))
+
+    async def aclose(self) -> None:
+        """Leave what is under way to the next round."""
+        tasks = tuple(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_into(self, review: str) -> None:
+        try:
+            await self._compare((review,))
+        except Exception as error:  # noqa: BLE001 - the next round compares it in any case
+            _log.warning("not compared", extra={"review_id": review, "error": type(error).__name__})
+
+    async def _is_restored(self) -> bool:
+        """Whether Temporal has lost what it had, as far as it is not made good yet. The last round left its name; what
+        does not know it any more is an earlier state.
+        """
+        last = await self._book.last_round()
+        if last.workflow is not None and not await self._witness.knows(*last.workflow):
+            difference = Difference(what=Differs.RESTORED, detail="It does not know the last round of the reconciler.")
+            if await self._book.forget(difference):
+                _alarm(None, difference)
+            return True
+        return last.restored
+
+    async def _compare(self, reviews: Sequence[str]) -> int:
+        """Look at these reviews, and again at those that differ; write down what does, and put it on record.
+
+        Returns:
+            How many differ.
+        """
+        first: dict[str, tuple[Known, Look]] = {}
+
+        async def look(review: str) -> None:
+            known, look = await self._book.known(review), await look_at(review, self._book, self._witness)
+            if differences(look, known):
+                first[review] = known, look
+            else:
+                await self._book.compared(review, look, ())
+
+        async def look_again(review: str) -> bool:
+            known, before = first[review]
+            look = await look_at(review, self._book, self._witness)
+            found = confirmed(before, look, known)
+            for difference in await self._book.compared(review, look, found):
+                _alarm(review, difference)
+            return bool(found)
+
+        await _each(look, reviews)
+        if not first:
+            return 0
+        await _wait(PAUSE)
+        differ = sum(await _each(look_again, tuple(first)))
+        await self._enter_what_was_not()
+        return differ
+
+    async def _enter_what_was_not(self) -> None:
+        """Put on record what was found and does not stand there yet, now or in a round that did not come to its end.
+        A workflow that is told of it learns what else it has missed.
+        """
+        for found in await self._book.not_entered():
+            delivery = await self._book.enter(found)
+            if delivery is None:  # its last word on this review has no receipt yet
+                continue
+            await self._commits.settle(delivery)
+            await self._book.entered(found)
+            with suppress(UndeliverableError):
+                await self._courier.deliver(delivery)
+            _beat()
+
+
+async def look_at(review: str, book: Book, witness: Witness) -> Look:
+    """What the workflow says; and then what is on record, so that the workflow can't have seen more than that."""
+    sighting = await witness.sighting(review)
+    word = await witness.word(review) if sighting.runs else None
+    record, expected = await book.check(review)
+    return Look(record=record, expected=expected, sighting=sighting, word=word)
+
+
+def _alarm(review: str | None, difference: Difference) -> None:
+    about = difference.model_dump(mode="json", exclude_none=True)
+    if review is not None:
+        about["review_id"] = review
+        if difference.what in LOSSES:
+            about["to_repair"] = f"ringi repair {review}"
+    _log.error("discrepancy: %s", DIFFERENCES[difference.what], extra=about)
+
+
+async def _each(what: Callable[[str], Awaitable[T]], reviews: Sequence[str]) -> list[T]:
+    """Do this with each review, a few at once."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(review: str) -> T:
+        async with room:
+            _beat()
+            return await what(review)
+
+    return list(await asyncio.gather(*map(one, reviews)))
+
+
+async def _wait(seconds: float) -> None:
+    while seconds > 0:
+        _beat()
+        await asyncio.sleep(min(seconds, 5))
+        seconds -= 5
+
+
+def _beat() -> None:
+    if activity.in_activity():
+        activity.heartbeat()
