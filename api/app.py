@@ -15,22 +15,27 @@ from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
 from api.provider import Provider
-from api.routes import invitations, people, record, registers, reviews, sign_in
+from api.routes import invitations, operations, people, record, registers, reviews, sign_in
 from api.services import Services
 from api.sign_in import SignIn
 from api.step_up import StepUp
 from runtime import temporal
 from runtime.courier import TemporalCourier
+from runtime.doctor import Doctor, IllError, Probe
 from runtime.health import health_router
 from runtime.keys import signer_of
 from runtime.logging import configure_logging
+from runtime.repairs import Repairs
 from runtime.settings import Settings, SettingsError, load_settings
+from runtime.witness import TemporalWitness
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.documents import Documents
 from store.invitations import Invitations
 from store.receipts import Receipts
+from store.reconciliations import Reconciliations
 from store.registers import Registers
+from store.registry import Registrar
 from store.reviews import Reviews
 from store.sessions import Sessions
 
@@ -83,6 +88,9 @@ def create_app(settings: Settings) -> FastAPI:
                 client_secret=settings.oidc_client_secret,
                 origin=settings.public_url,
             )
+            courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
+            book = Reconciliations(database, decisions)
+            more = {"identity provider": _publishes(provider), "signing key": _counts(registers.registry)}
             app.state.database = database
             app.state.identity = Identity(
                 TokenVerifier(provider, settings.oidc_audience), sessions, settings.public_url
@@ -98,8 +106,10 @@ def create_app(settings: Settings) -> FastAPI:
                 invitations=Invitations(database, registers.registry),
                 sign_in=signing_in,
                 step_up=StepUp(signing_in, sessions, registers),
-                courier=TemporalCourier(client, settings.task_queue, settings.messages_per_run),
+                courier=courier,
                 temporal=client,
+                doctor=Doctor(database, decisions, book, client, settings.task_queue, more),
+                repairs=Repairs(client, courier, book, TemporalWitness(client, settings.task_queue), decisions),
             )
             async with receipts.listening():
                 yield
@@ -109,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
     known = (
         reviews.router,
         record.router,
+        operations.router,
         registers.router,
         registers.documents,
         registers.imports,
@@ -141,6 +152,23 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, away)
     app.add_middleware(RequestContext)
     return app
+
+
+def _publishes(provider: Provider) -> Probe:
+    async def probe() -> str:
+        await provider.discovery()
+        return f"{provider.issuer} publishes its keys."
+
+    return probe
+
+
+def _counts(registrar: Registrar) -> Probe:
+    async def probe() -> str:
+        if not await registrar.in_force():
+            raise IllError("What the API signs does not count: its key is not in force.")
+        return "What the API signs counts."
+
+    return probe
 
 
 def from_environment() -> FastAPI:

@@ -13,6 +13,7 @@ from domain import decisions as said
 from domain.canonical import digest_of
 from domain.certificate import Condition
 from domain.completions import Gap
+from domain.discrepancies import Differs
 from domain.drafts import Draft
 from domain.people import Grant
 from domain.policy import Phase
@@ -550,3 +551,56 @@ class SignedOut(BaseModel):
     """The session has ended; `end_session` is where the browser can end that with the identity provider, if it offers it."""
 
     end_session: str | None
+
+
+class Checked(BaseModel):
+    """One thing that the system consists of: well, ill, or away where it can't be looked at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    status: Literal["well", "ill", "away"]
+    detail: str
+
+
+class PendingLong(BaseModel):
+    """A decision that has had no receipt for more than a minute."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    review_id: ReviewId
+    kind: str
+    received_at: datetime
+
+
+class DiscrepancyOut(BaseModel):
+    """Something that differs between the record and Temporal. Without a review it concerns them all."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    review_id: str | None
+    what: Differs
+    run: str | None
+    detail: str
+    noticed_at: datetime
+    on_record: bool
+
+
+class Doctor(BaseModel):
+    """Whether everything is well, and what is not. Of what is pending and what differs, a thousand each at most."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    well: bool
+    findings: tuple[Checked, ...]
+    pending: tuple[PendingLong, ...]
+    discrepancies: tuple[DiscrepancyOut, ...]
+
+
+class RepairIn(In):
+    """Start a lost review anew; with `terminate`, also one whose workflow runs and does not answer, holds something else
+    than the record does, or is none of ours: that is terminated first.
+    """
+
+    terminate: bool = False

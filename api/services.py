@@ -23,6 +23,8 @@ from domain.decisions import Receipt
 from domain.people import Grant, Role
 from domain.state import Review
 from domain.values import PersonId, ReviewId
+from runtime.doctor import Doctor
+from runtime.repairs import Repairs
 from runtime.settings import Settings
 from store.decisions import Decisions
 from store.invitations import Invitations
@@ -53,6 +55,8 @@ class Services:
     step_up: StepUp
     courier: Courier
     temporal: Client
+    doctor: Doctor
+    repairs: Repairs
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def settle(self, delivery: Delivery, seconds: float) -> Receipt | None:

@@ -27,6 +27,7 @@ from cli.up import up as run_up
 from domain.assessment import AnswersError
 from domain.assessment import assess as assess_proposal
 from domain.certificate import Certificate
+from domain.discrepancies import LOSSES
 from domain.ledger import Evidence
 from domain.ledger import verify as verify_evidence
 from domain.policy import PolicyPack
@@ -362,6 +363,63 @@ def certificate(
     session.show(answer, lambda said: show.certificate(Certificate.model_validate(said)))
 
 
+@app.command(epilog=EXIT_CODES)
+def doctor(
+    person: AsOption = None,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """See whether everything is well: what the system consists of, what is pending, where record and Temporal differ. For the operator."""
+    session = open_session(url, access_token, person, data, as_json=as_json)
+    answer = session.get("/doctor")
+    session.show(answer, show.doctor)
+    if not answer.data["well"]:
+        raise CliError(Exit.REFUSED, "")
+
+
+@app.command(epilog=EXIT_CODES)
+def repair(
+    reviews: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="The reviews.", show_default=False)
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every review of which `ringi doctor` says that it needs it.")
+    ] = False,
+    terminate: Annotated[
+        bool,
+        typer.Option(
+            "--terminate", help="Terminate first what runs and does not answer, holds something else, or is not ours."
+        ),
+    ] = False,
+    person: AsOption = None,
+    wait: WaitOption = 5,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start lost reviews anew from their ledgers. Nothing else about them changes. For the operator."""
+    if bool(reviews) is every:
+        raise CliError(Exit.USAGE, "Name the reviews to repair, or say --all.")
+    session = open_session(url, access_token, person, data, as_json=as_json)
+    worst = Exit.DONE
+    for review in _to_repair(session) if every else reviews or ():
+        try:
+            answer = session.post(review_path(review, "repair"), {"terminate": terminate}, wait=wait)
+        except UnreachableError:
+            raise
+        except CliError as error:
+            show.fault(f"{review}: {error}")
+            worst = worst or error.exit_code
+            continue
+        session.show(answer, show.receipt)
+        worst = worst or answer.exit_code
+    if worst is not Exit.DONE:
+        raise CliError(worst, "")
+
+
 @people.command("import", epilog=EXIT_CODES)
 def import_people(
     file: Annotated[Path, typer.Argument(help="CSV: person,name,unit,role,office.", show_default=False)],
@@ -535,6 +593,12 @@ def _how_to_step_up(needed: StepUpNeededError) -> str:
         f"Sign in again at your identity provider with the nonce {needed.nonce} and max_age=0, and send the same command "
         f"with --id {needed.decision_id} --id-token TOKEN; or decide with a browser."
     )
+
+
+def _to_repair(session: Session) -> list[str]:
+    """The reviews that don't recover by themselves, as the doctor has it, each once."""
+    differ = session.get("/doctor").data["discrepancies"]
+    return list(dict.fromkeys(d["review_id"] for d in differ if d["what"] in LOSSES and d["review_id"] is not None))
 
 
 def _bytes(file: Path) -> bytes:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from domain.assessment import Assessment
 from domain.certificate import Certificate
+from domain.discrepancies import DIFFERENCES, LOSSES, Differs
 from domain.ledger import Evidence, Verification
 
 # What people wrote is shown as it is: nothing in it is markup, and no line is cut where the output is no terminal.
@@ -228,6 +229,28 @@ def _sheet(given: Mapping[str, Any]) -> str:
     if given["carried_from"] is None:
         return said
     return f"{said}, carried from revision {given['carried_from']}: {', '.join(given['findings'])}"
+
+
+def doctor(given: Mapping[str, Any]) -> None:
+    """Whether everything is well, and what is not."""
+    styles = {"well": "green", "ill": "red", "away": "yellow"}
+    for found in given["findings"]:
+        line(f"{found['name']:<18} {found['status']:<5} {found['detail']}", styles[found["status"]])
+    if given["pending"]:
+        line("Pending for more than a minute", "bold")
+    for decision in given["pending"]:
+        since = moment(decision["received_at"])
+        line(f"{decision['review_id']}  {words(decision['kind'])} {decision['id']}, since {since}", indent=2)
+    if given["discrepancies"]:
+        line("Record and Temporal differ", "bold")
+    for found in given["discrepancies"]:
+        what = Differs(found["what"])
+        line(f"{found['review_id'] or 'all reviews'}  {what}: {DIFFERENCES[what]}", "red", indent=2)
+        line(f"{found['detail']} Noticed {moment(found['noticed_at'])}.", indent=4)
+        if what in LOSSES and found["review_id"] is not None:
+            line(f"ringi repair {found['review_id']}", "dim", indent=4)
+    if given["well"]:
+        line("Everything is well.", "green")
 
 
 def _listed(title: str, rows: Iterable[str], *, indent: int = 0) -> None:

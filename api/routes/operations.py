@@ -1,0 +1,71 @@
+"""The operator's view: whether the system is well, and bringing back a review whose workflow is lost."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from structlog.contextvars import bind_contextvars
+from temporalio.service import RPCError
+
+from api.bodies import BoundedRoute
+from api.preferences import Prefer
+from api.problems import Conflict, Forbidden, NotFound, Unavailable, problems
+from api.schemas import Doctor, Pending, RepairIn
+from api.services import NamedReview, TheCaller, TheServices
+from domain.decisions import Receipt
+from domain.discrepancies import DIFFERENCES
+from domain.people import Role
+from runtime.repairs import ClosedError, InTheWayError, RunsWellError
+from store.decisions import NoRoleError, NotFoundError, PendingError
+
+router = APIRouter(route_class=BoundedRoute, tags=["operations"])
+
+
+@router.get("/doctor", summary="See whether everything is well", responses=problems(401, 403, 503))
+async def doctor(caller: TheCaller, services: TheServices) -> Doctor:
+    """What the system consists of, what has been pending for more than a minute, and where record and Temporal differ."""
+    caller.must_hold(Role.OPERATOR)
+    return Doctor.model_validate(await services.doctor.examine())
+
+
+@router.post(
+    "/reviews/{review_id}/repair",
+    summary="Start a lost review anew from its record",
+    response_model=Receipt,
+    responses={202: {"model": Pending}, **problems(400, 401, 403, 404, 409, 413, 422, 503)},
+)
+async def repair(
+    review_id: NamedReview, body: RepairIn, caller: TheCaller, services: TheServices, prefer: Prefer
+) -> Response:
+    """Start the workflow of a review anew, from its ledger, where it was terminated, deleted or lost. It goes on where the
+    record ends, and nothing else changes; an entry says who had it done.
+    """
+    caller.must_hold(Role.OPERATOR)
+    decision_id = uuid4()
+    bind_contextvars(decision_id=str(decision_id))
+    try:
+        delivery = await services.repairs.repair(review_id, decision_id, caller.person, terminate=body.terminate)
+    except NotFoundError as error:
+        raise NotFound("There is no such review.") from error
+    except ClosedError as error:
+        raise Conflict("The review is closed; it needs no workflow any more.", reason="closed") from error
+    except RunsWellError as error:
+        raise Conflict("Its workflow runs and agrees with the record.", reason="runs_well") from error
+    except InTheWayError as error:
+        said = f"{DIFFERENCES[error.difference.what].capitalize()}. {error.difference.detail} It would be terminated."
+        raise Conflict(said, reason=error.difference.what) from error
+    except PendingError as error:
+        raise Conflict("Your last decision on this review has no receipt yet.", reason="pending") from error
+    except NoRoleError as error:
+        raise Forbidden("This is for people with the role operator.") from error
+    except (RPCError, RuntimeError) as error:
+        raise Unavailable("Temporal can't be asked now.") from error
+    receipt = await services.settle(delivery, prefer.wait)
+    if receipt is not None and receipt.status == "refused":
+        raise Conflict(receipt.detail, reason=receipt.reason, receipt=receipt.model_dump(mode="json"))
+    if receipt is not None:
+        return JSONResponse(receipt.model_dump(mode="json"), headers=prefer.applied)
+    pending = Pending(decision_id=delivery.decision, review=review_id)
+    return JSONResponse(pending.model_dump(mode="json"), status_code=202, headers=prefer.applied)
