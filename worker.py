@@ -54,7 +54,8 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
         KeyNotInForceError: what it signs would not count.
     """
     signer = signer_of(settings)
-    await Registrar(database, signer).enrol()
+    registrar = Registrar(database, signer)
+    await registrar.enrol()
     client = await temporal.connect()
     commits = Commits(Ledgers(database))
     courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
@@ -74,7 +75,11 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
     notices = Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url)
     webhooks = Webhooks(database, settings.public_url or "urn:ringi")
     notifier = Notifier(notices, _mailer(settings), webhooks, _poster(settings))
-    checks = {"database": lambda: database.pool.fetchval("select 1"), "temporal": client.service_client.check_health}
+    checks = {
+        "database": lambda: database.pool.fetchval("select 1"),
+        "temporal": client.service_client.check_health,
+        "signing_key": registrar.must_be_in_force,
+    }
     async with (
         aclosing(reconciler),
         worker,

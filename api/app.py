@@ -15,7 +15,7 @@ from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
 from api.provider import Provider
-from api.routes import invitations, operations, people, record, registers, reviews, sign_in
+from api.routes import invitations, keys, operations, people, record, registers, reviews, sign_in
 from api.services import Services
 from api.sign_in import SignIn
 from api.step_up import StepUp
@@ -35,7 +35,7 @@ from store.invitations import Invitations
 from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
-from store.registry import Registrar
+from store.registry import KeyNotInForceError, Registrar
 from store.reviews import Reviews
 from store.sessions import Sessions
 
@@ -48,6 +48,9 @@ _DATABASE_IS_AWAY = (
     asyncpg.InternalClientError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
 
@@ -120,6 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
         reviews.router,
         record.router,
         operations.router,
+        keys.router,
         registers.router,
         registers.documents,
         registers.imports,
@@ -141,13 +145,22 @@ def create_app(settings: Settings) -> FastAPI:
         services: Services = app.state.services
         return await services.temporal.service_client.check_health()
 
-    app.include_router(health_router({"database": database_answers, "temporal": temporal_answers}))
+    async def key_counts() -> None:
+        services: Services = app.state.services
+        await services.registers.registry.must_be_in_force()
+
+    checks = {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
+    app.include_router(health_router(checks))
     install_problems(app)
 
     async def away(request: Request, _error: Exception) -> Response:
         problem = Unavailable("The database can't be reached now; nothing was taken.")
         return problem_response(problem, getattr(request.state, "request_id", None))
 
+    async def unsigned(request: Request, error: Exception) -> Response:
+        return problem_response(Unavailable(str(error)), getattr(request.state, "request_id", None))
+
+    app.add_exception_handler(KeyNotInForceError, unsigned)
     for kind in _DATABASE_IS_AWAY:
         app.add_exception_handler(kind, away)
     app.add_middleware(RequestContext)

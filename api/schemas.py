@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain import decisions as said
 from domain.canonical import digest_of
@@ -15,27 +15,23 @@ from domain.certificate import Condition
 from domain.completions import Gap
 from domain.discrepancies import Differs
 from domain.drafts import Draft
+from domain.dsse import KeyId, PublicKey, public_key
+from domain.facts import SigningKey
 from domain.people import Grant
 from domain.policy import Phase
 from domain.proposal import Proposal
+from domain.registry import RecordedEntry
 from domain.review import waits_for
 from domain.sign_off import basis
 from domain.stages import Stage
 from domain.state import Advice, Passage, Review, conditions
 from domain.turns import Turn
-from domain.values import Digest, Line, MailAddress, PersonId, Prose, ReviewId, Slug
+from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Slug
 
 DEFAULT_PACK = "nec-human-rights"
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must lie between the years 1 and 9999") from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Instant
 """A moment that comes in, with whatever offset, and is kept in UTC."""
 
 
@@ -230,6 +226,39 @@ class Me(BaseModel):
 
     person: PersonId
     grants: tuple[Grant, ...]
+
+
+class KeyIn(In):
+    """A key to be registered: its public half, as PEM, or its 32 bytes in base64."""
+
+    public: Annotated[str, Field(max_length=1_000)]
+
+    def key(self) -> PublicKey:
+        """The key, in base64.
+
+        Raises:
+            ValueError: it is no Ed25519 public key.
+        """
+        return public_key(self.public)
+
+
+class KeyOut(SigningKey):
+    """A key that decisions are, or were, signed with; `key` is its id, the SHA-256 of the 32 bytes of `public`."""
+
+    key: KeyId
+
+
+class KeyList(BaseModel):
+    """Every key that was ever registered, the oldest first."""
+
+    keys: list[KeyOut]
+
+
+class RegistryPage(BaseModel):
+    """A page of the registry's ledger; `next` is what to give as `after` for the page after it."""
+
+    entries: tuple[RecordedEntry, ...]
+    next: int | None
 
 
 class ListedOut(BaseModel):

@@ -26,7 +26,7 @@ from domain.values import PersonId, ReviewId
 from runtime.doctor import Doctor
 from runtime.repairs import Repairs
 from runtime.settings import Settings
-from store.decisions import Decisions
+from store.decisions import Decisions, IdReusedError
 from store.invitations import Invitations
 from store.receipts import Receipts
 from store.registers import Registers
@@ -72,9 +72,13 @@ class Services:
         review = await self.reviews.state(review_id)
         return review is not None and caller.may_read(review)
 
-    def report_reused(self, review_id: str, data: bytes) -> None:
-        """Have the review put on record that a decision's id was used again for another content."""
-        self.send(Delivery(decision=uuid4(), review=review_id, kind="id_reused", data=data, digest=sha256(data)))
+    async def report_reused(self, review_id: str, caller: Caller, error: IdReusedError) -> None:
+        """Have the review put on record that a decision's id was used again for another content, by whom may read it:
+        once, however often they try.
+        """
+        if await self.may_read(review_id, caller) and await self.decisions.first_reuse(error.stored, caller.person):
+            data = error.data
+            self.send(Delivery(decision=uuid4(), review=review_id, kind="id_reused", data=data, digest=sha256(data)))
 
     async def close(self) -> None:
         """Leave what is under way to the dispatcher."""

@@ -81,6 +81,10 @@ class Session:
         headers = {"Content-Type": "text/csv; charset=utf-8"}
         return self.request("POST", path, content=content, headers=headers, seconds=IMPORT_SECONDS)
 
+    def delete(self, path: str, **parameters: str) -> None:
+        """As `request`; there is nothing to answer."""
+        self.request("DELETE", path, params=parameters)
+
     def request(
         self,
         method: str,
@@ -130,6 +134,8 @@ class Session:
             show.raw(text)
 
     def _answer(self, response: httpx2.Response) -> Answer:
+        if response.status_code == httpx2.codes.NO_CONTENT:
+            return Answer(response.status_code, "", {})
         data = _parsed(response)
         if response.is_success and data is not None:
             return Answer(response.status_code, response.text, data)

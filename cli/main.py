@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import typer
@@ -32,7 +33,8 @@ from domain.ledger import Evidence
 from domain.ledger import verify as verify_evidence
 from domain.policy import PolicyPack
 from domain.problems import problems_of
-from runtime.keys import signer_of
+from domain.registry import RecordedEntry
+from runtime.keys import make_key, signer_of
 from runtime.packs import FileError, load_pack, load_plain, load_proposal, shipped_packs
 from runtime.settings import Settings, SettingsError, load_settings
 
@@ -68,6 +70,8 @@ audit = typer.Typer(no_args_is_help=True, help="Check a record without trusting 
 app.add_typer(people, name="people")
 app.add_typer(training, name="training")
 app.add_typer(audit, name="audit")
+keys = typer.Typer(no_args_is_help=True, help="The keys that decisions are signed with.")
+app.add_typer(keys, name="keys")
 
 DataOption = Annotated[
     Path,
@@ -457,6 +461,72 @@ def import_training(
     )
 
 
+@keys.command("new", epilog=EXIT_CODES)
+def new_key(
+    file: Annotated[Path, typer.Argument(help="A new file for the private key.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key to sign with, in a new file that only its owner can read. Prints its public half, for `keys add`."""
+    try:
+        signer = make_key(file)
+    except OSError as error:
+        raise CliError(Exit.USAGE, f"{file}: {error.strerror}") from error
+    if as_json:
+        show.raw(json.dumps({"key": signer.keyid, "public": signer.public}))
+    else:
+        show.raw(signer.public)
+        show.note(f"Its id is {signer.keyid}; the private half is in {file}.")
+
+
+@keys.command("list", epilog=EXIT_CODES)
+def list_keys(
+    person: AsOption = None,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List every key that was ever registered: since when what it signs counts, and until when."""
+    session = open_session(url, access_token, person, data, as_json=as_json)
+    session.show(session.get("/keys"), show.keys)
+
+
+@keys.command("add", epilog=EXIT_CODES)
+def add_key(
+    public: Annotated[
+        str,
+        typer.Argument(help="The public key: in base64, as `keys new` prints it, or a PEM file.", show_default=False),
+    ],
+    person: AsOption = None,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a key: what it signs counts from now on. For the operator."""
+    given = _bytes(Path(public)).decode(errors="replace") if Path(public).is_file() else public
+    session = open_session(url, access_token, person, data, as_json=as_json)
+    answer = session.post("/keys", {"public": given})
+    session.show(
+        answer, lambda said: show.line(f"What {said['key']} signs counts since {show.moment(said['added_at'])}.")
+    )
+
+
+@keys.command("revoke", epilog=EXIT_CODES)
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="The key's id.", show_default=False)],
+    because: Annotated[str, typer.Option(help="Why; it stands on record.", show_default=False)],
+    person: AsOption = None,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+) -> None:
+    """Revoke a key: what it signs counts no more, what it signed before stays valid. For the operator."""
+    session = open_session(url, access_token, person, data, as_json=False)
+    session.delete(f"/keys/{quote(key, safe='')}", because=because)
+    show.note("Revoked.")
+
+
 @audit.command(epilog=EXIT_CODES)
 def verify(
     review: Annotated[str | None, typer.Argument(metavar="[ID]", help="The review.", show_default=False)] = None,
@@ -466,13 +536,25 @@ def verify(
     save: Annotated[
         Path | None, typer.Option("--save", help="Keep the evidence in this new file.", show_default=False)
     ] = None,
+    founder: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="FINGERPRINT",
+            help="The id of the key that founded the registry, as you know it from elsewhere: without it, a registry that "
+            "was written anew as a whole looks as good as the true one.",
+            show_default=False,
+        ),
+    ] = None,
     person: AsOption = None,
     url: UrlOption = None,
     data: DataOption = DEFAULT_DATA,
     access_token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recompute a record's chain and its fold, and say the first place where record, read model and workflow differ."""
+    """Recompute a record's chain and its fold, check that every decision was signed and made by who might, and say the
+    first place where record, registry, read model and workflow differ.
+    """
     if (review is None) == (file is None) or (save is not None and review is None):
         raise CliError(Exit.USAGE, "Name either a review (and, if you like, --save FILE) or --file FILE.")
     if review is None:
@@ -482,9 +564,12 @@ def verify(
         session = open_session(url, access_token, person, data, as_json=as_json)
         answer = session.get(review_path(review, "evidence"))
         evidence = _evidence(answer.text.encode(), "the answer")
+        evidence = evidence.model_copy(update={"registry": _registry(session)})
         if save is not None:
-            _save(save, answer.text)
-    result = verify_evidence(evidence)
+            _save(save, evidence.model_dump_json())
+    if evidence.registry is None and founder is not None:
+        raise CliError(Exit.USAGE, "There is no registry with this evidence, so no key to compare.")
+    result = verify_evidence(evidence, evidence.registry, founder)
     if as_json:
         show.raw(
             _VerificationOut(
@@ -494,6 +579,8 @@ def verify(
                 entries=result.entries,
                 head=result.head,
                 workflow=evidence.workflow.status,
+                registry=result.registry,
+                founder=result.founder,
             ).model_dump_json()
         )
     else:
@@ -520,6 +607,8 @@ class _VerificationOut(BaseModel):
     entries: int
     head: str
     workflow: str
+    registry: int
+    founder: str | None
 
 
 def _settings() -> Settings:
@@ -614,6 +703,17 @@ def _evidence(text: bytes, where: str) -> Evidence:
     except ValidationError as error:
         problems = "\n".join(f"{where}: {problem}" for problem in problems_of(error, None))
         raise CliError(Exit.USAGE, f"This is no evidence about a review.\n{problems}") from error
+
+
+def _registry(session: Session) -> tuple[RecordedEntry, ...]:
+    """All of the registry's ledger."""
+    entries: list[RecordedEntry] = []
+    following: int | None = 0
+    while following is not None:
+        page = session.get("/registry/ledger", after=following).data
+        entries += (RecordedEntry.model_validate_json(json.dumps(entry)) for entry in page["entries"])
+        following = page["next"]
+    return tuple(entries)
 
 
 def _save(file: Path, text: str) -> None:

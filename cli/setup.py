@@ -9,7 +9,6 @@ import asyncpg
 
 from domain.dsse import Signer
 from domain.people import Person, Role
-from domain.registry import BOOTSTRAP
 from domain.values import PersonId
 from runtime.packs import FileError, shipped_packs
 from store.database import connect
@@ -19,6 +18,9 @@ from store.registry import KeyNotInForceError, RegistryRefusedError
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 """Proposals and people to try Ringi with."""
+
+OPERATOR: PersonId = "ops.operator"
+"""Who operates the system among the example people."""
 
 
 class SetUpError(Exception):
@@ -58,8 +60,8 @@ async def set_up(owner_url: str, app_url: str, signer: Signer, operator: PersonI
         raise SetUpError(f"The database can't be used: {error}.") from error
 
 
-async def enter_examples(app_url: str, signer: Signer) -> int:
-    """Enter the example people with their roles.
+async def enter_examples(app_url: str, signer: Signer, operator: PersonId | None = None) -> int:
+    """Enter the example people with their roles, in the name of `operator`, or of the operator among them.
 
     Returns:
         How many people there are.
@@ -73,7 +75,9 @@ async def enter_examples(app_url: str, signer: Signer) -> int:
         people = [Person(id=row["person"], name=row["name"], unit=row["unit"]) for row in rows]
         roles = [(row["person"], Role(row["role"]), row["office"] or None) for row in rows if row["role"]]
         async with connect(app_url, max_size=1) as database:
-            await Registers(database, signer).enter_people(people, roles, by=BOOTSTRAP)
+            registers = Registers(database, signer)
+            await registers.ensure_operator(OPERATOR)
+            await registers.enter_people(people, roles, by=operator or OPERATOR)
     except (OSError, asyncpg.PostgresError, RegistryRefusedError) as error:
         raise SetUpError(f"The example people can't be entered: {error}.") from error
     return len(people)

@@ -210,8 +210,16 @@ def certificate(given: Certificate) -> None:
     _listed("Rests on", (f"{part.digest[:16]}  {part.what}" for part in given.rests_on), indent=2)
 
 
+def keys(given: Mapping[str, Any]) -> None:
+    """Every key: since when it counts, and until when."""
+    for key in given["keys"]:
+        line(key["key"], "bold" if key["revoked_at"] is None else "dim")
+        until = "in force" if key["revoked_at"] is None else f"until {moment(key['revoked_at'])}"
+        line(f"since {moment(key['added_at'])}, {until}", indent=2)
+
+
 def verification(evidence: Evidence, result: Verification) -> None:
-    """Whether a record holds, and what its workflow said."""
+    """Whether a record holds, what its workflow said, and what the registry rests on."""
     if result.difference is None:
         line(f"The record of {evidence.review} holds: {result.entries} entries, the last {result.head}.", "green")
     else:
@@ -222,6 +230,11 @@ def verification(evidence: Evidence, result: Verification) -> None:
         line(f"The workflow {workflow}, and its word is among what was compared.", "dim", indent=2)
     else:
         line(f"The workflow is {workflow}, so record and read model alone were compared.", "dim", indent=2)
+    if evidence.registry is None:
+        line("There is no registry with it: whose decisions and keys counted was not checked.", "dim", indent=2)
+    elif result.founder is not None:
+        line(f"Signatures and roles were checked by {result.registry} entries of the registry.", "dim", indent=2)
+        line(f"It was founded with the key {result.founder}.", "dim", indent=2)
 
 
 def _sheet(given: Mapping[str, Any]) -> str:

@@ -219,7 +219,7 @@ async def _set_up(folder: DataFolder, postgres: PostgresServer, signer: Signer) 
     try:
         await set_up(postgres.owner_url, postgres.app_url, signer, operator)
         if not entered.exists():
-            await enter_examples(postgres.app_url, signer)
+            await enter_examples(postgres.app_url, signer, operator)
             entered.touch()
     except SetUpError as error:
         raise EmbeddedError(str(error)) from error

@@ -7,7 +7,7 @@ fields are frozen: what is stored, signalled and put on the ledger is this, byte
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -258,6 +258,9 @@ AnyContent = Annotated[
     Field(discriminator="kind"),
 ]
 """What can be said, told apart by `kind`."""
+
+KINDS: frozenset[str] = frozenset(content.model_fields["kind"].default for content in get_args(get_args(AnyContent)[0]))
+"""What a decision can be."""
 
 
 class Envelope(Value):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import JsonValue, StringConstraints
 
 from domain.canonical import sha256
@@ -80,6 +82,22 @@ def key_id(public: PublicKey) -> KeyId:
         ValueError: it is not base64.
     """
     return sha256(base64.b64decode(public, validate=True))
+
+
+def public_key(given: str) -> PublicKey:
+    """The Ed25519 public key that is given as PEM, or as its 32 bytes in base64.
+
+    Raises:
+        ValueError: it is none.
+    """
+    with suppress(ValueError, UnsupportedAlgorithm):
+        if "-----BEGIN" in given:
+            key = load_pem_public_key(given.encode())
+        else:
+            key = Ed25519PublicKey.from_public_bytes(base64.b64decode(given.strip(), validate=True))
+        if isinstance(key, Ed25519PublicKey):
+            return base64.b64encode(key.public_bytes_raw()).decode()
+    raise ValueError("must be an Ed25519 public key: PEM, or its 32 bytes in base64")
 
 
 def signed_by(

@@ -7,7 +7,7 @@ before, so the last hash answers for them all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from domain.authority import mandate, unsigned
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Discrepancy
+from domain.dsse import KeyId
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
 from domain.rebuff import Rebuff
@@ -98,22 +99,31 @@ class WorkflowState(Value):
 
 
 class Evidence(Value):
-    """One review's record, its read model, and its workflow's word, to be checked against each other."""
+    """One review's record, its read model, and its workflow's word, to be checked against each other; and, where it was
+    put with them, the `registry` that says whose decisions and keys counted.
+    """
 
     review: ReviewId
     entries: tuple[Recorded, ...]
     read_model: ReadModel
     workflow: WorkflowState
+    registry: tuple[RecordedEntry, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of a check: the number of entries that hold, and the first place where something differs, if any."""
+    """The result of a check: the number of entries that hold, and the first place where something differs, if any.
+
+    Where the registry was checked too, `registry` is how many of its entries hold, and `founder` the key that its first
+    entry is signed with: all its other entries rest on that one.
+    """
 
     entries: int
     difference: str | None
     head: Digest
     review: Review
+    registry: int = 0
+    founder: KeyId | None = None
 
     @property
     def holds(self) -> bool:
@@ -121,18 +131,28 @@ class Verification:
         return self.difference is None
 
 
-def verify(evidence: Evidence, registry: Sequence[RecordedEntry] | None = None) -> Verification:
+def verify(
+    evidence: Evidence, registry: Sequence[RecordedEntry] | None = None, founder: KeyId | None = None
+) -> Verification:
     """Recompute the chain and the fold, and name the first place where record, read model and workflow differ.
 
     With the entries of the `registry`, also check these, and that every applied decision was signed by a key in force
-    and made by somebody who might, by the same rules that the commit applied.
+    and made by somebody who might, by the same rules that the commit applied. A registry can be written anew with keys of
+    the writer's own; it can't by who does not have the key `founder`, if it is known.
 
     A workflow that cannot be asked is not a difference; one that answers otherwise is.
     """
+    if registry is None:
+        return _verify(evidence, None)
+    authority = _Authority(registry, founder)
+    result = _verify(evidence, authority)
+    return replace(result, registry=authority.checked, founder=authority.founder)
+
+
+def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
     review = Review(id=evidence.review)
     previous = GENESIS
     seen: _Seen | None = None
-    authority = None if registry is None else _Authority(registry)
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
         if entry is None:
@@ -159,9 +179,19 @@ def verify(evidence: Evidence, registry: Sequence[RecordedEntry] | None = None) 
 class _Authority:
     """Checks, decision after decision, that its maker might make it, by what the registry said then."""
 
-    def __init__(self, entries: Sequence[RecordedEntry]) -> None:
+    def __init__(self, entries: Sequence[RecordedEntry], founder: KeyId | None) -> None:
         self._entries = entries
-        self._audit = RegistryAudit()
+        self._audit = RegistryAudit(founder)
+
+    @property
+    def checked(self) -> int:
+        """How many entries of the registry hold."""
+        return self._audit.registry.seq
+
+    @property
+    def founder(self) -> KeyId | None:
+        """The key that founded the registry."""
+        return self._audit.founder
 
     def problem_with(self, review: Review, event: Accepted) -> str | None:
         """Why this decision should not have been applied to the review as it stood, if it should not."""

@@ -25,6 +25,7 @@ from pydantic import (
 
 from domain.calendar import Calendar, Duration, Span, WorkingDays
 from domain.canonical import digest_of
+from domain.decisions import KINDS
 from domain.people import Seat
 from domain.problems import Problem, ProblemsError, pointer_to, problems_of
 from domain.proposal import COUNTRIES, LARGEST_NUMBER, MOST_CHOICES, Affected, DataKind, ProjectPhase
@@ -370,8 +371,14 @@ class RoleCourses(Written):
     courses: tuple[RequiredCourse, ...] = Field(min_length=1, max_length=20)
 
 
+STEPPING_UP = KINDS - {"submission", "training_recorded"}
+"""The kinds for which a renewed sign-in can be asked: made by people, on a route that is known."""
+
+
 class TierRule(Written):
-    """A tier: from which percentage of the pack's points it holds, and the route that it takes."""
+    """A tier: from which percentage of the pack's points it holds, and the route that it takes. Decisions of the kinds
+    in `step_up` need their maker to sign in again, over the decision.
+    """
 
     tier: int = Field(ge=1, le=4)
     name: Line
@@ -545,6 +552,9 @@ def _tiers(pack: PolicyPack) -> Iterator[Problem]:
         floor = rule.from_percent
         yield from _offices(rule, place, offices)
         yield from _training(pack, rule, place)
+        for number, kind in enumerate(rule.step_up):
+            if kind not in STEPPING_UP:
+                yield _at((*place, "step_up", number), f"nobody can sign in over a decision of kind {kind!r}")
         for phase in Phase:
             allowance = rule.allowances.get(phase)
             if allowance is None:

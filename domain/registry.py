@@ -164,6 +164,9 @@ RegistryEvent = Annotated[
 ]
 """What can be put on record in the registry, told apart by `type`."""
 
+OperatorsDo = KeyAdded | KeyRevoked | PeopleEntered | Granted | GrantRevoked | Disabled | Enabled
+"""What only operators do; and, until there is one, whoever sets the system up."""
+
 
 class RegistryEntry(Value):
     """One entry: what changed, its number, and the hash of the entry before."""
@@ -207,6 +210,7 @@ class Registry:
         self.grants: dict[str, Grant] = {}
         self.granted: set[str] = set()
         self.held: set[Held] = set()
+        self.operators: dict[str, PersonId] = {}
         self.disabled: set[PersonId] = set()
         self.delegations: dict[str, Delegation] = {}
         self.invitations: dict[str, Literal["open", "used", "revoked"]] = {}
@@ -251,12 +255,15 @@ class Registry:
         self.grants[grant.id] = grant
         self.granted.add(grant.id)
         self.held.add(held(grant))
+        if grant.role is Role.OPERATOR:
+            self.operators[grant.id] = grant.person
 
     def revoke(self, grant_id: str) -> None:
         """Have this grant in force no more."""
         grant = self.grants.pop(grant_id, None)
         if grant is not None:
             self.held.discard(held(grant))
+            self.operators.pop(grant_id, None)
 
     def standing(self, person: PersonId) -> Standing:
         """What the registry says of a person."""
@@ -279,8 +286,22 @@ def held(grant: Grant) -> Held:
 def refuse(registry: Registry, event: RegistryEvent) -> str | None:
     """Why this can't be put on record after what the registry says, in a sentence for whoever asked for it, if it can't.
 
-    `registry` need only hold what the event speaks of.
+    `registry` need only hold what the event speaks of, and who the operators are.
     """
+    return _refuse_anybody_else(registry, event) or _refuse_it(registry, event)
+
+
+def _refuse_anybody_else(registry: Registry, event: RegistryEvent) -> str | None:
+    if not isinstance(event, OperatorsDo):
+        return None
+    if event.by == BOOTSTRAP:
+        return "There is an operator, so this is theirs to do." if registry.operators else None
+    if event.by in registry.disabled or event.by not in registry.operators.values():
+        return "This is for operators."
+    return None
+
+
+def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
     match event:
         case KeyAdded(key=key, public=public):
             if key in registry.keys:
@@ -300,9 +321,7 @@ def refuse(registry: Registry, event: RegistryEvent) -> str | None:
             if person not in registry.units:
                 return _nobody(person)
             return "This person is disabled already." if person in registry.disabled else None
-        case Enabled(person=person, by=by):
-            if person == by:
-                return "Nobody enables themselves."
+        case Enabled(person=person):
             return None if person in registry.disabled else "This person is not disabled."
         case Delegated(delegation=delegation):
             return _refuse_delegation(registry, delegation, event)
@@ -396,9 +415,14 @@ def _refuse_invitation(registry: Registry, event: Invited) -> str | None:
 class RegistryAudit:
     """Reads the registry's entries one after another, checks each, and folds it."""
 
-    def __init__(self) -> None:
+    def __init__(self, founder: KeyId | None = None) -> None:
+        """Args:
+        founder: the key that must have founded the registry, where that is known.
+        """
         self.registry = Registry()
         self.head: Digest = "0" * 64
+        self.founder: KeyId | None = None
+        self._must_found = founder
 
     def check(self, recorded: RecordedEntry) -> str | None:
         """What is wrong with the next entry, if anything is; where nothing is, it is folded in."""
@@ -415,8 +439,16 @@ class RegistryAudit:
         event = entry.event
         if self.registry.at is not None and event.at < self.registry.at:
             return f"registry entry {number}: it is dated before the entry before"
-        founding = [event.public] if number == 1 and isinstance(event, KeyAdded) else []
-        keys = [*founding, *(key.public for key in self.registry.keys.values() if key.in_force(event.at))]
+        if number == 1:
+            if not isinstance(event, KeyAdded):
+                return "registry entry 1: a registry begins with the key that it is signed with"
+            if self._must_found not in (None, event.key):
+                return (
+                    f"registry entry 1: the registry was founded with the key {event.key}, and not {self._must_found}"
+                )
+            keys = [event.public]
+        else:
+            keys = [key.public for key in self.registry.keys.values() if key.in_force(event.at)]
         if not signed_by(REGISTRY, data, recorded.signatures, keys):
             return f"registry entry {number}: no key that was in force has signed it"
         said = refuse(self.registry, event)
@@ -424,4 +456,6 @@ class RegistryAudit:
             return f"registry entry {number}: it breaks a rule: {said}"
         self.registry.apply(event)
         self.head = recorded.hash
+        if number == 1 and isinstance(event, KeyAdded):
+            self.founder = event.key
         return None

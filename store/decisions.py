@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
+from pydantic import ValidationError
 
 from activities.ports import Delivery, Found
 from domain.access import may_read
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope, Receipt
 from domain.drafts import Draft, discrepancy, seal, stored_bytes, training_recorded
-from domain.dsse import DECISION, Signer
+from domain.dsse import DECISION, Signer, key_id
+from domain.entitlement import REGISTER
 from domain.people import Grant, Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
@@ -23,12 +25,19 @@ from domain.state import Review, Subject
 from domain.step_up import is_required
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
-from store.standing import standing_of
+from store.registry import KeyNotInForceError
+from store.standing import look
 
 GRACE = timedelta(seconds=3)
 """For so long the dispatcher leaves a new decision to whoever stored it."""
 
 _KNOWN = "select envelope from decisions where id = $1"
+
+_SIGNED = "select envelope, proof from decisions where id = $1 and review_id = $2"
+
+_OPENING = "select id from decisions where review_id = $1 and kind = 'submission'"
+
+_REUSE = "insert into reuses (decision, person) values ($1, $2) on conflict do nothing returning true"
 
 _SHARE = "select state, title, business_unit, owner, author from reviews where id = $1 for share"
 
@@ -87,10 +96,11 @@ class NotFoundError(Exception):
 
 
 class IdReusedError(Exception):
-    """A decision with this id is stored, and says something else. `data` is what was said now."""
+    """The id is taken by the decision `stored`, which says something else than `data`, that was said now."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, stored: UUID, data: bytes) -> None:
         super().__init__("a decision with this id is stored, and says something else")
+        self.stored = stored
         self.data = data
 
 
@@ -117,11 +127,15 @@ class Waiting:
 
 
 class Decisions:
-    """Stores decisions, signed with `signer`, and answers what became of them."""
+    """Stores decisions, signed with `signer`, and answers what became of them.
+
+    Nothing is stored with a key that is not in force: it would only be refused (`KeyNotInForceError`).
+    """
 
     def __init__(self, database: Database, signer: Signer) -> None:
         self._database = database
         self._signer = signer
+        self._key = key_id(signer.public)
 
     async def submit(self, draft: Draft, proposal: Proposal, pack_digest: Digest) -> Delivery:
         """Store a submission, with its proposal and a review to come, in one transaction. Repeating it changes nothing.
@@ -135,7 +149,7 @@ class Decisions:
             if known is not None:
                 return known
             now = await self._database.now(connection)
-            grants = (await standing_of(connection, draft.person)).usable(draft.person, now)
+            grants = await self._usable(connection, draft.person, now)
             envelope = _sealed(draft, Review(id=draft.review), pack_digest, grants, now)
             fresh = await connection.fetchval(
                 _REVIEW, draft.review, proposal.title, proposal.business_unit, proposal.owner, proposal.author, now
@@ -144,12 +158,12 @@ class Decisions:
                 known = await self._known(connection, draft)
                 if known is not None:
                     return known
-                raise IdReusedError(stored_bytes(envelope))
+                raise IdReusedError(await connection.fetchval(_OPENING, draft.review), stored_bytes(envelope))
             await self._store_proposal(connection, proposal)
             try:
                 return await self._insert(connection, envelope, GRACE)
             except PendingError:  # the id was taken in the same moment, for another review
-                raise IdReusedError(stored_bytes(envelope)) from None
+                raise IdReusedError(draft.decision_id, stored_bytes(envelope)) from None
 
     async def store(
         self,
@@ -177,7 +191,7 @@ class Decisions:
                 return known
             review = await self._shared(connection, draft.review)
             now = await self._database.now(connection)
-            grants = (await standing_of(connection, draft.person)).usable(draft.person, now)
+            grants = await self._usable(connection, draft.person, now)
             if roles is not None:
                 grants = tuple(grant for grant in grants if grant.role in roles)
             if not sees(review, draft.person, grants):
@@ -217,6 +231,15 @@ class Decisions:
         data = await self._database.pool.fetchval(_KNOWN, decision)
         return None if data is None else Envelope.model_validate_json(data)
 
+    async def signed(self, decision: UUID, review: str) -> tuple[bytes, Proof] | None:
+        """The exact bytes of a stored decision of this review, and what was stored with them."""
+        row = await self._database.pool.fetchrow(_SIGNED, decision, review)
+        return None if row is None else (row["envelope"], proof_of(row["proof"]))
+
+    async def first_reuse(self, stored: UUID, person: PersonId) -> bool:
+        """Note that a person used the id of this decision for something else. Returns whether they do so for the first time."""
+        return bool(await self._database.pool.fetchval(_REUSE, stored, person))
+
     async def due(self, limit: int) -> Sequence[Delivery]:
         """Claim up to `limit` pending decisions whose next delivery is due; each is due again later, until it is settled."""
         rows = await self._database.pool.fetch(_DUE, limit)
@@ -246,6 +269,7 @@ class Decisions:
                 if not await connection.fetch(_CLOSED_GAPS, review.id):
                     continue
                 now = await self._database.now(connection)
+                await self._usable(connection, REGISTER.person, now)
                 with suppress(PendingError):
                     await self._insert(connection, training_recorded(uuid4(), review, now), timedelta(0))
                     stored += 1
@@ -290,7 +314,7 @@ class Decisions:
                     "content_digest": draft.digest,
                 }
             )
-            raise IdReusedError(stored_bytes(said))
+            raise IdReusedError(draft.decision_id, stored_bytes(said))
         return _delivery(envelope, data, fresh=False)
 
     async def _shared(self, connection: Connection, review_id: str) -> Review:
@@ -301,6 +325,13 @@ class Decisions:
         if row is None:
             raise NotFoundError
         return state_of(review_id, row)
+
+    async def _usable(self, connection: Connection, person: PersonId, now: datetime) -> tuple[Grant, ...]:
+        """The grants that a person can act under; and the key that this process signs with must count."""
+        facts = await look(connection, person, keys=[self._key])
+        if not any(key.in_force(now) for key in facts.keys):
+            raise KeyNotInForceError(self._key)
+        return facts.standing.usable(person, now)
 
     async def _insert(
         self, connection: Connection, envelope: Envelope, grace: timedelta, step_up: SignedIn | None = None
@@ -329,6 +360,14 @@ class Decisions:
     async def _store_proposal(self, connection: Connection, proposal: Proposal) -> None:
         content = canonical_bytes(proposal)
         await connection.execute(_PROPOSAL, sha256(content), content)
+
+
+def proof_of(data: bytes) -> Proof:
+    """What was stored with a decision."""
+    try:
+        return Proof.model_validate_json(data)
+    except ValidationError:  # nobody stores such a thing but a forger, and nothing stands behind what they say
+        return Proof()
 
 
 def state_of(review_id: str, row: asyncpg.Record) -> Review:

@@ -10,7 +10,6 @@ from itertools import accumulate, takewhile
 from uuid import UUID
 
 import asyncpg
-from pydantic import ValidationError
 
 from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
@@ -22,12 +21,12 @@ from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append
 from domain.notices import Notice, notices
 from domain.policy import Phase
-from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
 from domain.state import Review
 from domain.turns import Turn, changes
 from store.database import Connection, Database
+from store.decisions import proof_of
 from store.registers import Calendars, published_pack
 from store.standing import look
 
@@ -186,12 +185,17 @@ class LockedHead:
         """The registers, as far as a rule about this review and this decision can ask."""
         proposed, unassessable = await self._proposed(review, None if decision is None else decision.envelope)
         seating = review.council.roster is None or review.phase is Phase.CONSULTING
-        facts = await look(
-            self._connection,
-            None if decision is None else decision.envelope.person,
-            None if decision is None else decision.proof,
-            council=seating,
-        )
+        if decision is None:
+            facts = await look(self._connection, None, council=seating)
+        else:
+            proof = decision.proof
+            facts = await look(
+                self._connection,
+                decision.envelope.person,
+                keys=[signature.keyid for signature in proof.signatures],
+                issuer_key=None if proof.step_up is None else proof.step_up.key,
+                council=seating,
+            )
         completions = await self._completions(review, proposed)
         pack = review.pack_digest if decision is None or review.open else decision.envelope.pack_digest
         calendar = await self._calendars.of(self._connection, pack)
@@ -289,14 +293,7 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
         return None
     envelope = Envelope.model_validate_json(row["envelope"])
     settled = row["status"] != "pending"
-    return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=_proof(row["proof"]))
-
-
-def _proof(data: bytes) -> Proof:
-    try:
-        return Proof.model_validate_json(data)
-    except ValidationError:  # nobody stores such a thing but a forger, and nothing stands behind what they say
-        return Proof()
+    return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=proof_of(row["proof"]))
 
 
 def _proposal(content: bytes) -> Proposal:

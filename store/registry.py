@@ -13,7 +13,7 @@ from datetime import datetime
 import asyncpg
 from pydantic import TypeAdapter
 
-from domain.dsse import REGISTRY, Signature, Signer, key_id
+from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, Signer, key_id
 from domain.facts import SigningKey
 from domain.people import Delegation, Grant
 from domain.proof import IssuerKey
@@ -52,7 +52,7 @@ _PEOPLE = "select id, unit, disabled_at is not null as disabled from people wher
 
 _GRANTS = """
 select id, person, role, office, granted_by as by, revoked_at is null as in_force from grants
-where id = any($1) or (person = any($2) and revoked_at is null)
+where id = any($1) or (revoked_at is null and (person = any($2) or role = 'operator'))
 """
 
 _DELEGATIONS = """
@@ -112,6 +112,12 @@ class RegistryRefusedError(Exception):
 class KeyNotInForceError(Exception):
     """The key that this process signs with is not in force; the message says what to do."""
 
+    def __init__(self, key: KeyId) -> None:
+        super().__init__(
+            f"The key {key} that this process signs with is not in force: an operator registers it with "
+            "`ringi keys add`, or the process is given one that is."
+        )
+
 
 class RegistryHead:
     """The head of the registry, locked. `now` is what entries are dated: never before the entry before."""
@@ -165,7 +171,7 @@ class RegistryHead:
         key = registry.keys.get(key_id(self._signer.public))
         founds = self.empty and isinstance(event, KeyAdded) and event.public == self._signer.public
         if not founds and (key is None or not key.in_force(event.at)):
-            raise KeyNotInForceError(_not_in_force(self._signer))
+            raise KeyNotInForceError(key_id(self._signer.public))
 
     async def _part(self, events: Sequence[RegistryEvent]) -> Registry:
         """The registry as it stands, as far as these events speak of it."""
@@ -177,19 +183,17 @@ class RegistryHead:
             for row in await self._connection.fetch(_ISSUER_KEYS, seen):
                 key = IssuerKey.model_validate_json(row["key"])
                 registry.issuer_keys[key.id] = key
-        people = sorted({person for event in events for person in _people(event)})
-        if people:
-            for row in await self._connection.fetch(_PEOPLE, people):
-                registry.units[row["id"]] = row["unit"]
-                if row["disabled"]:
-                    registry.disabled.add(row["id"])
+        people = {event.by for event in events} | {person for event in events for person in _people(event)}
+        for row in await self._connection.fetch(_PEOPLE, list(people)):
+            registry.units[row["id"]] = row["unit"]
+            if row["disabled"]:
+                registry.disabled.add(row["id"])
         grants = [grant for event in events for grant in _grants(event)]
         holders = [person for event in events for person in _holders(event)]
-        if grants or holders:
-            for row in await self._connection.fetch(_GRANTS, grants, holders):
-                registry.grant(Grant.model_validate(dict(row)))
-                if not row["in_force"]:
-                    registry.revoke(row["id"])
+        for row in await self._connection.fetch(_GRANTS, grants, holders):
+            registry.grant(Grant.model_validate(dict(row)))
+            if not row["in_force"]:
+                registry.revoke(row["id"])
         ended = [event.delegation for event in events if isinstance(event, DelegationEnded)]
         parties = [p for e in events if isinstance(e, Delegated) for p in (e.delegation.giver, e.delegation.taker)]
         if ended or parties:
@@ -273,8 +277,7 @@ class Registrar:
                 key = key_id(self._signer.public)
                 await head.append(KeyAdded(at=head.now, by=BOOTSTRAP, key=key, public=self._signer.public))
                 return True
-        if not await self.in_force():
-            raise KeyNotInForceError(_not_in_force(self._signer))
+        await self.must_be_in_force()
         return False
 
     async def in_force(self) -> bool:
@@ -283,6 +286,34 @@ class Registrar:
             "select exists (select from signing_keys where id = $1 and revoked_at is null)", key_id(self._signer.public)
         )
         return in_force
+
+    async def must_be_in_force(self) -> None:
+        """Raises KeyNotInForceError if what this process signs does not count now."""
+        if not await self.in_force():
+            raise KeyNotInForceError(key_id(self._signer.public))
+
+    async def keys(self) -> dict[KeyId, SigningKey]:
+        """Every key that was ever registered, by its id, the oldest first."""
+        rows = await self._database.pool.fetch(f"{_KEYS} order by added_at, id")
+        return {row["id"]: SigningKey.model_validate(dict(row)) for row in rows}
+
+    async def add_key(self, public: PublicKey, *, by: PersonId) -> None:
+        """Have what this key signs count from now on. Adding it again changes nothing.
+
+        Raises:
+            RegistryRefusedError: it was revoked.
+        """
+        async with self.head() as head:
+            await head.append(KeyAdded(at=head.now, by=by, key=key_id(public), public=public))
+
+    async def revoke_key(self, key: KeyId, because: str, *, by: PersonId) -> None:
+        """Have what this key signs count no more; what it signed before stays valid.
+
+        Raises:
+            RegistryRefusedError: it is not in force, or no other one is.
+        """
+        async with self.head() as head:
+            await head.append(KeyRevoked(at=head.now, by=by, key=key, because=because))
 
     async def entries(self, after: int, limit: int) -> tuple[RecordedEntry, ...]:
         """The entries after `after`, as stored."""
@@ -314,6 +345,8 @@ def _news(registry: Registry, event: RegistryEvent) -> RegistryEvent | None:
             first = {held(grant): grant for grant in reversed(grants)}
             lacking = tuple(grant for what, grant in reversed(first.items()) if what not in registry.held)
             return event.model_copy(update={"grants": lacking}) if lacking else None
+        case KeyAdded(key=added) if added in registry.keys and registry.keys[added].revoked_at is None:
+            return None
         case IssuerKeySeen(key=key):
             return None if registry.issuer_keys.get(key.id) == key else event
         case _:
@@ -352,10 +385,3 @@ def _holders(event: RegistryEvent) -> Iterable[PersonId]:
             return (person,)
         case _:
             return ()
-
-
-def _not_in_force(signer: Signer) -> str:
-    return (
-        f"The key {key_id(signer.public)} that this process signs with is not in force: "
-        "an operator registers it with `ringi keys add`, or the process is given one that is."
-    )

@@ -6,9 +6,10 @@ very entry after which all the rest was so, and whoever has the registry can che
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from domain.facts import Facts, Standing
-from domain.proof import Proof
-from domain.values import PersonId
+from domain.values import Digest, PersonId
 from store.database import Connection, Pool
 
 _GRANT = "jsonb_build_object('id', g.id, 'person', g.person, 'role', g.role, 'office', g.office, 'by', g.granted_by)"
@@ -41,13 +42,16 @@ from registry r left join people p on p.id = $1
 
 
 async def look(
-    connection: Connection | Pool, person: PersonId | None, proof: Proof | None = None, *, council: bool = False
+    connection: Connection | Pool,
+    person: PersonId | None,
+    *,
+    keys: Collection[str] = (),
+    issuer_key: Digest | None = None,
+    council: bool = False,
 ) -> Facts:
-    """What the registers say: of `person`, of the keys that `proof` names, and, if asked for, of the Council's members."""
+    """What the registers say: of `person`, of these keys, and, if asked for, of the Council's members."""
     if person is None and not council:
         return Facts()
-    keys = () if proof is None else tuple({signature.keyid for signature in proof.signatures})
-    issuer_key = None if proof is None or proof.step_up is None else proof.step_up.key
     return Facts.model_validate_json(await connection.fetchval(_LOOK, person, keys, issuer_key, council))
 
 

@@ -37,7 +37,6 @@ from domain.ledger import Evidence, verify
 from domain.people import Person, Role
 from domain.proof import IssuerKey, SignedIn
 from domain.proposal import Proposal, content_digest
-from domain.registry import BOOTSTRAP
 from domain.state import Review
 from domain.step_up import act_digest
 from runtime.courier import TemporalCourier
@@ -93,6 +92,8 @@ async def store_signed_in(
 
 TIER_1 = "tier-1-meeting-room-air"
 TIER_4 = "tier-4-faces-at-the-station"
+
+OPERATOR = "ops.operator"
 
 HEADS = {"business_unit_head": "bo.head", "digital_trust_head": "di.head"}
 
@@ -403,12 +404,13 @@ async def harness(url: str, client: Client, address: str, *, clock: Clock | None
         receipts = Receipts(url, Decisions(database, SIGNER))
         system = Harness(database, client, address, url, receipts)
         await system.registers.registry.enrol()
+        await system.registers.ensure_operator(OPERATOR)
         await system.registers.publish(shipped_packs()[0])
         with (EXAMPLES / "people.csv").open() as file:
             rows = list(csv.DictReader(file))
         people = {row["person"]: Person(id=row["person"], name=row["name"], unit=row["unit"]) for row in rows}
         roles = [(row["person"], Role(row["role"]), row["office"] or None) for row in rows if row["role"]]
-        await system.registers.enter_people(list(people.values()), roles, by=BOOTSTRAP)
+        await system.registers.enter_people(list(people.values()), roles, by=OPERATOR)
         with (EXAMPLES / "training.csv").open() as file:
             await system.registers.enter_completions(
                 [Completion.model_validate(dict(row)) for row in csv.DictReader(file)]

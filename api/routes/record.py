@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query
+from pydantic import JsonValue
 from temporalio.service import RPCError
 
 from api.bodies import BoundedRoute
 from api.problems import NotFound, Unavailable, problems
 from api.schemas import History, HistoryEvent, Timeline, TimelineEntry
 from api.services import AuditableReview, ReadableReview, TheServices
+from domain import dsse
 from domain.ledger import Entry, Evidence
 from domain.narrative import tell
 from runtime.history import readable_history
@@ -58,6 +61,20 @@ async def history(review: AuditableReview, services: TheServices, after: After =
         events=[HistoryEvent(**asdict(event)) for event in events],
         next=events[-1].id if len(events) == limit else None,
     )
+
+
+@router.get(
+    "/reviews/{review_id}/decisions/{decision_id}/envelope",
+    summary="Take a decision along as it was signed",
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def signed_envelope(review: AuditableReview, decision_id: UUID, services: TheServices) -> dict[str, JsonValue]:
+    """A decision's exact bytes with the service's signatures, as a DSSE envelope in JSON: other tools verify it too."""
+    signed = await services.decisions.signed(decision_id, review.id)
+    if signed is None:
+        raise NotFound("The review has no such decision.")
+    data, proof = signed
+    return dsse.envelope(dsse.DECISION, data, proof.signatures)
 
 
 @router.get("/reviews/{review_id}/evidence", summary="Take the whole record along", responses=problems(401, 403, 404))

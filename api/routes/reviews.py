@@ -98,8 +98,7 @@ async def submit(
     try:
         delivery = await services.decisions.submit(draft, body.proposal, pack.digest)
     except IdReusedError as error:
-        if await services.may_read(draft.review, caller):
-            services.report_reused(draft.review, error.data)
+        await services.report_reused(draft.review, caller, error)
         raise Conflict("This id is taken by another submission.", reason="id_reused") from error
     except NoRoleError as error:
         raise Forbidden("Submitting proposals needs the role owner.") from error
@@ -210,8 +209,7 @@ async def decide(
         detail = "Your decision before has no receipt yet; wait for it."
         raise Conflict(detail, reason="pending") from error
     except IdReusedError as error:
-        if await services.may_read(review_id, caller):
-            services.report_reused(review_id, error.data)
+        await services.report_reused(review_id, caller, error)
         raise Conflict("This id is taken by a decision that says something else.", reason="id_reused") from error
     receipt = await services.settle(delivery, prefer.wait)
     return _answer(receipt, draft, prefer.applied)

@@ -45,6 +45,13 @@ create index delegations_by_taker on delegations (taker) where ended_at is null;
 alter table people add column if not exists disabled_at timestamptz;
 alter table grants add column granted_by text;
 
+-- Who tried to say something else under the id of a decision: each is put on its review's record once.
+create table reuses (
+    decision uuid not null references decisions (id),
+    person text not null,
+    primary key (decision, person)
+);
+
 -- What was stored with a decision beside its bytes: the service's signatures, and the person's own renewed sign-in.
 alter table decisions add column proof bytea not null default '{}';
 
@@ -54,7 +61,7 @@ create trigger registry_ledger_is_not_truncated before truncate on registry_ledg
     for each statement execute function refuse_change();
 
 grant select, update on registry to ringi_app;
-grant select, insert on registry_ledger to ringi_app;
+grant select, insert on registry_ledger, reuses to ringi_app;
 grant select, insert, update on signing_keys, issuer_keys, delegations to ringi_app;
 
 -- migrate:down

@@ -78,9 +78,14 @@ READ = {
     "GET /reviews/{review_id}/proposal",
     "GET /reviews/{review_id}/assessment",
     "GET /reviews/{review_id}/timeline",
+    "GET /reviews/{review_id}/changes",
     "GET /reviews/{review_id}/decisions/{decision_id}",
 }
-AUDIT = {"GET /reviews/{review_id}/history", "GET /reviews/{review_id}/evidence"}
+AUDIT = {
+    "GET /reviews/{review_id}/history",
+    "GET /reviews/{review_id}/evidence",
+    "GET /reviews/{review_id}/decisions/{decision_id}/envelope",
+}
 CERTIFICATE = "GET /reviews/{review_id}/certificate"
 DECIDE = "POST /reviews/{review_id}/decisions"
 
@@ -162,7 +167,8 @@ async def look(system: System, review: str, moment: str) -> None:
             method, path = route.split()
             address = path.format(review_id=review, decision_id=submission)
             if method == "GET":
-                response = await person.get(address)
+                query = f"?since={status.digest}" if path.endswith("/changes") else ""
+                response = await person.get(address + query)
             else:
                 # Stale, so that nothing comes of it where it gets as far as the process.
                 body = {"kind": "question", "digest": "1" * 64, "reason": "Who asks?"}

@@ -854,10 +854,10 @@ async def continued_with_what_waits(case: Case) -> None:
 @scenario
 async def continued_with_deadlines(case: Case) -> None:
     """The next run follows the same deadlines."""
-    await case.begin(pack=hasty(Phase.REVIEWING, seconds=2), per_run=1)
-    await case.accepted(REVIEWERS[0], Question(), "Who checks the results?")
+    review = await case.begin(pack=hasty(Phase.REVIEWING, seconds=2), per_run=1)
+    await case.accepted(REVIEWERS[0], sheet(review))
     await case.overdue()
-    await case.accepted(OFFICER, Ruling(ruling="decline"), "Nobody would review it.")
+    await case.accepted(OFFICER, Ruling(ruling="decline"), "Nobody else would review it.")
 
 
 # Beside the reviews.

@@ -78,7 +78,9 @@ ARGUMENTS = {
     "number of the last entry seen": Change(
         "proposal_review.py", "seen=self._review.seq", "seen=self._review.seq + 1", "the_owner_withdraws"
     ),
-    "ordinal": Change("proposal_review.py", "self._signals += 1", "self._signals += 2", "poison"),
+    "ordinal": Change(
+        "proposal_review.py", "read_signal(self._tally.signals,", "read_signal(self._tally.signals + 1,", "poison"
+    ),
     "timeout": Change(
         "proposal_review.py",
         "start_to_close_timeout=timedelta(seconds=5)",

@@ -12,13 +12,14 @@ import pytest
 from domain.canonical import digest_of
 from domain.completions import Completion
 from domain.people import Person, Role
-from domain.registry import BOOTSTRAP
 from runtime.packs import shipped_packs
 from store.database import connect
 from store.registers import PublishedOtherwiseError, Registers
 from store.registry import RegistryRefusedError
 from tests.conftest import DatabaseUrls
 from tests.harness import SIGNER
+
+OPERATOR = "op.erator"
 
 AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 
@@ -69,32 +70,34 @@ async def test_a_pack_that_is_published_by_several_at_once_is_there_once(registe
 
 async def test_a_grant_is_in_force_once_and_until_it_is_revoked(registers: Registers) -> None:
     """Revoked and granted again, it is another grant."""
+    await registers.ensure_operator(OPERATOR)
     people = [Person(id="a.person", name="A", unit="U")]
     roles: list[tuple[str, Role, str | None]] = [
         ("a.person", Role.REVIEWER, None),
         ("a.person", Role.SIGNATORY, "an_office"),
         ("a.person", Role.SIGNATORY, "another_office"),
     ]
-    assert 3 == await registers.enter_people(people, roles, by=BOOTSTRAP)
-    assert 0 == await registers.enter_people(people, roles + roles, by=BOOTSTRAP)
+    assert 3 == await registers.enter_people(people, roles, by=OPERATOR)
+    assert 0 == await registers.enter_people(people, roles + roles, by=OPERATOR)
     granted = await registers.grants("a.person")
     assert sorted(roles, key=str) == sorted(((g.person, g.role, g.office) for g in granted), key=str)
     (reviewer,) = (grant for grant in granted if grant.role is Role.REVIEWER)
-    await registers.revoke(reviewer.id, "It is over.", by="op.erator")
+    await registers.revoke(reviewer.id, "It is over.", by=OPERATOR)
     with pytest.raises(RegistryRefusedError, match="No grant with this id is in force"):
-        await registers.revoke(reviewer.id, "It is over.", by="op.erator")
+        await registers.revoke(reviewer.id, "It is over.", by=OPERATOR)
     assert reviewer not in await registers.grants("a.person")
-    assert 1 == await registers.enter_people(people, roles, by=BOOTSTRAP)
+    assert 1 == await registers.enter_people(people, roles, by=OPERATOR)
     (again,) = (grant for grant in await registers.grants("a.person") if grant.role is Role.REVIEWER)
     assert reviewer.id != again.id
 
 
 async def test_people_are_entered_all_or_none(registers: Registers) -> None:
     """A grant to somebody who is not known takes everything back."""
+    await registers.ensure_operator(OPERATOR)
     people = [Person(id="a.person", name="A", unit="U")]
     roles: list[tuple[str, Role, str | None]] = [("a.person", Role.REVIEWER, None), ("no.body", Role.REVIEWER, None)]
     with pytest.raises(RegistryRefusedError, match=r"There is nobody with the id no\.body here"):
-        await registers.enter_people(people, roles, by=BOOTSTRAP)
+        await registers.enter_people(people, roles, by=OPERATOR)
     assert () == await registers.grants("a.person")
 
 

@@ -1,0 +1,389 @@
+"""The registry: what can't be put on record, and that whatever is changed in what is on record is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.canonical import sha256
+from domain.dsse import DECISION, REGISTRY, Ed25519Signer, key_id, public_key
+from domain.facts import Standing
+from domain.people import DELEGABLE, Delegation, Grant, Role
+from domain.proof import IssuerKey
+from domain.registry import (
+    BOOTSTRAP,
+    LONGEST_DELEGATION_DAYS,
+    LONGEST_INVITATION_DAYS,
+    Delegated,
+    DelegationEnded,
+    Disabled,
+    Enabled,
+    Granted,
+    GrantRevoked,
+    InvitationRevoked,
+    InvitationUsed,
+    Invited,
+    IssuerKeySeen,
+    KeyAdded,
+    KeyRevoked,
+    Member,
+    PeopleEntered,
+    RecordedEntry,
+    Registry,
+    RegistryAudit,
+    RegistryEvent,
+    entry_bytes,
+    refuse,
+)
+from tests.domain.builders import DAY, HOUR, SIGNER, START
+
+SECOND = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"2" * 32))
+STRANGER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+
+OPERATOR = "ops.operator"
+PEOPLE = ("ann.one", "ben.two", "cho.three", "lea.lawyer", OPERATOR)
+GENESIS = "0" * 64
+
+
+def added(signer: Ed25519Signer, by: str = OPERATOR, at: datetime = START) -> KeyAdded:
+    """This signer's key is registered."""
+    return KeyAdded(at=at, by=by, key=signer.keyid, public=signer.public)
+
+
+def entered(*people: str, at: datetime = START) -> PeopleEntered:
+    """These people are entered, each with a unit of their own."""
+    return PeopleEntered(at=at, by=BOOTSTRAP, people=tuple(Member(person=p, unit=f"Unit of {p}") for p in people))
+
+
+def granted(person: str, role: Role, office: str | None = None, *, name: str = "g", by: str = OPERATOR) -> Granted:
+    """A role is granted."""
+    return Granted(at=START, by=by, grants=(Grant(id=name, person=person, role=role, office=office, by=by),))
+
+
+def left_to(giver: str, taker: str, *roles: Role, name: str = "d", days: float = 7, **changed: Any) -> Delegated:
+    """Somebody leaves roles to another, from tomorrow on."""
+    given_away = Delegation(
+        id=name,
+        giver=giver,
+        taker=taker,
+        roles=roles or (Role.REVIEWER,),
+        starts_at=START + DAY,
+        ends_at=START + DAY * (1 + days),
+    )
+    return Delegated(at=START, by=giver, delegation=given_away.model_copy(update=changed))
+
+
+def invited(person: str = "lea.lawyer", *, days: float = 7, reviews: tuple[str, ...] = ("r-1",)) -> Invited:
+    """Somebody is invited."""
+    return Invited(at=START, by=OPERATOR, invitation="i", person=person, reviews=reviews, expires_at=START + DAY * days)
+
+
+SEAT = granted("lea.lawyer", Role.COUNCIL_MEMBER, "lawyer", name="seat")
+REVIEWER = granted("ann.one", Role.REVIEWER)
+USED = InvitationUsed(at=START, by="lea.lawyer", invitation="i")
+WITHDRAWN = InvitationRevoked(at=START, by=OPERATOR, invitation="i", because="Sent to another.")
+REVOKED = GrantRevoked(at=START, by=OPERATOR, grant="g", because="It is over.")
+DISABLED = Disabled(at=START, by=OPERATOR, person="ann.one", because="She left.")
+ENABLED = Enabled(at=START, by=OPERATOR, person="ann.one", because="She is back.")
+ENDED = DelegationEnded(at=START, by="ann.one", delegation="d")
+SECOND_OPERATOR = granted("cho.three", Role.OPERATOR, name="second")
+REVOKED_FIRST = GrantRevoked(at=START, by="cho.three", grant="first", because="One is enough.")
+DISABLED_FIRST = Disabled(at=START, by="cho.three", person=OPERATOR, because="He left.")
+SWAPPED = REVIEWER.model_copy(update={"by": "cho.three"})
+FOUNDING: tuple[RegistryEvent, ...] = (
+    added(SIGNER, BOOTSTRAP),
+    entered(*PEOPLE),
+    granted(OPERATOR, Role.OPERATOR, name="first", by=BOOTSTRAP),
+)
+
+
+def registry(*events: RegistryEvent) -> Registry:
+    """The registry after its founding and these, none of which may be refused."""
+    folded = Registry()
+    for event in (*FOUNDING, *events):
+        assert refuse(folded, event) is None
+        folded.apply(event)
+    return folded
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "sentence"),
+    [
+        ((), added(SIGNER), "registered before"),
+        (
+            (added(SECOND), KeyRevoked(at=START, by=OPERATOR, key=SECOND.keyid, because="Lost.")),
+            added(SECOND),
+            "before",
+        ),
+        ((), added(SECOND).model_copy(update={"key": SIGNER.keyid[::-1]}), "not that of the key"),
+        ((), KeyRevoked(at=START, by=OPERATOR, key=SIGNER.keyid, because="Old."), "only key in force"),
+        ((), KeyRevoked(at=START, by=OPERATOR, key=SECOND.keyid, because="Old."), "No key with this id"),
+        ((), granted(OPERATOR, Role.REVIEWER), "Nobody grants a role to themselves"),
+        ((), REVIEWER.model_copy(update={"by": "ann.one"}), "This is for operators"),
+        ((), REVIEWER.model_copy(update={"by": BOOTSTRAP}), "There is an operator"),
+        ((SECOND_OPERATOR, REVOKED_FIRST), REVIEWER, "This is for operators"),
+        ((SECOND_OPERATOR, DISABLED_FIRST), REVIEWER, "This is for operators"),
+        ((), added(SECOND, "ann.one"), "This is for operators"),
+        ((), entered("dan.four").model_copy(update={"by": "ann.one"}), "This is for operators"),
+        ((SECOND_OPERATOR,), SWAPPED, "does not name who gives it"),
+        ((), granted("ann.one", Role.SERVICE), "granted to nobody"),
+        ((), granted("no.body", Role.REVIEWER), r"nobody with the id no\.body"),
+        ((REVIEWER,), granted("ben.two", Role.REVIEWER), "was given before"),
+        ((REVIEWER, REVOKED), granted("ann.one", Role.REVIEWER), "was given before"),
+        ((REVIEWER,), granted("ann.one", Role.REVIEWER, name="again"), "holds this role already"),
+        ((), REVIEWER.model_copy(update={"grants": REVIEWER.grants * 2}), "there twice"),
+        ((), granted("ann.one", Role.COUNCIL_MEMBER), "one of the seats"),
+        ((), granted("ann.one", Role.COUNCIL_MEMBER, "priest"), "one of the seats"),
+        ((), granted("ann.one", Role.SIGNATORY), "names its office"),
+        ((), granted("ann.one", Role.OFFICER), "names its office"),
+        ((), REVOKED, "No grant with this id"),
+        ((REVIEWER, REVOKED), REVOKED, "No grant with this id"),
+        ((), DISABLED.model_copy(update={"person": OPERATOR}), "Nobody disables themselves"),
+        ((), DISABLED.model_copy(update={"person": "no.body"}), "nobody with the id"),
+        ((DISABLED,), DISABLED, "disabled already"),
+        ((), ENABLED, "not disabled"),
+        ((DISABLED,), ENABLED.model_copy(update={"by": "ann.one"}), "This is for operators"),
+        ((), left_to("ann.one", "ann.one"), "their own delegate"),
+        ((), left_to("ann.one", "ben.two").model_copy(update={"by": "ben.two"}), "themselves another's delegate"),
+        ((), left_to("ann.one", "ben.two", Role.COUNCIL_MEMBER), "What can be left to another"),
+        ((), left_to("ann.one", "ben.two", roles=()), "What can be left to another"),
+        ((), left_to("ann.one", "ben.two", days=-1), "ends after it starts"),
+        ((), left_to("ann.one", "ben.two", starts_at=START - 9 * DAY, ends_at=START - DAY), "not in the past"),
+        ((), left_to("ann.one", "ben.two", days=LONGEST_DELEGATION_DAYS + 1), "lasts at most"),
+        ((), left_to("ann.one", "no.body"), "nobody with the id"),
+        ((), left_to("no.body", "ann.one"), "nobody with the id"),
+        ((DISABLED,), left_to("ben.two", "ann.one"), "account is disabled"),
+        ((left_to("ben.two", "cho.three"),), left_to("ann.one", "ben.two", name="e"), "no chains"),
+        ((left_to("cho.three", "ann.one"),), left_to("ann.one", "ben.two", name="e"), "no chains"),
+        ((left_to("ann.one", "ben.two"),), left_to("ann.one", "cho.three", name="e"), "left to somebody"),
+        ((), ENDED, "No delegation with this id"),
+        ((left_to("ann.one", "ben.two"), ENDED), ENDED, "No delegation with this id"),
+        ((), invited(), "Only members of the Advisory Council"),
+        ((SEAT, invited()), invited(), "was sent before"),
+        ((SEAT,), invited(days=LONGEST_INVITATION_DAYS + 1), "holds for at most"),
+        ((SEAT,), invited(days=0), "holds for at most"),
+        ((SEAT,), invited(reviews=()), "at least one review"),
+        ((), USED, "can't be used any more"),
+        ((SEAT, invited(), USED), USED, "can't be used any more"),
+        ((SEAT, invited(), WITHDRAWN), USED, "can't be used any more"),
+        ((SEAT, invited(), WITHDRAWN), WITHDRAWN, "No invitation with this id"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event: RegistryEvent, sentence: str) -> None:
+    """In a sentence for whoever asked for it."""
+    said = refuse(registry(*before), event)
+    assert said is not None
+    assert re.search(sentence, said), said
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (added(SECOND), KeyRevoked(at=START, by=OPERATOR, key=SIGNER.keyid, because="Replaced.")),
+        (REVIEWER, REVOKED, granted("ann.one", Role.REVIEWER, name="again")),
+        (DISABLED, ENABLED, DISABLED),
+        (left_to("ann.one", "ben.two"), ENDED, left_to("ann.one", "cho.three", name="e")),
+        (left_to("ann.one", "ben.two"), left_to("ann.one", "cho.three", Role.OFFICER, name="e")),
+        (
+            left_to("ann.one", "ben.two"),
+            left_to("ann.one", "cho.three", name="e", starts_at=START + DAY * 8, ends_at=START + DAY * 9),
+        ),
+        tuple(left_to("ann.one", "ben.two", role, name=role) for role in sorted(DELEGABLE)),
+        (SEAT, invited(), USED, WITHDRAWN),
+    ],
+)
+def test_what_breaks_no_rule_is_taken(events: tuple[RegistryEvent, ...]) -> None:
+    """One after the other."""
+    registry(*events)
+
+
+def test_the_registry_says_what_was_so_at_any_entry() -> None:
+    """Grants, units, absences: of the person, and of whoever left theirs to the person."""
+    folded = registry(REVIEWER, left_to("ann.one", "ben.two"), SEAT)
+    (delegation,) = folded.delegations.values()
+    mine = Standing(
+        registry=6,
+        unit="Unit of ben.two",
+        grants=REVIEWER.grants,
+        delegations=(delegation,),
+    )
+    assert mine == folded.standing("ben.two")
+    assert () == mine.usable("ben.two", START)
+    assert REVIEWER.grants == mine.usable("ben.two", delegation.starts_at)
+    assert REVIEWER.grants == folded.standing("ann.one").usable("ann.one", START)
+    folded.apply(ENDED)
+    assert Standing(registry=7, unit="Unit of ben.two") == folded.standing("ben.two")
+    folded.apply(DISABLED)
+    folded.apply(REVOKED)
+    assert Standing(registry=9, unit="Unit of ann.one", disabled=True) == folded.standing("ann.one")
+    assert Standing(registry=9) == folded.standing("no.body")
+
+
+class Book:
+    """A registry's ledger that is kept honestly, or not."""
+
+    def __init__(self, *events: RegistryEvent, signer: Ed25519Signer = SIGNER) -> None:
+        self.entries: list[RecordedEntry] = []
+        for event in events:
+            self.add(event, signer)
+
+    def add(self, event: RegistryEvent, signer: Ed25519Signer = SIGNER) -> None:
+        """Append, whatever it is."""
+        number, previous = len(self.entries) + 1, self.entries[-1].hash if self.entries else GENESIS
+        data, digest = entry_bytes(number, previous, event)
+        signatures = (signer.signature(REGISTRY, data),)
+        self.entries.append(RecordedEntry(seq=number, data=data.decode(), hash=digest, signatures=signatures))
+
+
+def audited(entries: Iterable[RecordedEntry], founder: str | None = None) -> str | None:
+    """What an auditor says of these entries."""
+    audit = RegistryAudit(founder)
+    return next((said for entry in entries if (said := audit.check(entry)) is not None), None)
+
+
+HONEST = Book(
+    *FOUNDING,
+    REVIEWER,
+    SEAT,
+    left_to("ann.one", "ben.two"),
+    added(SECOND),
+    IssuerKeySeen(
+        at=START + HOUR,
+        by="ringi:sign-in",
+        key=IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"}),
+    ),
+    DISABLED.model_copy(update={"at": START + HOUR}),
+    invited().model_copy(update={"at": START + HOUR}),
+)
+positions = st.integers(0, len(HONEST.entries) - 1)
+
+
+def test_an_honest_registry_holds() -> None:
+    """And names the key that founded it."""
+    audit = RegistryAudit(SIGNER.keyid)
+    assert [None] * len(HONEST.entries) == [audit.check(entry) for entry in HONEST.entries]
+    assert (SIGNER.keyid, HONEST.entries[-1].hash) == (audit.founder, audit.head)
+    assert {SIGNER.keyid, SECOND.keyid} == set(audit.registry.keys)
+
+
+@settings(max_examples=60)
+@given(positions, st.data())
+def test_a_changed_character_is_found(position: int, data: st.DataObject) -> None:
+    """As it is, with its hash made to fit, and signed anew by a stranger."""
+    entry = HONEST.entries[position]
+    where = data.draw(st.integers(0, len(entry.data) - 1))
+    other = data.draw(st.characters(codec="ascii").filter(lambda c: c != entry.data[where]))
+    changed = entry.data[:where] + other + entry.data[where + 1 :]
+    rest = HONEST.entries[position + 1 :]
+    for forged in (
+        entry.model_copy(update={"data": changed}),
+        entry.model_copy(update={"data": changed, "hash": sha256(changed.encode())}),
+        RecordedEntry(
+            seq=entry.seq,
+            data=changed,
+            hash=sha256(changed.encode()),
+            signatures=(STRANGER.signature(REGISTRY, changed.encode()),),
+        ),
+    ):
+        said = audited([*HONEST.entries[:position], forged, *rest])
+        assert said is not None
+        assert said.startswith(f"registry entry {position + 1}: ")
+
+
+@given(positions, positions)
+def test_entries_taken_out_or_in_another_order_are_found(one: int, other: int) -> None:
+    """At the place where it begins; only what is cut off at the end leaves a registry that holds."""
+    without = [*HONEST.entries[:one], *HONEST.entries[one + 1 :]]
+    assert (audited(without) is None) is (one == len(HONEST.entries) - 1)
+    swapped = list(HONEST.entries)
+    swapped[one], swapped[other] = swapped[other], swapped[one]
+    assert (audited(swapped) is None) is (one == other)
+
+
+def test_who_signs_must_be_trusted_by_what_came_before() -> None:
+    """A stranger adds nothing, not even their own key; a key added by one that is trusted does."""
+    for event in (granted("ben.two", Role.SIGNATORY, "head"), added(STRANGER)):
+        book = Book(*FOUNDING)
+        book.add(event, STRANGER)
+        assert "registry entry 4: no key that was in force has signed it" == audited(book.entries)
+    book = Book(*FOUNDING, added(SECOND))
+    book.add(REVIEWER, SECOND)
+    assert audited(book.entries) is None
+
+
+def test_a_revoked_key_adds_nothing_more_however_it_is_dated() -> None:
+    """Not before its revocation either: entries don't go back in time."""
+    gone = KeyRevoked(at=START + DAY, by=OPERATOR, key=SIGNER.keyid, because="It leaked.")
+    for at, said in ((START + 2 * DAY, "no key that was in force"), (START + DAY, "no key"), (START, "dated before")):
+        book = Book(*FOUNDING, added(SECOND), gone)
+        book.add(REVIEWER.model_copy(update={"at": at}), SIGNER)
+        assert said in (audited(book.entries) or "")
+    book = Book(*FOUNDING, added(SECOND), gone)
+    book.add(REVIEWER.model_copy(update={"at": START + DAY}), SECOND)
+    assert audited(book.entries) is None
+
+
+def test_a_registry_that_was_written_anew_is_known_by_its_founder() -> None:
+    """It hangs together; whoever knows the true key is not taken in."""
+    forged = Book(added(STRANGER, BOOTSTRAP), *FOUNDING[1:], REVIEWER, signer=STRANGER)
+    assert audited(forged.entries) is None
+    assert "registry entry 1: the registry was founded with the key" in (audited(forged.entries, SIGNER.keyid) or "")
+
+
+def test_a_registry_begins_with_its_key() -> None:
+    """Signed with that very key."""
+    assert "begins with the key" in (audited(Book(entered(*PEOPLE)).entries) or "")
+    assert "no key that was in force" in (audited(Book(added(SIGNER), signer=STRANGER).entries) or "")
+
+
+def test_what_the_rules_forbid_is_found_though_it_is_signed() -> None:
+    """Who has the key can still not grant anything to themselves unseen."""
+    book = Book(*FOUNDING, granted(OPERATOR, Role.SIGNATORY, "head"))
+    assert "registry entry 4: it breaks a rule: Nobody grants a role to themselves." == audited(book.entries)
+
+
+def test_a_signature_on_other_bytes_or_as_another_type_is_none() -> None:
+    """A decision's signature is none on an entry."""
+    book = Book(*FOUNDING)
+    entry = book.entries[1]
+    as_decision = entry.model_copy(update={"signatures": (SIGNER.signature(DECISION, entry.data.encode()),)})
+    for forged in (as_decision, entry.model_copy(update={"signatures": ()})):
+        assert "registry entry 2: no key" in (audited([book.entries[0], forged]) or "")
+
+
+@pytest.mark.parametrize("data", ["", "{}", "null", "\ud800", "\0", '{"seq":1}', "[" * 10_000])
+def test_garbage_is_no_entry(data: str) -> None:
+    """Whatever is stored, with a hash that fits, the check goes through and names it."""
+    garbage = RecordedEntry(seq=1, data=data, hash=sha256(data.encode(errors="surrogatepass")), signatures=())
+    assert "registry entry 1: its bytes are not an entry" == audited([garbage])
+
+
+def test_a_public_key_is_read_in_either_form() -> None:
+    """PEM as OpenSSL writes it, or its 32 bytes in base64; nothing else."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = Ed25519PrivateKey.from_private_bytes(b"2" * 32).public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert SECOND.public == public_key(pem) == public_key(f" {SECOND.public}\n")
+    assert SECOND.keyid == key_id(SECOND.public)
+    other = generate_private_key(65537, 2048).public_key()
+    wrong = other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    for text in (
+        "",
+        "§",
+        "AAAA",
+        SECOND.public[:-2],
+        wrong,
+        pem.replace("MC", "MD"),
+        f"{SECOND.public}{SECOND.public}",
+    ):
+        with pytest.raises(ValueError, match="must be an Ed25519 public key"):
+            public_key(text)

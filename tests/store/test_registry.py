@@ -1,0 +1,535 @@
+"""The registry in the database: one chain whoever appends, tables that say what it says, and nothing that is forged."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio.client import Client
+
+from domain.canonical import canonical_bytes, digest_of, sha256
+from domain.completions import Completion
+from domain.decisions import Question, Reason, Submission
+from domain.drafts import stored_bytes
+from domain.dsse import DECISION, Ed25519Signer
+from domain.events import Accepted, Refused
+from domain.ledger import Evidence, Verification, WorkflowState, verify
+from domain.people import Assigned, Delegation, Grant, Person, Role
+from domain.proof import IssuerKey, Proof
+from domain.registry import (
+    BOOTSTRAP,
+    MOST_AT_ONCE,
+    Delegated,
+    DelegationEnded,
+    Disabled,
+    Enabled,
+    Granted,
+    GrantRevoked,
+    IssuerKeySeen,
+    KeyAdded,
+    KeyRevoked,
+    Member,
+    PeopleEntered,
+    Registry,
+    RegistryAudit,
+    RegistryEntry,
+    RegistryEvent,
+    refuse,
+)
+from runtime.packs import load_proposal, shipped_packs
+from store.database import connect
+from store.decisions import Decisions
+from store.registers import Registers
+from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError
+from store.standing import look, standing_of
+from tests.conftest import DatabaseUrls, Servers
+from tests.harness import EXAMPLES, SIGNER, TIER_1, Harness, harness
+from tests.harness import OPERATOR as EXAMPLE_OPERATOR
+from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
+
+OTHER = Ed25519Signer(Ed25519PrivateKey.generate())
+OPERATOR = "op.erator"
+
+FOUNDED = 3
+"""How many entries there are when there is a key, and an operator: that they are known, and their role."""
+
+
+@pytest.fixture
+async def registers(database: DatabaseUrls) -> AsyncIterator[Registers]:
+    """Registers that hold nobody but an operator, as the application's role."""
+    async with connect(database.app_url) as opened_database:
+        registers = Registers(opened_database, SIGNER)
+        await registers.registry.enrol()
+        await registers.ensure_operator(OPERATOR)
+        yield registers
+
+
+@pytest.fixture
+async def system(servers: Servers, database: DatabaseUrls, temporal_client: Client) -> AsyncIterator[Harness]:
+    """The stores on a database of the test's own, with the example people."""
+    async with harness(database.app_url, temporal_client, servers.temporal.address) as system:
+        yield system
+
+
+async def audited(registry: Registrar) -> RegistryAudit:
+    """The registry as an auditor reads it; it must hold."""
+    audit = RegistryAudit(SIGNER.keyid)
+    for entry in await registry.entries(0, 1_000_000):
+        assert audit.check(entry) is None
+    return audit
+
+
+async def verified(system: Harness, review: str) -> Verification:
+    """What an auditor says of a review and the registry."""
+    record = await system.reviews.record(review)
+    assert record is not None
+    evidence = Evidence(
+        review=review, entries=record[0], read_model=record[1], workflow=WorkflowState(status="unreachable")
+    )
+    return verify(evidence, await system.registers.registry.entries(0, 1_000_000), SIGNER.keyid)
+
+
+# The chain.
+
+
+async def test_of_several_that_start_at_once_one_founds_the_registry(database: DatabaseUrls) -> None:
+    """With the same key; whoever has another one must be let in."""
+    async with connect(database.app_url) as one, connect(database.app_url) as two:
+        founded = await asyncio.gather(*(Registrar(each, SIGNER).enrol() for each in (one, two, one, two)))
+        assert [False, False, False, True] == sorted(founded)
+        with pytest.raises(KeyNotInForceError, match=rf"The key {OTHER.keyid} .* `ringi keys add`"):
+            await Registrar(one, OTHER).enrol()
+        await Registers(one, SIGNER).ensure_operator(OPERATOR)
+        await Registrar(one, SIGNER).add_key(OTHER.public, by=OPERATOR)
+        assert not await Registrar(two, OTHER).enrol()
+        assert [SIGNER.keyid, OTHER.keyid] == list((await audited(Registrar(one, SIGNER))).registry.keys)
+
+
+async def test_whoever_appends_at_the_same_time_makes_one_chain(registers: Registers) -> None:
+    """Each entry follows from the one before, and none is lost."""
+    await asyncio.gather(
+        *(
+            registers.enter_people(
+                [Person(id=f"p.{n}", name=f"P {n}", unit="U")], [(f"p.{n}", Role.OWNER, None)], by=OPERATOR
+            )
+            for n in range(12)
+        )
+    )
+    audit = await audited(registers.registry)
+    assert (FOUNDED + 12 * 2, 1 + 12) == (audit.registry.seq, len(audit.registry.grants))
+
+
+async def test_a_repeat_puts_nothing_on_record(registers: Registers) -> None:
+    """Only what is new: a person of another unit, a key that was not seen before."""
+    people = [Person(id="a.person", name="A", unit="U"), Person(id="b.person", name="B", unit="U")]
+    issuer_key = IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"})
+
+    async def everything() -> int:
+        await registers.enter_people(people, [("a.person", Role.OWNER, None)], by=OPERATOR)
+        await registers.see_issuer_key(issuer_key)
+        await registers.registry.add_key(OTHER.public, by=OPERATOR)
+        return (await audited(registers.registry)).registry.seq
+
+    assert FOUNDED + 4 == await everything()
+    assert FOUNDED + 4 == await everything()
+    people[1] = people[1].model_copy(update={"unit": "V", "name": "Bee"})
+    assert FOUNDED + 5 == await everything()
+    (entry,) = await registers.registry.entries(FOUNDED + 4, 10)
+    event = RegistryEntry.model_validate_json(entry.data).event
+    assert PeopleEntered(at=event.at, by=OPERATOR, people=(Member(person="b.person", unit="V"),)) == event
+
+
+async def test_many_people_are_several_entries(registers: Registers) -> None:
+    """None of them too large to be read at once."""
+    count = MOST_AT_ONCE * 2 + 1
+    people = [Person(id=f"p.{n}", name=f"P {n}", unit="U") for n in range(count)]
+    roles: list[tuple[str, Role, str | None]] = [(person.id, Role.OWNER, None) for person in people]
+    assert count == await registers.enter_people(people, roles, by=OPERATOR)
+    audit = await audited(registers.registry)
+    assert (FOUNDED + 3 + 3, 1 + count) == (audit.registry.seq, len(audit.registry.grants))
+
+
+async def test_what_is_refused_leaves_nothing_behind(registers: Registers) -> None:
+    """Not what went before it in the same act, either."""
+    people = [Person(id="a.person", name="A", unit="U")]
+    with pytest.raises(RegistryRefusedError, match="Nobody grants a role to themselves"):
+        await registers.enter_people(
+            people, [("a.person", Role.OWNER, None), (OPERATOR, Role.OWNER, None)], by=OPERATOR
+        )
+    assert FOUNDED == (await audited(registers.registry)).registry.seq
+    assert 1 == await registers.registry._database.pool.fetchval("select count(*) from people")
+
+
+async def test_entries_never_go_back_in_time(database: DatabaseUrls) -> None:
+    """Where the clock does: a key that was revoked can't be used before its revocation."""
+    early = datetime(2020, 1, 1, tzinfo=UTC)
+    async with connect(database.app_url) as now, connect(database.app_url, clock=lambda: early) as then:
+        await Registrar(now, SIGNER).enrol()
+        await Registrar(then, SIGNER).add_key(OTHER.public, by=BOOTSTRAP)
+        first, second = await Registrar(now, SIGNER).entries(0, 10)
+        moments = [RegistryEntry.model_validate_json(entry.data).event.at for entry in (first, second)]
+        assert moments[0] == moments[1]
+
+
+# The tables.
+
+
+class Generated:
+    """A history of the registry, drawn from a seed, of which much makes no sense."""
+
+    PEOPLE = (OPERATOR, *(f"p.{n}" for n in range(5)))
+    SIGNERS = tuple(Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32)) for n in range(4))
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.ids = 0
+
+    def name(self) -> str:
+        """An id: mostly new, sometimes not."""
+        self.ids += self.draw.random() < 0.7
+        return f"id-{self.ids}"
+
+    def event(self, at: datetime) -> RegistryEvent:
+        """Anything that could be asked for."""
+        person, other, somebody = (self.draw.choice(self.PEOPLE) for _ in range(3))
+        by = OPERATOR if self.draw.random() < 0.8 else somebody
+        signer = self.draw.choice(self.SIGNERS)
+        known = f"id-{self.draw.randint(1, self.ids + 1)}"
+        role = self.draw.choice([Role.OPERATOR, Role.OWNER, Role.REVIEWER, Role.COUNCIL_MEMBER, Role.SIGNATORY])
+        office = self.draw.choice([None, "lawyer", "npo"])
+        start = at + timedelta(days=self.draw.randint(-2, 9))
+        events: list[RegistryEvent] = [
+            KeyAdded(at=at, by=by, key=signer.keyid, public=signer.public),
+            KeyRevoked(at=at, by=by, key=signer.keyid, because="Drawn."),
+            PeopleEntered(
+                at=at,
+                by=by,
+                people=tuple(Member(person=p, unit=f"Unit {self.draw.randint(1, 2)}") for p in sorted({person, other})),
+            ),
+            Granted(at=at, by=by, grants=(Grant(id=self.name(), person=person, role=role, office=office, by=by),)),
+            GrantRevoked(at=at, by=by, grant=known, because="Drawn."),
+            Disabled(at=at, by=by, person=person, because="Drawn."),
+            Enabled(at=at, by=by, person=person, because="Drawn."),
+            Delegated(
+                at=at,
+                by=by,
+                delegation=Delegation(
+                    id=self.name(),
+                    giver=person,
+                    taker=other,
+                    roles=(role,),
+                    starts_at=start,
+                    ends_at=start + timedelta(days=self.draw.randint(0, 5)),
+                ),
+            ),
+            DelegationEnded(at=at, by=by, delegation=known),
+            IssuerKeySeen(
+                at=at,
+                by=by,
+                key=IssuerKey(
+                    id=str(self.draw.randint(1, 3)) * 64, issuer="https://login.example", audience=person, jwk={}
+                ),
+            ),
+        ]
+        return self.draw.choice(events)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int) -> None:
+    """After every change that was taken: of every person, of every key; and what one refuses, the other refuses."""
+    generated, folded, registry = Generated(seed), Registry(), registers.registry
+    taken = refused = 0
+    for founding in await registry.entries(0, 10):
+        folded.apply(RegistryEntry.model_validate_json(founding.data).event)
+    for _ in range(250):
+        async with registry.head() as head:
+            event = generated.event(head.now)
+        said = refuse(folded, event)
+        if said is not None:
+            refused += 1
+        try:
+            async with registry.head() as head:
+                put = await head.append(event)
+        except RegistryRefusedError as error:
+            told: str | None = str(error)
+            put = ()
+        else:
+            told = None if put else said  # a repeat is refused by the rule, and no error here
+        assert said == told
+        for new in put:
+            folded.apply(new)
+            taken += 1
+        pool = registry._database.pool
+        for person in (*generated.PEOPLE, "no.body"):
+            ours, theirs = folded.standing(person), await standing_of(pool, person)
+            for name in ("grants", "delegations"):
+                assert set(getattr(ours, name)) == set(getattr(theirs, name)), (person, name)
+            nothing: dict[str, Any] = {"grants": (), "delegations": ()}
+            assert ours.model_copy(update=nothing) == theirs.model_copy(update=nothing)
+        assert folded.keys == await registry.keys()
+    assert taken > 60, taken
+    assert refused > 60, refused
+    assert folded.standing("p.1") == (await audited(registry)).registry.standing("p.1")
+
+
+async def test_only_what_a_decision_names_is_read(registers: Registers) -> None:
+    """Its maker's standing, the keys of its signatures, the issuer's key of its step-up."""
+    await registers.registry.add_key(OTHER.public, by=OPERATOR)
+    issuer_key = IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"})
+    await registers.see_issuer_key(issuer_key)
+    pool = registers.registry._database.pool
+    facts = await look(pool, "a.person", keys=[OTHER.keyid, OTHER.keyid, "junk"], issuer_key="1" * 64)
+    assert [OTHER.public] == [key.public for key in facts.keys]
+    assert ((issuer_key,), FOUNDED + 2) == (facts.issuer_keys, facts.standing.registry)
+    assert ((), ()) == ((await look(pool, "a.person")).keys, (await look(pool, None)).council)
+
+
+# What the application's role can and can't do.
+
+
+async def test_what_is_on_record_is_not_changed(registers: Registers, database: DatabaseUrls) -> None:
+    """Neither by the application's role nor, by a trigger, by the owner."""
+    for url in (database.app_url, database.owner_url):
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in (
+                "update registry_ledger set data = ''",
+                "delete from registry_ledger",
+                "truncate registry_ledger",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+    connection = await asyncpg.connect(database.app_url)
+    try:
+        for statement in ("delete from registry", "insert into registry default values", "delete from signing_keys"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_a_forged_decision_is_refused(system: Harness) -> None:
+    """A row as good as any, but for the signature: none, junk, a stranger's, one over other bytes."""
+    review = await opened(system, tier=3)
+    delivery = await system.store(review, "rin.reviewer", Question(), "Who?")
+    envelope = await system.decisions.envelope(delivery.decision)
+    assert envelope is not None
+    good = SIGNER.signature(DECISION, delivery.data)
+    forged = {
+        "none": b"{}",
+        "junk": b"\xff",
+        "not json": b"[[[",
+        "stranger": canonical_bytes(Proof(signatures=(OTHER.signature(DECISION, delivery.data),))),
+        "stranger as the service": canonical_bytes(
+            Proof(signatures=(good.model_copy(update={"sig": OTHER.signature(DECISION, delivery.data).sig}),))
+        ),
+        "another's": canonical_bytes(Proof(signatures=(good,))),
+    }
+    for number, (name, proof) in enumerate(forged.items()):
+        said = envelope.model_copy(update={"decision_id": UUID(int=number + 1), "person": f"forger.{number}"})
+        data = stored_bytes(said)
+        await system.database.pool.execute(
+            "insert into decisions (id, review_id, kind, person, envelope, digest, received_at, next_attempt_at, proof)"
+            " values ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
+            said.decision_id,
+            review,
+            said.kind,
+            said.person,
+            data,
+            sha256(data),
+            said.received_at,
+            proof,
+        )
+        signal = arrived(delivery).model_copy(
+            update={"decision": said.decision_id, "digest": sha256(data), "ordinal": number + 1}
+        )
+        (event,) = (await commit(system, review, signal)).events
+        assert isinstance(event, Refused), name
+        assert event.reason is Reason.BAD_SIGNATURE, name
+    assert (await verified(system, review)).holds
+
+
+async def test_a_decision_whose_row_was_changed_is_refused(system: Harness) -> None:
+    """Other words, with the digest made to fit, under the signature of the first ones."""
+    review = await opened(system, tier=3)
+    delivery = await system.store(review, "rin.reviewer", Question(), "Who?")
+    envelope = await system.decisions.envelope(delivery.decision)
+    assert envelope is not None
+    data = stored_bytes(envelope.model_copy(update={"reason": "Who else?"}))
+    await system.database.pool.execute(
+        "update decisions set envelope = $2, digest = $3 where id = $1", delivery.decision, data, sha256(data)
+    )
+    (event,) = (await commit(system, review, arrived(delivery).model_copy(update={"digest": sha256(data)}))).events
+    assert isinstance(event, Refused)
+    assert event.reason is Reason.BAD_SIGNATURE
+
+
+async def test_a_grant_that_is_in_no_registry_is_found(system: Harness) -> None:
+    """A row in the table is believed by the commit, and by no auditor."""
+    review = await opened(system, tier=3)
+    await system.database.pool.execute("insert into people (id, name, unit) values ('a.forger', 'A', 'U')")
+    await system.database.pool.execute(
+        "insert into grants (id, person, role, granted_by) values ('forged', 'a.forger', 'reviewer', 'ops.operator')"
+    )
+    delivery = await system.store(review, "a.forger", await system.sheet(review))
+    (event, *_) = (await commit(system, review, arrived(delivery))).events
+    assert isinstance(event, Accepted)
+    found = await verified(system, review)
+    assert found.difference is not None
+    assert found.difference.startswith(f"entry {found.entries + 1}: ")
+    assert "of a.forger was not theirs to make: The role as reviewer is no longer held." in found.difference
+
+
+async def test_a_registry_that_was_appended_to_without_the_key_is_found(system: Harness) -> None:
+    """Well chained, head and all, and signed with a key of the forger's own."""
+    review = await opened(system, tier=3)
+    async with system.database.transaction() as connection:
+        row = await connection.fetchrow("select seq, hash, at from registry")
+    assert row is not None
+    forger = Registrar(system.database, OTHER)
+    await system.database.pool.execute(
+        "insert into signing_keys (id, public, added_at) values ($1, $2, $3)", OTHER.keyid, OTHER.public, row["at"]
+    )
+    async with forger.head() as head:
+        await head.append(
+            Granted(
+                at=head.now,
+                by=EXAMPLE_OPERATOR,
+                grants=(Grant(id="forged", person="mei.manager", role=Role.REVIEWER, by=EXAMPLE_OPERATOR),),
+            )
+        )
+    delivery = await Decisions(system.database, OTHER).store(
+        await system.draft(review, "mei.manager", await system.sheet(review))
+    )
+    (event, *_) = (await commit(system, review, arrived(delivery))).events
+    assert isinstance(event, Refused | Accepted)
+    assert f"registry entry {row['seq'] + 1}: no key that was in force has signed it" in str(
+        (await verified(system, review)).difference
+    )
+
+
+# What is taken away acts at once.
+
+
+async def test_a_role_taken_away_after_the_decision_was_stored_is_gone_at_the_commit(system: Harness) -> None:
+    """And so is a person who was disabled; what was applied before stays valid."""
+    review = await opened(system, tier=3)
+    await commit(system, review, arrived(await system.store(review, "kei.reviewer", Question(), "Who?")))
+    stored = {
+        person: await system.store(review, person, await system.sheet(review))
+        for person in ("rin.reviewer", "jun.reviewer")
+    }
+    (grant,) = await system.registers.grants("rin.reviewer")
+    await system.registers.revoke(grant.id, "She moved on.", by=EXAMPLE_OPERATOR)
+    await system.registers.disable("jun.reviewer", EXAMPLE_OPERATOR, "He left.")
+    (kept,) = await system.registers.grants("kei.reviewer")
+    await system.registers.revoke(kept.id, "He moved on.", by=EXAMPLE_OPERATOR)
+    for ordinal, (person, reason) in enumerate(
+        {"rin.reviewer": Reason.NOT_ENTITLED, "jun.reviewer": Reason.DISABLED}.items(), start=1
+    ):
+        (event,) = (await commit(system, review, arrived(stored[person], ordinal))).events
+        assert isinstance(event, Refused)
+        assert (reason, person) == (event.reason, event.person)
+    assert (await verified(system, review)).holds
+
+
+async def test_a_key_that_is_revoked_counts_until_then_and_no_longer(system: Harness) -> None:
+    """What it signed before is applied after its revocation; what a thief signs with it after is refused; an auditor says
+    the same of both.
+    """
+    review = await opened(system, tier=3)
+    registry = system.registers.registry
+    await registry.add_key(OTHER.public, by=EXAMPLE_OPERATOR)
+    second = Decisions(system.database, OTHER)
+    before = await second.store(await system.draft(review, "rin.reviewer", Question(), "Who?"))
+    await registry.revoke_key(OTHER.keyid, "It may have leaked.", by=EXAMPLE_OPERATOR)
+    after = await system.store(review, "jun.reviewer", Question(), "Who else?")
+    stolen = canonical_bytes(Proof(signatures=(OTHER.signature(DECISION, after.data),)))
+    await system.database.pool.execute("update decisions set proof = $2 where id = $1", after.decision, stolen)
+    (accepted, *_) = (await commit(system, review, arrived(before))).events
+    assert isinstance(accepted, Accepted)
+    assert OTHER.keyid == accepted.proof.signatures[0].keyid
+    (refused,) = (await commit(system, review, arrived(after, 2))).events
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.BAD_SIGNATURE
+    assert (await verified(system, review)).holds
+
+
+async def test_nothing_is_stored_with_a_key_that_does_not_count(system: Harness) -> None:
+    """It would only be refused: people are told before, and the register's word waits for another worker."""
+    review = await opened(system, tier=3)
+    registry = system.registers.registry
+    stranger = Decisions(system.database, OTHER)
+    draft = await system.draft(review, "rin.reviewer", Question(), "Who?")
+    with pytest.raises(KeyNotInForceError):
+        await stranger.store(draft)
+    await registry.add_key(OTHER.public, by=EXAMPLE_OPERATOR)
+    await registry.revoke_key(OTHER.keyid, "It may have leaked.", by=EXAMPLE_OPERATOR)
+    with pytest.raises(KeyNotInForceError, match="`ringi keys add`"):
+        await stranger.store(draft)
+    proposal = load_proposal(EXAMPLES / f"{TIER_1}.yaml")
+    opening = draft.model_copy(
+        update={"person": proposal.author, "review": "r-new", "content": Submission(), "digest": digest_of(proposal)}
+    )
+    with pytest.raises(KeyNotInForceError):
+        await stranger.submit(opening, proposal, await system.registers.publish(shipped_packs()[0]))
+    await reviewed_without_training(system)
+    with pytest.raises(KeyNotInForceError):
+        await stranger.word_from_the_register()
+    assert 1 == await system.decisions.word_from_the_register()
+    (grant,) = await system.registers.grants("kei.reviewer")
+    with pytest.raises(KeyNotInForceError):
+        await Registers(system.database, OTHER).revoke(grant.id, "It signs nothing more.", by=EXAMPLE_OPERATOR)
+    with pytest.raises(RegistryRefusedError, match="a revoked key stays revoked"):
+        await registry.add_key(OTHER.public, by=EXAMPLE_OPERATOR)
+    with pytest.raises(RegistryRefusedError, match="only key in force"):
+        await registry.revoke_key(SIGNER.keyid, "The last one.", by=EXAMPLE_OPERATOR)
+
+
+async def reviewed_without_training(system: Harness) -> str:
+    """A review that waited for training, which is on record by now; nobody has told it."""
+    proposal = load_proposal(EXAMPLES / "tier-2-service-desk.yaml")
+    untrained = proposal.model_copy(update={"staff": (Assigned(person="new.comer", role=proposal.staff[0].role),)})
+    review = await opened(system, tier=2, staff=untrained.staff)
+    await sheet_of(system, review, "rin.reviewer")
+    assert "training" == (await system.state(review)).stage
+    at = datetime.now(UTC) - timedelta(days=1)
+    await system.registers.enter_completions([Completion(person="new.comer", course=ONLINE, completed_at=at)])
+    return review
+
+
+async def test_a_key_can_revoke_itself(registers: Registers) -> None:
+    """It is the last that it signs."""
+    await registers.registry.add_key(OTHER.public, by=OPERATOR)
+    await registers.registry.revoke_key(SIGNER.keyid, "Replaced.", by=OPERATOR)
+    with pytest.raises(KeyNotInForceError):
+        await registers.enter_people([Person(id="a.person", name="A", unit="U")], [], by=OPERATOR)
+    assert not await registers.registry.in_force()
+    await audited(registers.registry)
+
+
+async def test_only_operators_change_who_may_do_what(registers: Registers) -> None:
+    """The first of them is entered by nobody, and from then on nobody else enters anybody."""
+    (grant,) = await registers.grants(OPERATOR)
+    assert BOOTSTRAP == grant.by
+    people = [Person(id="a.person", name="A", unit="U")]
+    with pytest.raises(RegistryRefusedError, match="There is an operator"):
+        await registers.enter_people(people, [], by=BOOTSTRAP)
+    await registers.enter_people(people, [("a.person", Role.OPERATOR, None)], by=OPERATOR)
+    await registers.revoke(grant.id, "Two are one too many.", by="a.person")
+    for act in (
+        registers.enter_people(people, [("a.person", Role.OWNER, None)], by=OPERATOR),
+        registers.registry.add_key(OTHER.public, by=OPERATOR),
+        registers.disable("a.person", OPERATOR, "A last act."),
+    ):
+        with pytest.raises(RegistryRefusedError, match="This is for operators"):
+            await act
