@@ -329,6 +329,24 @@ async def test_signals_during_continue_as_new(system: Harness) -> None:
         assert account.runs > 4
 
 
+async def test_a_flood_is_carried_on_in_bounded_parts(system: Harness, gate: _Gate) -> None:
+    """However short runs are to be, one takes of a flood until what is left can be handed to the next."""
+    async with system.worker(messages_per_run=100):
+        review = await system.submit()
+        gate.when = lambda request: isinstance(request.message, Arrived)
+        await poison(system, review, "first", said(0))
+        await asyncio.wait_for(gate.reached.wait(), 30)
+        await asyncio.gather(*(poison(system, review, "flood", said(n)) for n in range(1, 900)))
+        gate.when = lambda _: False
+        gate.open.set()
+        account = await goes_on(system, review, poisoned=900)
+        assert account.runs > 2
+        for run in await system.histories(review):
+            started = run[0].workflow_execution_started_event_attributes
+            (start,) = await system.client.data_converter.decode(started.input.payloads, [StartReview])
+            assert start.carried is None or len(start.carried.waiting) <= 500
+
+
 async def test_a_start_for_a_review_that_was_never_submitted(system: Harness) -> None:
     """The forged workflow fails; whoever then submits under that id has their review all the same."""
     async with system.worker():
