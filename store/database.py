@@ -18,8 +18,12 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
-_SESSION = {"idle_in_transaction_session_timeout": "10s"}
-"""A process that stands still, or a machine that is gone, in the middle of a commit gives the review's head back."""
+_SESSION = {"idle_in_transaction_session_timeout": "10s", "transaction_timeout": "20s"}
+"""A process that stands still, or a machine that is gone, in the middle of a commit gives the review's head back.
+
+Between the preparing and the executing of a statement the server waits for more of it, and takes that for no idleness:
+there only the second bound holds.
+"""
 
 Clock = Callable[[], datetime]
 """Tells the present; injected where time is skipped."""
@@ -36,9 +40,16 @@ class Database:
         self._clock = clock
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction; committed when the block ends well."""
+    async def transaction(self, *, seconds: int | None = None) -> AsyncIterator[Connection]:
+        """A connection in a transaction; committed when the block ends well. It may take so many seconds, where that is
+        longer than the few that every other one may.
+        """
         async with self.pool.acquire() as connection, connection.transaction():
+            if seconds is not None:
+                # A timer that runs keeps its time, so it is stopped first.
+                await connection.execute(
+                    f"set local transaction_timeout = 0; set local transaction_timeout = '{seconds:d}s'"
+                )
             yield connection
 
     async def migrations(self) -> frozenset[str]:

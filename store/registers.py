@@ -33,11 +33,8 @@ from store.sessions import end_sessions_of
 from store.standing import standing_of
 
 _NAMES = """
-update people p set name = named.name, email = case when named.known then named.email else p.email end
-from unnest($1::text[], $2::text[], $3::boolean[], $4::text[]) as named (id, name, known, email)
-where p.id = named.id and (p.name, p.email) is distinct from (
-    named.name, case when named.known then named.email else p.email end
-)
+update people p set name = named.name from unnest($1::text[], $2::text[]) as named (id, name)
+where p.id = named.id and p.name <> named.name
 """
 
 _OPERATOR = "select exists (select from grants where role = 'operator' and revoked_at is null)"
@@ -45,6 +42,9 @@ _OPERATOR = "select exists (select from grants where role = 'operator' and revok
 _SEEN = "select exists (select from issuer_keys where id = $1 and key = $2::jsonb)"
 
 _UNIT_OF_THE_FIRST_OPERATOR = "operations"
+
+_IMPORT_SECONDS = 600
+"""How long an import may take: everybody's rows, in one transaction."""
 
 _DISABLED = "select disabled_at is not null as disabled from people where id = $1"
 
@@ -124,8 +124,8 @@ class Registers:
     async def enter_people(
         self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]], *, by: PersonId
     ) -> int:
-        """Enter people and grant roles, all or none. A known person's name and unit, and address if one is given or
-        taken away, become those given here; a role that is held already is not granted again. `by` is who does it.
+        """Enter people and grant roles, all or none. A known person's name and unit become those given here; a role
+        that is held already is not granted again. `by` is who does it.
 
         Returns:
             How many grants are new.
@@ -135,18 +135,15 @@ class Registers:
         """
         members = [Member(person=person.id, unit=person.unit) for person in people]
         grants = [Grant(id=f"grant-{uuid4()}", person=p, role=role, office=office, by=by) for p, role, office in roles]
-        async with self._database.transaction() as connection, self.registry.head(connection) as head:
+        async with (
+            self._database.transaction(seconds=_IMPORT_SECONDS) as connection,
+            self.registry.head(connection) as head,
+        ):
             entered = (PeopleEntered(at=head.now, by=by, people=batch) for batch in _batches(members))
             granted = (Granted(at=head.now, by=by, grants=batch) for batch in _batches(grants))
             put = await head.append(*entered, *granted)
-            named = {person.id: person for person in people}
-            await connection.execute(
-                _NAMES,
-                list(named),
-                [person.name for person in named.values()],
-                ["email" in person.model_fields_set for person in named.values()],
-                [person.email for person in named.values()],
-            )
+            names = {person.id: person.name for person in people}
+            await connection.execute(_NAMES, list(names), list(names.values()))
         return sum(len(event.grants) for event in put if isinstance(event, Granted))
 
     async def revoke(self, grant: str, because: str, *, by: PersonId) -> None:
@@ -213,7 +210,7 @@ class Registers:
         Returns:
             How many are new.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(seconds=_IMPORT_SECONDS) as connection:
             await connection.execute(_STAGE_COMPLETIONS)
             await connection.copy_records_to_table(
                 "arriving",
