@@ -9,7 +9,17 @@ from uuid import UUID
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.messages import Arrived, Became, CancelRequested, Commit, Committed, Due, Message, Opening
+from activities.messages import (
+    Arrived,
+    Became,
+    CancelRequested,
+    Commit,
+    Committed,
+    Due,
+    Message,
+    Opening,
+    Signalled,
+)
 from activities.ports import (
     Delivery,
     Head,
@@ -23,6 +33,7 @@ from domain.commands import Command, FallDue, Take, TurnAway
 from domain.deadlines import due_before
 from domain.decisions import Reason
 from domain.events import Accepted, Event, Refused
+from domain.facts import Facts
 from domain.review import decide, evolve, state_digest
 
 
@@ -91,9 +102,10 @@ class Commits:
                 return Committed(events=await head.since(request.seen), done=False)
             unit = _Unit(head, unstorable)
             done = await unit.deal_with(request.message)
+            turned_away = await unit.turn_away(request.behind) if done else 0
             if unit.events:
                 await head.append(unit.events, unit.review)
-            return Committed(events=tuple(unit.events), done=done, became=unit.became)
+            return Committed(events=tuple(unit.events), done=done, became=unit.became, turned_away=turned_away)
 
 
 def _log(request: Commit, events: Sequence[Event]) -> None:
@@ -131,20 +143,13 @@ class _Unit:
                         await self._take(in_time[0])
                         return False
                     await self._decide(FallDue(deadline=name), None)
-            case Arrived():
-                await self._arrived(message)
-            case CancelRequested():
-                await self._decide(
-                    TurnAway(
-                        ordinal=message.ordinal,
-                        reason=Reason.CANCEL_REFUSED,
-                        detail="A review is not cancelled from outside; its owner can withdraw it.",
-                        digest=message.digest,
-                        length=message.length,
-                        shown=message.shown,
-                    ),
-                    None,
-                )
+            case Arrived() | CancelRequested():
+                stored = await self._named(message)
+                if stored is not None and stored.digest == message.digest:
+                    self.became = "repeated" if stored.settled else await self._take(stored)
+                else:
+                    self.became = "refused"
+                    self._turn_away(message, stored)
         return True
 
     async def settle(self, decision: UUID) -> None:
@@ -152,30 +157,23 @@ class _Unit:
         if stored is not None and not stored.settled:
             await self._take(stored)
 
-    async def _arrived(self, message: Arrived) -> None:
-        stored = None if message.decision is None else await self._head.decision(message.decision)
-        if stored is not None and stored.digest == message.digest:
-            self.became = "repeated" if stored.settled else await self._take(stored)
-            return
-        self.became = "refused"
-        if message.decision is None:
-            reason, detail = Reason.UNREADABLE, "The message can't be understood."
-        elif stored is None:
-            reason, detail = Reason.NOT_STORED, "No stored decision of this review has the id that the message names."
-        else:
-            reason, detail = Reason.ID_REUSED, "The message has the id of a stored decision, and another content."
-        await self._decide(
-            TurnAway(
-                ordinal=message.ordinal,
-                reason=reason,
-                detail=f"{detail} It came under the name {message.name}.",
-                decision=message.decision,
-                digest=message.digest,
-                length=message.length,
-                shown=message.shown,
-            ),
-            None,
-        )
+    async def turn_away(self, messages: Sequence[Signalled]) -> int:
+        """Turn away, in order, what brings no decision; how many there were before the first that does."""
+        for number, message in enumerate(messages):
+            stored = await self._named(message)
+            if stored is not None and stored.digest == message.digest:
+                return number
+            self._turn_away(message, stored)
+        return len(messages)
+
+    def _turn_away(self, message: Signalled, stored: StoredDecision | None) -> None:
+        # What is in the registers does not matter to it.
+        for event in decide(self.review, _turning_away(message, stored), Facts(), self._head.now):
+            self._add(event)
+
+    async def _named(self, message: Signalled) -> StoredDecision | None:
+        named = message.decision if isinstance(message, Arrived) else None
+        return None if named is None else await self._head.decision(named)
 
     async def _take(self, stored: StoredDecision) -> Literal["accepted", "refused"]:
         envelope = stored.envelope
@@ -204,3 +202,28 @@ class _Unit:
     def _add(self, event: Event) -> None:
         self.review = evolve(self.review, event)
         self.events.append(event)
+
+
+def _turning_away(message: Signalled, stored: StoredDecision | None) -> TurnAway:
+    """The command that puts it on record as refused; `stored` is the decision whose id it names, if there is one."""
+    decision = None
+    if isinstance(message, CancelRequested):
+        reason, detail = Reason.CANCEL_REFUSED, "A review is not cancelled from outside; its owner can withdraw it."
+    else:
+        decision = message.decision
+        if decision is None:
+            reason, detail = Reason.UNREADABLE, "The message can't be understood."
+        elif stored is None:
+            reason, detail = Reason.NOT_STORED, "No stored decision of this review has the id that the message names."
+        else:
+            reason, detail = Reason.ID_REUSED, "The message has the id of a stored decision, and another content."
+        detail = f"{detail} It came under the name {message.name}."
+    return TurnAway(
+        ordinal=message.ordinal,
+        reason=reason,
+        detail=detail,
+        decision=decision,
+        digest=message.digest,
+        length=message.length,
+        shown=message.shown,
+    )

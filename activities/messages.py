@@ -49,11 +49,15 @@ class Due(Value):
     deadline: str
 
 
+Signalled = Annotated[Arrived | CancelRequested, Field(discriminator="type")]
+"""What somebody sent, whoever it was."""
+
 Message = Annotated[Opening | Arrived | CancelRequested | Due, Field(discriminator="type")]
 
 
 class Commit(Value):
-    """Apply this message to the review, if `seen` is still its last entry.
+    """Apply this message to the review, if `seen` is still its last entry; and turn away, in the same transaction, as many
+    of those that wait right behind it as bring no decision, up to the first that does.
 
     `state` is the digest of what the workflow holds for the fold up to `seen`, where it did not fold that itself.
     """
@@ -61,6 +65,7 @@ class Commit(Value):
     review: ReviewId
     seen: int
     message: Message
+    behind: tuple[Signalled, ...] = ()
     state: Digest | None = None
 
 
@@ -73,12 +78,13 @@ One that brought no decision at all is refused.
 class Committed(Value):
     """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with, and
     `became` what became of a signal; where it was not, others were faster, and the workflow tries again when it has
-    learnt what they did. `anew` says that what the workflow holds is not what is on record: it begins from nothing.
+    learnt what they did. `turned_away` is how many of those behind it were turned away as well. `anew` says that what the workflow holds is not what is on record: it begins from nothing.
     """
 
     events: tuple[Event, ...]
     done: bool
     became: Became | None = None
+    turned_away: int = 0
     anew: bool = False
 
 

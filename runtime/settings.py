@@ -82,8 +82,10 @@ class Settings(BaseSettings):
     worker_health_port: Port | None = None
     """Where the worker answers `/livez` and `/readyz`; without it, it listens nowhere."""
 
-    messages_per_run: Annotated[int, Field(ge=1)] | None = None
-    """After how many messages a workflow continues as new; without it, when the server suggests it."""
+    messages_per_run: Annotated[int, Field(ge=1)] = 100
+    """After how many messages a workflow continues as new: a run has to be short enough to be replayed within one workflow
+    task, of ten seconds. Where the server itself suggests it, after 4,096 events, that can be too late for ever.
+    """
 
     reconcile_seconds: Annotated[int, Field(ge=0, le=60)] = 20
     """How often the record is compared with what Temporal has; 0 for never, which is for tests."""

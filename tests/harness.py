@@ -157,7 +157,7 @@ class Harness:
     # Workers.
 
     @asynccontextmanager
-    async def worker(self, *, messages_per_run: int | None = None, reconcile_seconds: int = 0) -> AsyncIterator[None]:
+    async def worker(self, *, messages_per_run: int = 100, reconcile_seconds: int = 0) -> AsyncIterator[None]:
         """A worker in this process, composed as ever; without a reconciler, unless it is asked for."""
         settings = Settings(
             database_url=SecretStr(self.url),

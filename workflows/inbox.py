@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice, takewhile
 from uuid import UUID
 
 from temporalio import workflow
@@ -35,6 +36,16 @@ class Inbox:
         await workflow.wait_condition(lambda: bool(self._messages))
         self.taken += 1
         return self._messages.popleft()
+
+    def behind(self, most: int) -> tuple[Arrived | CancelRequested, ...]:
+        """The next messages that somebody sent, up to the first that nobody did; at most so many."""
+        sent = takewhile(lambda message: isinstance(message, Arrived | CancelRequested), self._messages)
+        return tuple(islice(sent, most))  # type: ignore[arg-type]  # it took no others
+
+    def drop(self, count: int) -> tuple[Message, ...]:
+        """The next messages, taken because they were dealt with already."""
+        self.taken += count
+        return tuple(self._messages.popleft() for _ in range(count))
 
     @property
     def waiting(self) -> tuple[Message, ...]:

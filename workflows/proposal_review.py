@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import reduce
+from itertools import takewhile
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
@@ -29,6 +30,9 @@ _SHORTLY = RetryPolicy(
 _UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
 _MOST_CARRIED = 500
 """Messages that one run hands to the next at most: more, after a flood, would pass Temporal's 2 MiB a payload."""
+
+_AT_ONCE = 50
+"""Messages that are turned away in one transaction at most: a flood is on record soon, and a run of it replayed soon."""
 
 _PAUSE = timedelta(seconds=5)
 
@@ -121,17 +125,27 @@ class ProposalReview:
         known, done, became = as_turned_away(message), False, None
         while not done and (known is None or known not in self._turned_away):
             held = state_digest(self._review) if self._unproven else None
-            request = Commit(review=self._review.id, seen=self._review.seq, message=message, state=held)
+            request = Commit(
+                review=self._review.id, seen=self._review.seq, message=message, behind=self._behind(), state=held
+            )
             committed = await self._committed(request, _summary(message))
             self._unproven = False
             self._review = reduce(evolve, committed.events, self._fresh() if committed.anew else self._review)
             done, became = committed.done, committed.became
             if not done:
                 self._turned_away += turned_away(committed.events)
+            for turned in self._inbox.drop(committed.turned_away):
+                if isinstance(turned, Arrived):
+                    self._count("refused")
         if isinstance(message, Arrived):
             self._count(became or "refused")
         if not self._inbox.waiting:  # whatever was learnt of this chain's messages was of those
             self._turned_away = ()
+
+    def _behind(self) -> tuple[Arrived | CancelRequested, ...]:
+        """What waits behind the message, as far as it is not known to have been turned away."""
+        waiting = self._inbox.behind(_AT_ONCE)
+        return tuple(takewhile(lambda message: as_turned_away(message) not in self._turned_away, waiting))
 
     def _fresh(self) -> Review:
         return Review(id=self._review.id)

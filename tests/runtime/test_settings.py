@@ -13,7 +13,7 @@ def test_the_least_that_must_be_set_is_the_database(monkeypatch: pytest.MonkeyPa
     assert settings.oidc_audience == "ringi"
     assert settings.task_queue == "ringi"
     assert settings.document_max_bytes == 10 * 2**20
-    assert settings.messages_per_run is None
+    assert settings.messages_per_run == 100
     assert settings.bootstrap_operator is None
 
 
