@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ledger import WorkflowState
 from domain.reconciliation import Sighting, Word
-from workflows.messages import WhereItStands, workflow_id_for
+from workflows.messages import Result, WhereItStands, workflow_id_for
 from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
@@ -113,20 +119,31 @@ class TemporalWitness:
 
 
 async def workflow_state(client: Client, review: str) -> WorkflowState:
-    """Ask the workflow of a review what it has seen. Needs a running worker."""
+    """Ask the workflow of a review what it has seen: of one that completed, its result tells; one that runs needs a
+    running worker to answer.
+    """
     handle = client.get_workflow_handle_for(ProposalReview.run, workflow_id_for(review))
     try:
         description = await handle.describe(rpc_timeout=_PATIENCE)
         if description.status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
             return WorkflowState(status="ended", detail=_how(description))
+        if description.status is WorkflowExecutionStatus.COMPLETED:
+            return await _finished(handle)
         stands = await handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE)
     except RPCError as error:
         gone = error.status is RPCStatusCode.NOT_FOUND
         return WorkflowState(status="gone" if gone else "unreachable", detail=error.status.name)
     except (RuntimeError, WorkflowQueryFailedError) as error:
         return WorkflowState(status="unreachable", detail=type(error).__name__)
-    running = description.status is WorkflowExecutionStatus.RUNNING
-    return WorkflowState(status="answered" if running else "finished", seq=stands.seq, state_digest=stands.state_digest)
+    return WorkflowState(status="answered", seq=stands.seq, state_digest=stands.state_digest)
+
+
+async def _finished(handle: WorkflowHandle[ProposalReview, Result]) -> WorkflowState:
+    try:
+        result = await handle.result(rpc_timeout=_PATIENCE)
+    except ValueError as error:  # what it ended with was not written by our workflow
+        return WorkflowState(status="finished", detail=type(error).__name__)
+    return WorkflowState(status="finished", seq=result.seq, state_digest=result.state_digest)
 
 
 def _how(found: WorkflowExecutionDescription) -> str:
