@@ -13,7 +13,7 @@ LOCK := uv pip compile -q --python-version 3.11 --universal --generate-hashes --
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint format test chaos demo bench histories lock clean
+.PHONY: help setup check lint format test chaos soak demo bench histories lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ test: $(INSTALLED) ## All tests, on real servers
 
 chaos: $(INSTALLED) ## 2,000 decisions under 66 faults; writes build/chaos.json (the same storm again: CHAOS_SEED=…)
 	$(BIN)/python -m tests.chaos
+
+soak: $(INSTALLED) ## What is generated, in bulk: 100,000 poison messages (the same again: SOAK_SEED=…)
+	SOAK_MINUTES=$${SOAK_MINUTES:-60} $(BIN)/python -m pytest tests/faults/test_poison.py -k generated $(PYTEST_ARGS)
 
 demo: $(INSTALLED) ## The whole process with example people, told as it goes
 	@$(BIN)/ringi demo

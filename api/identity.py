@@ -6,14 +6,13 @@ Either says who a person is and nothing more; which roles they have, our tables 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 import structlog
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from joserfc.jwt import JWTClaimsRegistry
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from api.cookies import SESSION_COOKIE, expired
 from api.middleware import route_of
@@ -31,8 +30,6 @@ OPEN_TO_INVITED = frozenset(
 """The routes, beside those of the reviews that they were invited to, that are there for who came by an invitation. A
 route that is not named here is not there for them, so that a new one can't be forgotten.
 """
-
-_LAST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 _person_id: TypeAdapter[str] = TypeAdapter(PersonId)
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -57,12 +54,7 @@ class TokenVerifier:
         )
 
     async def verify(self, token: str) -> PersonId:
-        """The person whom `token` speaks of; raises as `read`."""
-        person, _ = await self.read(token)
-        return person
-
-    async def read(self, token: str) -> tuple[PersonId, datetime]:
-        """The person whom `token` speaks of, and until when it is good.
+        """The person whom `token` speaks of.
 
         Raises:
             Unauthenticated: the token is not one that we accept.
@@ -70,11 +62,10 @@ class TokenVerifier:
         """
         try:
             verified = await self._provider.verify(token, TOKEN_TYPES, self._claims)
-            until = datetime.fromtimestamp(min(verified.claims["exp"], _LAST_MOMENT), UTC)
-            return _person_id.validate_python(verified.claims["sub"]), until
+            return _person_id.validate_python(verified.claims["sub"])
         except BadTokenError as error:
             raise _invalid(error.__cause__ or error) from None
-        except (ValueError, OverflowError) as error:
+        except ValidationError as error:
             raise _invalid(error) from None
 
 
@@ -90,10 +81,9 @@ class KnowsSessions(Protocol):
 
 @dataclass(frozen=True)
 class Authenticated:
-    """Who asks, and until when that holds; `session` is None where an access token says so."""
+    """Who asks; `session` is None where an access token says so."""
 
     person: PersonId
-    until: datetime
     session: Session | None = None
 
 
@@ -119,10 +109,10 @@ class Identity:
             Disabled: they can do nothing here any more.
             Unavailable: the issuer's keys are not to be had.
         """
-        person, until = await self._tokens.read(token)
+        person = await self._tokens.verify(token)
         if await self._sessions.is_disabled(person):
             raise Disabled
-        return Authenticated(person, until)
+        return Authenticated(person)
 
     async def by_session(self, request: Request, token: str) -> Authenticated:
         """Whose session a browser's cookie stands for.
@@ -145,7 +135,7 @@ class Identity:
             review = request.path_params.get("review_id")
             if not (route_of(request.scope) in OPEN_TO_INVITED if review is None else review in session.reviews):
                 raise NotFound("There is nothing here that you were invited to.")
-        return Authenticated(session.person, session.expires_at, session)
+        return Authenticated(session.person, session)
 
 
 _bearer = HTTPBearer(

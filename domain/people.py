@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from domain.values import Instant, Line, MailAddress, PersonId, Slug, Value, Written
+from domain.values import Instant, Line, PersonId, Slug, Value, Written
 
 
 class Role(StrEnum):
@@ -72,9 +72,8 @@ class Assigned(Written):
 
 
 class Person(Value):
-    """Somebody known here; `email` is where they are written to, if that is known."""
+    """Somebody known here."""
 
     id: PersonId
     name: Line
     unit: Line
-    email: MailAddress | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import uuid4
 
@@ -25,11 +26,13 @@ import worker
 from activities.commits import Commits
 from activities.messages import Arrived, Commit, Committed
 from domain import sign_off
-from domain.decisions import Envelope, Question, Signature
+from domain.decisions import Envelope, Question, QuestionAnswer, Signature
 from domain.drafts import stored_bytes
 from domain.events import Refused
 from domain.state import Review
+from tests import soak
 from tests.conftest import DatabaseUrls, Servers
+from tests.faults.poison import Poison
 from tests.harness import TIER_4, Account, Harness, harness, until
 from workflows.messages import Carried, StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
@@ -168,6 +171,34 @@ async def test_400_signals_at_once(system: Harness) -> None:
         review = await system.submit()
         await asyncio.gather(*(poison(system, review, f"junk-{n}", said(n)) for n in range(400)))
         await goes_on(system, review, poisoned=400)
+
+
+@pytest.mark.timeout(300 + 2 * 60 * 60 * soak.soaks())
+async def test_generated_poison(system: Harness) -> None:
+    """Thousands of messages that were never stored, and good decisions among them: none fails, none wedges, every single
+    one is on record, and each good decision has its receipt.
+    """
+    seed, rounds = soak.seed(), 400 if soak.soaks() else 20
+    print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
+    rng = random.Random(seed)
+    async with system.worker():
+        reviews = [await system.submit() for _ in range(5)]
+        generated = Poison(rng, stored_bytes(await _never_stored(system, reviews[0])))
+
+        async def flood(review: str) -> None:
+            for number in range(rounds):
+                signals = [generated.signal() for _ in range(50)]
+                await asyncio.gather(*(poison(system, review, name, *payloads) for name, payloads in signals))
+                if number % 5 == 0:
+                    await _cancel(system, review, f"poison, too: {number}")
+                asked = await system.decide(review, "jun.reviewer", Question(), f"Who reads all this, {number}?")
+                assert asked.status == "accepted", asked
+                answer = QuestionAnswer(question=asked.decision_id)
+                assert (await system.decide(review, "aki.author", answer, "Nobody.")).status == "accepted"
+
+        await asyncio.gather(*map(flood, reviews))
+        for review in reviews:
+            await goes_on(system, review, poisoned=50 * rounds, cancels=rounds // 5)
 
 
 async def test_signals_before_the_first_task(system: Harness) -> None:
