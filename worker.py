@@ -36,7 +36,7 @@ from store.ledgers import Ledgers
 from store.notices import Notices
 from store.reconciliations import Reconciliations
 from store.registry import KeyNotInForceError, Registrar
-from store.webhooks import Webhooks
+from store.webhooks import UNNAMED, Webhooks
 
 DRAIN = timedelta(seconds=10)
 """How long a stopping worker lets what it has begun come to its end."""
@@ -73,7 +73,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
         max_concurrent_activities=settings.database_pool_max,
     )
     notices = Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url)
-    webhooks = Webhooks(database, settings.public_url or "urn:ringi")
+    webhooks = Webhooks(database, settings.public_url or UNNAMED)
     notifier = Notifier(notices, _mailer(settings), webhooks, _poster(settings))
     checks = {
         "database": lambda: database.pool.fetchval("select 1"),

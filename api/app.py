@@ -15,10 +15,23 @@ from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
 from api.provider import Provider
-from api.routes import invitations, keys, operations, people, record, registers, reviews, sign_in
+from api.routes import (
+    events,
+    invitations,
+    keys,
+    notices,
+    operations,
+    people,
+    record,
+    registers,
+    reviews,
+    sign_in,
+    webhooks,
+)
 from api.services import Services
 from api.sign_in import SignIn
 from api.step_up import StepUp
+from domain.notices import Preferences
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.doctor import Doctor, IllError, Probe
@@ -31,13 +44,16 @@ from runtime.witness import TemporalWitness
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.documents import Documents
+from store.feed import Feed
 from store.invitations import Invitations
+from store.notices import Notices
 from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.registry import KeyNotInForceError, Registrar
 from store.reviews import Reviews
 from store.sessions import Sessions
+from store.webhooks import UNNAMED, Webhooks
 
 TITLE = "Ringi"
 _DATABASE_IS_AWAY = (
@@ -78,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
             await registers.registry.enrol()
             decisions = Decisions(database, signer)
             receipts = Receipts(url, decisions)
+            feed = Feed(url, database, settings.event_streams)
             provider = Provider(issuer, http)
             sessions = Sessions(
                 database,
@@ -106,6 +123,9 @@ def create_app(settings: Settings) -> FastAPI:
                 reviews=Reviews(database),
                 decisions=decisions,
                 receipts=receipts,
+                notices=Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url),
+                webhooks=Webhooks(database, settings.public_url or UNNAMED),
+                feed=feed,
                 sessions=sessions,
                 invitations=Invitations(database, registers.registry),
                 sign_in=signing_in,
@@ -115,7 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
                 doctor=Doctor(database, decisions, book, client, settings.task_queue, more),
                 repairs=Repairs(client, courier, book, TemporalWitness(client, settings.task_queue), decisions),
             )
-            async with receipts.listening():
+            async with receipts.listening(), feed.listening():
                 yield
             await app.state.services.close()
 
@@ -131,6 +151,9 @@ def create_app(settings: Settings) -> FastAPI:
         people.router,
         sign_in.router,
         invitations.router,
+        notices.router,
+        webhooks.router,
+        events.router,
     )
     for router in known:
         app.include_router(router, dependencies=[Depends(authenticated)])

@@ -6,13 +6,14 @@ Either says who a person is and nothing more; which roles they have, our tables 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 import structlog
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from joserfc.jwt import JWTClaimsRegistry
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from api.cookies import SESSION_COOKIE, expired
 from api.middleware import route_of
@@ -30,6 +31,8 @@ OPEN_TO_INVITED = frozenset(
 """The routes, beside those of the reviews that they were invited to, that are there for who came by an invitation. A
 route that is not named here is not there for them, so that a new one can't be forgotten.
 """
+
+_LAST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 _person_id: TypeAdapter[str] = TypeAdapter(PersonId)
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -54,7 +57,12 @@ class TokenVerifier:
         )
 
     async def verify(self, token: str) -> PersonId:
-        """The person whom `token` speaks of.
+        """The person whom `token` speaks of; raises as `read`."""
+        person, _ = await self.read(token)
+        return person
+
+    async def read(self, token: str) -> tuple[PersonId, datetime]:
+        """The person whom `token` speaks of, and until when it is good.
 
         Raises:
             Unauthenticated: the token is not one that we accept.
@@ -62,10 +70,11 @@ class TokenVerifier:
         """
         try:
             verified = await self._provider.verify(token, TOKEN_TYPES, self._claims)
-            return _person_id.validate_python(verified.claims["sub"])
+            until = datetime.fromtimestamp(min(verified.claims["exp"], _LAST_MOMENT), UTC)
+            return _person_id.validate_python(verified.claims["sub"]), until
         except BadTokenError as error:
             raise _invalid(error.__cause__ or error) from None
-        except ValidationError as error:
+        except (ValueError, OverflowError) as error:
             raise _invalid(error) from None
 
 
@@ -81,9 +90,10 @@ class KnowsSessions(Protocol):
 
 @dataclass(frozen=True)
 class Authenticated:
-    """Who asks; `session` is None where an access token says so."""
+    """Who asks, and until when that holds; `session` is None where an access token says so."""
 
     person: PersonId
+    until: datetime
     session: Session | None = None
 
 
@@ -109,10 +119,10 @@ class Identity:
             Disabled: they can do nothing here any more.
             Unavailable: the issuer's keys are not to be had.
         """
-        person = await self._tokens.verify(token)
+        person, until = await self._tokens.read(token)
         if await self._sessions.is_disabled(person):
             raise Disabled
-        return Authenticated(person)
+        return Authenticated(person, until)
 
     async def by_session(self, request: Request, token: str) -> Authenticated:
         """Whose session a browser's cookie stands for.
@@ -135,7 +145,7 @@ class Identity:
             review = request.path_params.get("review_id")
             if not (route_of(request.scope) in OPEN_TO_INVITED if review is None else review in session.reviews):
                 raise NotFound("There is nothing here that you were invited to.")
-        return Authenticated(session.person, session)
+        return Authenticated(session.person, session.expires_at, session)
 
 
 _bearer = HTTPBearer(

@@ -32,7 +32,8 @@ class CompletionIn(Completion):
 
 
 def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[PersonId, Role, str | None]]]:
-    """People, and the roles they are to be granted: columns person, name, unit, role, office. `by` is who imports.
+    """People, and the roles they are to be granted: columns person, name, unit, role, office and, optionally, email.
+    Without that column, addresses stay as they are. `by` is who imports.
 
     Raises:
         Invalid: a row can't be taken; each mistake names its line and column.
@@ -40,9 +41,10 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
     people: dict[str, Person] = {}
     roles: list[tuple[PersonId, Role, str | None]] = []
     mistakes: list[FieldError] = []
-    for line, row in _rows(data, ("person", "name", "unit", "role", "office")):
+    for line, row in _rows(data, ("person", "name", "unit", "role", "office"), ("email",)):
         try:
-            person = Person(id=row["person"], name=row["name"], unit=row["unit"])
+            address = {"email": row["email"] or None} if "email" in row else {}
+            person = Person(id=row["person"], name=row["name"], unit=row["unit"], **address)
             people[person.id] = person
             if row["role"] or row["office"]:
                 grant = Grant(id="new", person=person.id, role=_role(row["role"]), office=row["office"] or None)

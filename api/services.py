@@ -27,11 +27,14 @@ from runtime.doctor import Doctor
 from runtime.repairs import Repairs
 from runtime.settings import Settings
 from store.decisions import Decisions, IdReusedError
+from store.feed import Feed
 from store.invitations import Invitations
+from store.notices import Notices
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
 from store.sessions import Sessions
+from store.webhooks import Webhooks
 
 INVITED_AS = frozenset({Role.COUNCIL_MEMBER})
 """The roles that an invitation opens."""
@@ -49,6 +52,9 @@ class Services:
     reviews: Reviews
     decisions: Decisions
     receipts: Receipts
+    notices: Notices
+    webhooks: Webhooks
+    feed: Feed
     sessions: Sessions
     invitations: Invitations
     sign_in: SignIn

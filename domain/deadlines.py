@@ -160,6 +160,7 @@ def extends(review: Review, extension: Extension, facts: Facts, at: datetime) ->
                 due_at=extension.until,
                 person=extension.person,
                 question=clock.question,
+                since=clock.since,
             )
         )
     return tuple(began)
@@ -171,23 +172,21 @@ def extends(review: Review, extension: Extension, facts: Facts, at: datetime) ->
 def with_clock(review: Review, began: Began) -> Review:
     """The review with this clock running: in a wait as old as before where it is the same one."""
     same = review.phase is began.phase
-    if began.person is None:
-        before = review.clock if same else None
-        others = tuple(c for c in review.clocks if c.person is not None and (same or c.question is not None))
-    else:
-        key = (began.person, began.question)
-        before = next((c for c in review.clocks if (c.person, c.question) == key), None)
-        others = tuple(c for c in review.clocks if c is not before)
+    before = review.phase_since if same and began.person is None else None
+    key = (began.person, began.question)
+    others = (clock for clock in review.clocks if (clock.person, clock.question) != key)
     clock = Clock(
         number=began.number,
         phase=began.phase,
         person=began.person,
         question=began.question,
-        since=began.at if before is None else before.since,
+        since=began.since or before or began.at,
         runs_since=began.at,
         remind_at=began.remind_at,
         due_at=began.due_at,
     )
+    if began.person is None and not same:
+        others = (other for other in others if other.question is not None)
     update: dict[str, object] = {"waits": began.number, "clocks": (*others, clock)}
     if began.person is None:
         wait = review.wait if same else began.number

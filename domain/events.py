@@ -109,7 +109,7 @@ class Returned(Happened):
 
 class Began(Happened):
     """A wait began, with its deadlines; or, within it, the time that `person` has of their own, which for an answer of
-    the owner's names the question.
+    the owner's names the question. Where it is given more time, it has been waited for since `since`.
     """
 
     type: Literal["began"] = "began"
@@ -119,6 +119,7 @@ class Began(Happened):
     due_at: Instant
     person: PersonId | None = None
     question: DecisionId | None = None
+    since: Instant | None = None
 
 
 class Reminded(Happened):

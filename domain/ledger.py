@@ -21,7 +21,7 @@ from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
 from domain.rebuff import Rebuff
 from domain.registry import RecordedEntry, RegistryAudit
-from domain.review import evolve, state_digest, waits_for
+from domain.review import evolve, holds, state_digest, waits_for
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import Digest, ReviewId, Value
@@ -153,6 +153,7 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
     review = Review(id=evidence.review)
     previous = GENESIS
     seen: _Seen | None = None
+    before: Event | None = None
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
         if entry is None:
@@ -162,10 +163,13 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
             if wrong is not None:
                 return Verification(number - 1, f"entry {number}: {wrong}", previous, review)
         try:
-            review = evolve(review, entry.event)
+            possible = holds(review, before, entry.event)
+            review = evolve(review, entry.event) if possible else review
         except (ValueError, LookupError, StopIteration):
+            possible = False
+        if not possible:
             return Verification(number - 1, f"entry {number}: it cannot have happened here", previous, review)
-        previous = recorded.hash
+        previous, before = recorded.hash, entry.event
         if number == evidence.workflow.seq:
             seen = _Seen(review)
         elif seen is not None and not _past_a_finished_workflow(entry.event):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from domain.values import Instant, Line, PersonId, Slug, Value, Written
+from domain.values import Instant, Line, MailAddress, PersonId, Slug, Value, Written
 
 
 class Role(StrEnum):
@@ -72,8 +72,9 @@ class Assigned(Written):
 
 
 class Person(Value):
-    """Somebody known here."""
+    """Somebody known here; `email` is where they are written to, if that is known."""
 
     id: PersonId
     name: Line
     unit: Line
+    email: MailAddress | None = None

@@ -62,7 +62,7 @@ from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.stages import Outcome, Stage
-from domain.state import Asked, Called, Consultation, Given, Passage, Review, Revised, joined, proposed_as
+from domain.state import Asked, Called, Consultation, Given, Passage, Review, Revised, Ruled, joined, proposed_as
 from domain.turns import Turn
 from domain.values import Digest, ReviewId
 
@@ -110,6 +110,38 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
     while (event := _follows(happened.review, facts, at)) is not None:
         happened.add(event)
     return happened.events
+
+
+def holds(review: Review, before: Event | None, event: Event) -> bool:
+    """Whether this can stand on the record here, as far as the record alone tells: no stage is passed, no Council heard and
+    no outcome come to but by the rules. `review` is that up to the entry, `before` the entry before it.
+    """
+    match event:
+        case Assessed():
+            return isinstance(before, Accepted) and _names(before.envelope) == event.content_digest
+        case Passed() | Concluded():
+            return _stage_follows(review, Facts(), event.at) == event
+        case Closed() if isinstance(before, Accepted) and isinstance(before.envelope.content, Withdrawal):
+            return event.outcome is Outcome.WITHDRAWN
+        case Closed() if isinstance(before, Accepted) and isinstance(before.envelope.content, Declining):
+            return event.outcome is Outcome.DECLINED
+        case Closed() if review.stage is None:
+            return event.outcome is Outcome.DECLINED and isinstance(before, Refused)
+        case Closed():
+            return _ends(review, event.at) == event
+        case _:
+            return True
+
+
+def _names(envelope: Envelope) -> Digest | None:
+    """The text of the proposal that this decision puts before the reviewers, if it puts one."""
+    match envelope.content:
+        case Submission():
+            return envelope.content_digest
+        case Revision(proposal=digest):
+            return digest
+        case _:
+            return None
 
 
 def evolve(review: Review, event: Event) -> Review:
@@ -203,7 +235,7 @@ def _refuses_proposal(review: Review, envelope: Envelope, facts: Facts) -> Rebuf
             return Rebuff(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
     if facts.proposed is None:
         return Rebuff(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
-    named = envelope.content.proposal if isinstance(envelope.content, Revision) else envelope.content_digest
+    named = _names(envelope)
     assessed = facts.proposed.assessment
     if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
         return Rebuff(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
@@ -315,13 +347,24 @@ def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
     if review.closed or review.stage is None or review.route is None:
         return None
     if review.ruling is not None and review.ruling.ruling == "decline":
-        because = f"The officer declined the proposal: {review.ruling.reason}"[:2000]
-        return Closed(at=at, outcome=Outcome.DECLINED, because=because)
+        return _declined(review.ruling, at)
     if review.changes is None:
         event = _stage_follows(review, facts, at)
         if event is not None:
             return event
     return deadlines.follows(review, _wanted_phase(review), facts, at)
+
+
+def _ends(review: Review, at: datetime) -> Event | None:
+    """The outcome that this review comes to by itself, or nothing."""
+    if review.ruling is not None and review.ruling.ruling == "decline":
+        return _declined(review.ruling, at)
+    return None if review.changes is not None else _stage_follows(review, Facts(), at)
+
+
+def _declined(ruling: Ruled, at: datetime) -> Closed:
+    because = f"The officer declined the proposal: {ruling.reason}"[:2000]
+    return Closed(at=at, outcome=Outcome.DECLINED, because=because)
 
 
 def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:

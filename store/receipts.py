@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import asyncpg
-
 from domain.decisions import Receipt
 from store.decisions import Decisions
 from store.ledgers import RECEIPTS
+from store.listening import listen
 
 POLL = 1.0
 """Seconds between two looks when nothing was heard."""
-
-_RECONNECT = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class Receipts:
@@ -67,25 +61,15 @@ class Receipts:
                 del self._waiting[decision]
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                connection = await asyncpg.connect(self._url, timeout=10)
-                try:
-                    ended = asyncio.Event()
-                    connection.add_termination_listener(lambda _, ended=ended: ended.set())
-                    await connection.add_listener(RECEIPTS, self._hear)
-                    for decision in self._waiting:
-                        self._wake(decision)
-                    await ended.wait()
-                finally:
-                    await connection.close(timeout=1)
-            except Exception as error:  # noqa: BLE001 - a lost connection shows in many ways, and who waits must be heard
-                _log.warning("listening interrupted", extra={"error": type(error).__name__})
-            await asyncio.sleep(_RECONNECT)
+        def all_may_have_theirs() -> None:
+            for decision in self._waiting:
+                self._wake(decision)
 
-    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        await listen(self._url, RECEIPTS, self._hear, all_may_have_theirs)
+
+    def _hear(self, payload: str) -> None:
         with contextlib.suppress(ValueError):  # whoever reaches the database can notify anything
-            self._wake(UUID(str(payload)))
+            self._wake(UUID(payload))
 
     def _wake(self, decision: UUID) -> None:
         for heard in self._waiting.get(decision, ()):

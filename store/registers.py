@@ -33,8 +33,11 @@ from store.sessions import end_sessions_of
 from store.standing import standing_of
 
 _NAMES = """
-update people p set name = named.name from unnest($1::text[], $2::text[]) as named (id, name)
-where p.id = named.id and p.name <> named.name
+update people p set name = named.name, email = case when named.known then named.email else p.email end
+from unnest($1::text[], $2::text[], $3::boolean[], $4::text[]) as named (id, name, known, email)
+where p.id = named.id and (p.name, p.email) is distinct from (
+    named.name, case when named.known then named.email else p.email end
+)
 """
 
 _OPERATOR = "select exists (select from grants where role = 'operator' and revoked_at is null)"
@@ -124,8 +127,8 @@ class Registers:
     async def enter_people(
         self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]], *, by: PersonId
     ) -> int:
-        """Enter people and grant roles, all or none. A known person's name and unit become those given here; a role
-        that is held already is not granted again. `by` is who does it.
+        """Enter people and grant roles, all or none. A known person's name and unit, and address if one is given or
+        taken away, become those given here; a role that is held already is not granted again. `by` is who does it.
 
         Returns:
             How many grants are new.
@@ -142,8 +145,14 @@ class Registers:
             entered = (PeopleEntered(at=head.now, by=by, people=batch) for batch in _batches(members))
             granted = (Granted(at=head.now, by=by, grants=batch) for batch in _batches(grants))
             put = await head.append(*entered, *granted)
-            names = {person.id: person.name for person in people}
-            await connection.execute(_NAMES, list(names), list(names.values()))
+            named = {person.id: person for person in people}
+            await connection.execute(
+                _NAMES,
+                list(named),
+                [person.name for person in named.values()],
+                ["email" in person.model_fields_set for person in named.values()],
+                [person.email for person in named.values()],
+            )
         return sum(len(event.grants) for event in put if isinstance(event, Granted))
 
     async def revoke(self, grant: str, because: str, *, by: PersonId) -> None:

@@ -22,6 +22,9 @@ LEASE = timedelta(minutes=2)
 
 SECRET_BYTES = 32
 
+UNNAMED = "urn:ringi"
+"""What events call us where we have no address."""
+
 _REGISTER = """
 insert into webhooks (url, secret, entries, registered_by) values ($1, $2, $3, $4) returning id
 """

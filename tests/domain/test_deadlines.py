@@ -436,9 +436,10 @@ def test_a_council_member_can_be_given_more_time_than_the_others() -> None:
         case.accepts(person, opinion())
     due_at = case.review.due_at
     assert due_at is not None
+    case.now += DAY
     case.accepts(OFFICER, Extension(until=due_at + 30 * DAY, person=LEA))
     (member,) = (turn for turn in waits_for(case.review) if turn.role is Role.COUNCIL_MEMBER)
-    assert due_at + 30 * DAY == member.due_at
+    assert (case.review.phase_since, due_at + 30 * DAY) == (member.since, member.due_at)
     case.time_runs_out()
     assert (True, Phase.CONSULTING) == (case.review.overdue, case.review.phase)
     case.time_runs_out(LEA)

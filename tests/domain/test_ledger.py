@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Question, Reason, Signature, Withdrawal
-from domain.events import Closed, Refused, Reminded
+from domain.events import Accepted, Assessed, Closed, Concluded, Event, Passed, Refused, Reminded, Seated
 from domain.ledger import (
     GENESIS,
     Entry,
@@ -254,3 +257,36 @@ def test_entries_are_canonical_and_numbered_on() -> None:
     for recorded in ENTRIES:
         assert recorded.data.encode() == canonical_bytes(Entry.model_validate_json(recorded.data))
     assert any(isinstance(e, Refused) and e.reason is Reason.LATE for e in CASE.events)
+
+
+ASKED = next(e for e in CASE.events if isinstance(e, Accepted) and isinstance(e.envelope.content, Question))
+
+
+def rechained(events: Sequence[Event]) -> Evidence:
+    """The evidence of another story, told so that chain and read model hold together."""
+    entries = append("R-1", 0, GENESIS, events)
+    model = read_model(fold("R-1", events), entries[-1].hash)
+    return Evidence(review="R-1", entries=entries, read_model=model, workflow=WorkflowState(status="gone"))
+
+
+@pytest.mark.parametrize("left_out", range(len(CASE.events) - 1))
+def test_no_stage_is_passed_and_no_outcome_reached_but_by_the_rules(left_out: int) -> None:
+    """A story from which an act, or what came of it, is taken away, and that is chained anew, ends where it breaks; what
+    is no more than a reminder, a refusal or the date of a wait changes nothing of it.
+    """
+    gone = CASE.events[left_out]
+    assert verify(rechained(CASE.events)).holds
+    if not isinstance(gone, Accepted | Assessed | Passed | Concluded | Seated) or gone == ASKED:
+        return
+    with suppress(ValueError, LookupError, StopIteration):  # so far from what can be that there is no fold of it
+        told = rechained((*CASE.events[:left_out], *CASE.events[left_out + 1 :]))
+        assert not verify(told).holds
+
+
+def test_an_outcome_of_nowhere_is_found() -> None:
+    """Approved in the middle, declined by nobody, withdrawn by nobody."""
+    closed = next(event for event in CASE.events if isinstance(event, Closed))
+    for outcome in Outcome:
+        for end in range(1, CLOSED_AT - 1):
+            forged = closed.model_copy(update={"outcome": outcome})
+            assert not verify(rechained((*CASE.events[:end], forged))).holds, (outcome, end)

@@ -99,6 +99,10 @@ class Person:
         """Send JSON."""
         return await self._http.post(path, json=body, headers=self._with(headers))
 
+    async def put(self, path: str, body: object) -> httpx2.Response:
+        """Put JSON in the place of what was there."""
+        return await self._http.put(path, json=body, headers=self._headers)
+
     async def put_in(self, path: str, content: bytes | str, media_type: str, **headers: str) -> httpx2.Response:
         """Send something that is not JSON."""
         return await self._http.post(path, content=content, headers={**self._with(headers), "Content-Type": media_type})

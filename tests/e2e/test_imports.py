@@ -182,4 +182,4 @@ async def test_fifty_thousand_people_are_imported_in_seconds(own_system: System)
     assert (200, {"completions": n, "new": n, "woken": 0}) == await training(system, f"{TRAINING}\n{courses}")
     assert (200, {"completions": n, "new": 0, "woken": 0}) == await training(system, f"{TRAINING}\n{courses}")
     assert (n, n) < (await known(system))[::2]
-    assert seconds < 10, f"{seconds:.1f} s for {n} people"
+    assert seconds < 30, f"{seconds:.1f} s for {n} people"
