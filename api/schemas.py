@@ -159,6 +159,10 @@ class RecusalIn(ReasonedIn, said.Recusal, extra="forbid"):
     """A council member steps aside."""
 
 
+class ConflictIn(ReasonedIn, said.Conflict, extra="forbid"):
+    """Whoever could judge steps aside, for a conflict of interest."""
+
+
 class AdviceResponseIn(DecisionIn, said.AdviceResponse, extra="forbid"):
     """The officer's answers to advice."""
 
@@ -201,6 +205,7 @@ AnyDecisionIn = Annotated[
     | EscalationIn
     | OpinionIn
     | RecusalIn
+    | ConflictIn
     | AdviceResponseIn
     | NoOpinionIn
     | ExtensionIn
@@ -444,11 +449,14 @@ def basis_out(review: Review) -> Digest | None:
 
 
 class InboxItemOut(BaseModel):
-    """Something that waits for the person who asks, and the digests that a decision about it names."""
+    """Something that waits for the person who asks, or for whoever left it to them (`for_person`), and the digests that
+    a decision about it names.
+    """
 
     review: ReviewId
     title: Line
     turn: Turn
+    for_person: PersonId | None
     digest: Digest
     basis: Digest | None
 
@@ -465,6 +473,7 @@ class TimelineEntry(BaseModel):
     seq: int
     at: datetime
     who: PersonId | None
+    for_person: PersonId | None
     role: str | None
     what: str
     said: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 from uuid import uuid4
@@ -20,6 +19,7 @@ from api.step_up import StepUp
 from domain.access import may_audit, may_read
 from domain.canonical import sha256
 from domain.decisions import Receipt
+from domain.facts import Standing
 from domain.people import Grant, Role
 from domain.state import Review
 from domain.values import PersonId, ReviewId
@@ -115,13 +115,18 @@ TheServices = Annotated[Services, Depends(_services)]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and the roles that they hold now. Who came by an invitation asks as a council member alone, about
-    `reviews`; everybody else about whatever their roles open.
+    """Who asks, and what the registers say of them now, with the grants that they can act under. Who came by an
+    invitation asks as a council member alone, about `reviews`; everybody else about whatever their roles open.
     """
 
     person: PersonId
-    grants: tuple[Grant, ...]
+    standing: Standing
     reviews: frozenset[ReviewId] | None = None
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """The roles that are their own."""
+        return tuple(grant for grant in self.standing.grants if grant.person == self.person)
 
     @property
     def roles(self) -> frozenset[Role] | None:
@@ -130,29 +135,28 @@ class Caller:
 
     def may_read(self, review: Review) -> bool:
         """Whether they may read this review."""
-        return self.sees(review, self.person, self.grants)
+        return self.sees(review, self.person, self.standing)
 
-    def sees(self, review: Review, person: PersonId, grants: Iterable[Grant]) -> bool:
-        """As `may_read`, by grants that were read a moment later."""
-        return self.concerns(review.id) and may_read(review, person, grants)
+    def sees(self, review: Review, person: PersonId, standing: Standing) -> bool:
+        """As `may_read`, by a standing that was read a moment later."""
+        return self.concerns(review.id) and may_read(review, person, standing)
 
     def concerns(self, review_id: ReviewId) -> bool:
         """Whether they may ask about this review at all."""
         return self.reviews is None or review_id in self.reviews
 
     def must_hold(self, *roles: Role) -> None:
-        """Raises Forbidden unless the caller holds one of these roles."""
-        if not any(grant.role in roles for grant in self.grants):
+        """Raises Forbidden unless the caller holds one of these roles, or somebody left it to them."""
+        if not any(grant.role in roles for grant in self.standing.grants):
             raise Forbidden(f"This is for people with the role {' or '.join(roles)}.")
 
 
 async def _caller(who: Who, services: TheServices) -> Caller:
-    grants = await services.registers.grants(who.person)
+    standing = await services.registers.standing(who.person)
     if who.session is None or who.session.reviews is None:
-        return Caller(who.person, grants)
-    return Caller(
-        who.person, tuple(grant for grant in grants if grant.role in INVITED_AS), frozenset(who.session.reviews)
-    )
+        return Caller(who.person, standing)
+    grants = tuple(grant for grant in standing.grants if grant.role in INVITED_AS)
+    return Caller(who.person, standing.model_copy(update={"grants": grants}), frozenset(who.session.reviews))
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]

@@ -5,30 +5,48 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.council import is_called
+from domain.entitlement import is_seated
+from domain.facts import Standing
 from domain.people import Grant, Role
+from domain.separation import has_conflict
 from domain.stages import Stage
 from domain.state import Review
 from domain.values import PersonId
 
-_EVERYWHERE = frozenset({Role.AUDITOR, Role.OFFICER, Role.REVIEWER, Role.TRAINING_OFFICER})
+_OVERSEEING = frozenset({Role.AUDITOR, Role.TRAINING_OFFICER})
+"""The roles that see every review and judge none: a unit of one's own is no conflict in them."""
+
+_EVERYWHERE = _OVERSEEING | {Role.OFFICER, Role.REVIEWER}
 
 
-def may_read(review: Review, person: PersonId, grants: Iterable[Grant]) -> bool:
+def may_read(review: Review, person: PersonId, standing: Standing) -> bool:
     """Whether this person may read the review: its content, its state and its record.
 
-    Its owner and author, reviewers, officers, auditors and training officers; a council member once the Council is
-    asked; a signatory of its route, once it comes to sign-off. Whoever stepped aside from it, no more, in any role.
+    Its owner and author, auditors and training officers; reviewers and officers; a council member once the Council is
+    asked; a signatory of its route, once it comes to sign-off; and whoever any of the judging ones, or the owner, left
+    their role to. Whoever would judge it and has a conflict of interest reads nothing of it, nor does anybody in their
+    place; whoever declared one, no more in any role.
+
+    Args:
+        review: the review.
+        person: who would read it.
+        standing: what the registers say of them, with the grants that they can act under now.
     """
     if review.subject is not None and person in (review.subject.owner, review.subject.author):
         return True
-    if person in review.council.recused:
+    if person in review.aside:
         return False
-    return any(grant.person == person and _opens(review, grant) for grant in grants)
+    return any(_opens(review, person, grant, standing) for grant in standing.grants)
 
 
 def reads_all(grants: Iterable[Grant]) -> bool:
-    """Whether one of these grants opens every review."""
+    """Whether one of these grants opens every review, but for conflicts of interest."""
     return any(grant.role in _EVERYWHERE for grant in grants)
+
+
+def oversees(grants: Iterable[Grant]) -> bool:
+    """Whether one of these grants opens every review whatever unit it comes from."""
+    return any(grant.role in _OVERSEEING for grant in grants)
 
 
 def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:
@@ -36,18 +54,24 @@ def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:
     return any(grant.person == person and grant.role in (Role.AUDITOR, Role.OFFICER) for grant in grants)
 
 
-def _opens(review: Review, grant: Grant) -> bool:
+def _opens(review: Review, person: PersonId, grant: Grant, standing: Standing) -> bool:
+    if grant.role in _OVERSEEING:
+        return True
+    if grant.role is Role.OWNER:
+        subject = review.subject
+        return subject is not None and grant.person != person and grant.person in (subject.owner, subject.author)
+    judges = dict.fromkeys((person, grant.person))
+    if any(has_conflict(review, judge, standing.units.get(judge), grant) for judge in judges):
+        return False
     match grant.role:
-        case role if role in _EVERYWHERE:
+        case Role.REVIEWER | Role.OFFICER:
             return True
         case Role.COUNCIL_MEMBER:
-            roster = review.council.roster or ()
-            on_it = any(seat.id == grant.id for seat in roster)
-            return is_called(review) and on_it
+            return is_called(review) and is_seated(review, grant)
         case Role.SIGNATORY if review.route is not None:
             offices = {step.office for step in review.route.signatories}
             offices |= {step.deputy for step in review.route.signatories if step.deputy is not None}
-            signed = any(signature.by.person == grant.person for signature in review.signatures)
+            signed = any(grant.person in signature.by.people for signature in review.signatures)
             at_sign_off = review.stage is Stage.SIGN_OFF or Stage.SIGN_OFF in review.passed
             return grant.office in offices and (at_sign_off or signed)
         case _:

@@ -40,22 +40,26 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
     if grant.person != envelope.person and lent is None:
         return _not_held(envelope)
     away = absence(standing, envelope.person, grant, envelope.received_at)
-    if away is not None:
+    if away is not None and envelope.kind != "conflict":
         return Rebuff(
             Reason.ABSENT,
             f"You left this role to {away.taker} until {away.ends_at:%Y-%m-%d}; end the delegation to act yourself.",
         )
     for person in dict.fromkeys((envelope.person, grant.person)):
-        rule = broken_rule(review, envelope.kind, person)
+        rule = broken_rule(review, envelope.kind, person, under=grant, unit=standing.units.get(person))
         if rule is not None:
-            return Rebuff(Reason.SEPARATION_OF_DUTIES, rule.sentence)
-    if not entitles(review, envelope.kind, grant):
+            who = "" if person == envelope.person else f"Of {person}, in whose place you act: "
+            return Rebuff(rule.reason, who + rule.sentence)
+    if not entitles(review, envelope.kind, grant, standing.units.get(grant.person)):
         return not_entitled(review, envelope.kind, grant)
     rebuff = refuse_step_up(review.route, envelope, proof.step_up, facts.issuer_keys)
     if rebuff is not None:
         return rebuff
     return Mandate(
-        registry=standing.registry, grant=grant, unit=standing.unit, delegation=None if lent is None else lent.id
+        registry=standing.registry,
+        grant=grant,
+        unit=standing.units.get(envelope.person),
+        delegation=None if lent is None else lent.id,
     )
 
 

@@ -35,9 +35,10 @@ class DeclinedAdvice(Value):
 
 
 class Sealed(Value):
-    """A signature as it stands on the certificate."""
+    """A signature as it stands on the certificate: of `person`, in place of `for_person`, where it is another's."""
 
     person: PersonId
+    for_person: PersonId | None = None
     office: Slug
     meaning: Line
     at: Instant

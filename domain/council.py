@@ -6,13 +6,14 @@ the officer may go on, which stands on the certificate.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from domain.decisions import AdviceResponse, Answer, Envelope, Opinion, Reason, Stance
 from domain.entitlement import officers
 from domain.events import Concluded, Event, Passed, Seated
 from domain.facts import Facts
-from domain.people import Grant, Role, Seat
+from domain.people import Grant, Holder, Role, Seat
 from domain.policy import CouncilRule, Phase
 from domain.rebuff import Rebuff
 from domain.separation import broken_rule, excluded
@@ -27,22 +28,23 @@ def is_called(review: Review) -> bool:
     return review.route is not None and (review.route.council_required or review.called is not None)
 
 
-def seated(review: Review, members: tuple[Grant, ...]) -> tuple[Grant, ...]:
+def seated(review: Review, holders: Iterable[Holder]) -> tuple[Grant, ...]:
     """The members who sit on this case: those of the route's seats whom no rule keeps away, one grant each."""
-    rule = _rule(review)
+    seats = _rule(review).seats
     chosen: dict[str, Grant] = {}
-    for grant in sorted(members, key=lambda grant: (grant.office or "", grant.person, grant.id)):
-        fits = grant.role is Role.COUNCIL_MEMBER and any(grant.office == seat for seat in rule.seats)
-        if fits and broken_rule(review, "opinion", grant.person) is None:
+    for holder in sorted(holders, key=lambda holder: (holder.grant.office or "", holder.grant.person, holder.grant.id)):
+        grant = holder.grant
+        fits = grant.role is Role.COUNCIL_MEMBER and any(grant.office == seat for seat in seats)
+        if fits and broken_rule(review, "opinion", grant.person, under=grant, unit=holder.unit) is None:
             chosen.setdefault(grant.person, grant)
     return tuple(chosen.values())
 
 
-def seated_too(review: Review, members: tuple[Grant, ...]) -> tuple[Grant, ...]:
+def seated_too(review: Review, holders: Iterable[Holder]) -> tuple[Grant, ...]:
     """The roster with those members on it who could be seated by now and were not."""
     roster = review.council.roster or ()
     on_it = {grant.person for grant in roster}
-    return (*roster, *(grant for grant in seated(review, members) if grant.person not in on_it))
+    return (*roster, *(grant for grant in seated(review, holders) if grant.person not in on_it))
 
 
 def quorum_met(rule: CouncilRule, seats: list[Seat]) -> bool:
@@ -127,9 +129,9 @@ def refuse_escalation(review: Review) -> Rebuff | None:
     return None
 
 
-def with_opinion(review: Review, given: Given, grant: str, opinion: Opinion, reason: str | None) -> Review:
+def with_opinion(review: Review, given: Given, opinion: Opinion, reason: str | None) -> Review:
     """The review with this member's opinion and advice."""
-    seat = next(member.office for member in review.council.roster or () if member.id == grant)
+    seat = next(member.office for member in review.council.roster or () if member.person == given.person)
     advised = Advised(
         by=given,
         seat=Seat(seat or ""),
@@ -146,13 +148,7 @@ def with_opinion(review: Review, given: Given, grant: str, opinion: Opinion, rea
             "advice": (*review.council.advice, *advice),
         }
     )
-    return review.model_copy(update={"council": council, "advised_by": joined(review.advised_by, given.person)})
-
-
-def with_recusal(review: Review, given: Given) -> Review:
-    """The review without this member."""
-    council = review.council.model_copy(update={"recused": joined(review.council.recused, given.person)})
-    return review.model_copy(update={"council": council})
+    return review.model_copy(update={"council": council, "advised_by": joined(review.advised_by, *given.people)})
 
 
 def with_response(review: Review, given: Given, response: AdviceResponse) -> Review:
@@ -173,13 +169,15 @@ def with_response(review: Review, given: Given, response: AdviceResponse) -> Rev
         for piece in review.council.advice
     )
     council = review.council.model_copy(update={"advice": advice})
-    return review.model_copy(update={"council": council, "ruled_by": joined(review.ruled_by, given.person)})
+    return review.model_copy(update={"council": council, "ruled_by": joined(review.ruled_by, *given.people)})
 
 
 def with_no_opinion(review: Review, given: Given, because: str) -> Review:
     """The review going on without an opinion of the Council."""
-    council = review.council.model_copy(update={"concluded": "no_opinion", "no_opinion_because": because})
-    return review.model_copy(update={"council": council, "ruled_by": joined(review.ruled_by, given.person)})
+    council = review.council.model_copy(
+        update={"concluded": "no_opinion", "no_opinion_because": because, "no_opinion_by": given}
+    )
+    return review.model_copy(update={"council": council, "ruled_by": joined(review.ruled_by, *given.people)})
 
 
 def follows(review: Review, facts: Facts, at: datetime) -> Event | None:
@@ -189,7 +187,7 @@ def follows(review: Review, facts: Facts, at: datetime) -> Event | None:
         return Passed(at=at, stage=Stage.COUNCIL, result="not_required", because=because)
     council = review.council
     if council.roster is None:
-        return Seated(at=at, roster=seated(review, facts.council))
+        return Seated(at=at, roster=seated(review, facts.holders))
     if council.concluded is None:
         if review.phase is not Phase.CONSULTING:
             return None

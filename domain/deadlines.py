@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from domain import council, principles
 from domain.calendar import Calendar, Span, WorkingDays
 from domain.decisions import Envelope, Extension, Reason
-from domain.entitlement import officers
+from domain.entitlement import current_step, officers
 from domain.events import Began, Event, FellDue, Paused, Reminded, Resumed
 from domain.facts import Facts
 from domain.people import Role
@@ -59,9 +59,8 @@ def next_in_line(review: Review) -> tuple[Role, Slug | None]:
     if review.phase is Phase.ANSWERING_ADVICE or principles.undecided(review) or council.without_opinion(review):
         return Role.OFFICER, review.route.deputy_officer or officer
     if review.phase is Phase.SIGNING:
-        done = len(review.signatures)
-        step = review.route.signatories[min(done, len(review.route.signatories) - 1)]
-        return (Role.OFFICER, officer) if step.deputy is None else (Role.SIGNATORY, step.deputy)
+        step = current_step(review)
+        return (Role.OFFICER, officer) if step is None or step.deputy is None else (Role.SIGNATORY, step.deputy)
     return Role.OFFICER, officer
 
 

@@ -157,6 +157,15 @@ class Recusal(Content):
     kind: Literal["recusal"] = "recusal"
 
 
+class Conflict(Content):
+    """Somebody who could judge the proposal is too close to it, and steps aside; what they said in this round counts no
+    more.
+    """
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["conflict"] = "conflict"
+
+
 class AdviceResponse(Content):
     """The officer's answers to one or more pieces of advice."""
 
@@ -245,6 +254,7 @@ AnyContent = Annotated[
     | Escalation
     | Opinion
     | Recusal
+    | Conflict
     | AdviceResponse
     | NoOpinion
     | Extension

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from domain.canonical import canonical_bytes
 from domain.decisions import AnyContent, Discrepancy, Envelope, Submission, TrainingRecorded
 from domain.discrepancies import Difference
-from domain.entitlement import RECONCILER, REGISTER, acting_grant, meaning
+from domain.entitlement import NO_UNITS, RECONCILER, REGISTER, acting_grant, meaning
 from domain.people import Grant
 from domain.state import Review
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
@@ -31,14 +31,20 @@ class Draft(Value):
 
 
 def seal(
-    draft: Draft, review: Review, pack_digest: Digest, grants: Iterable[Grant], received_at: datetime
+    draft: Draft,
+    review: Review,
+    pack_digest: Digest,
+    grants: Iterable[Grant],
+    received_at: datetime,
+    units: Mapping[PersonId, str] = NO_UNITS,
 ) -> Envelope | None:
     """The envelope around a draft, as the review stands when it is received; None if the person holds no role that
     could entitle them to a decision of this kind.
 
-    `pack_digest` is the one that a submission names; every other decision is pinned to the review's own.
+    `pack_digest` is the one that a submission names; every other decision is pinned to the review's own. `grants` are
+    those that the person can act under, `units` those of their holders.
     """
-    grant = acting_grant(review, draft.content.kind, grants, draft.person)
+    grant = acting_grant(review, draft.content.kind, grants, draft.person, units)
     if grant is None:
         return None
     opening = isinstance(draft.content, Submission)

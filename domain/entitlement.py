@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from domain.decisions import Reason
 from domain.people import Grant, Role
-from domain.policy import SignatoryStep
+from domain.policy import OWN, Eligible, SignatoryStep
 from domain.rebuff import Rebuff
 from domain.stages import Stage
 from domain.state import Review
@@ -25,6 +26,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "escalation": (Role.REVIEWER, Role.OFFICER),
     "opinion": (Role.COUNCIL_MEMBER,),
     "recusal": (Role.COUNCIL_MEMBER,),
+    "conflict": (Role.REVIEWER, Role.COUNCIL_MEMBER, Role.OFFICER, Role.SIGNATORY),
     "advice_response": (Role.OFFICER,),
     "no_opinion": (Role.OFFICER,),
     "extension": (Role.OFFICER,),
@@ -44,11 +46,13 @@ AT_HOME = {
 }
 """The stage in which a role acts; the other roles act throughout."""
 
-IN_ANY_STAGE = frozenset({"escalation", "reopening"})
-"""What a reviewer can do in any stage: ask for more to be heard."""
+IN_ANY_STAGE = frozenset({"escalation", "reopening", "conflict"})
+"""What can be done in any stage: ask, as reviewer, for more to be heard, or step aside."""
 
 REGISTER = Grant(id="ringi", person="ringi:training-register", role=Role.SERVICE)
 """What the training register acts under. It is granted to nobody."""
+
+NO_UNITS: Mapping[PersonId, str] = MappingProxyType({})
 
 RECONCILER = Grant(id="ringi", person="ringi:reconciler", role=Role.SERVICE)
 """What the reconciler acts under. It is granted to nobody."""
@@ -66,6 +70,7 @@ _MEANINGS = {
     "question": "asks the owner",
     "escalation": "escalates to the Advisory Council",
     "recusal": "steps aside from this case",
+    "conflict": "declares a conflict of interest and steps aside",
     "advice_response": "answers the Council's advice",
     "no_opinion": "goes on without an opinion of the Council",
     "extension": "extends the time",
@@ -76,12 +81,43 @@ _MEANINGS = {
 }
 
 
-def current_step(review: Review) -> SignatoryStep | None:
-    """The signature that is due next, if the review is in sign-off."""
-    if review.route is None or review.stage is not Stage.SIGN_OFF:
-        return None
+def steps_left(review: Review) -> tuple[tuple[SignatoryStep, int], ...]:
+    """The offices that have still to sign, in their order, each with how many of its holders are left to sign."""
+    steps = () if review.route is None else review.route.signatories
     done = len(review.signatures)
-    return review.route.signatories[done] if done < len(review.route.signatories) else None
+    left: list[tuple[SignatoryStep, int]] = []
+    for step in steps:
+        given = min(done, step.needed)
+        done -= given
+        if given < step.needed:
+            left.append((step, step.needed - given))
+    return tuple(left)
+
+
+def current_step(review: Review) -> SignatoryStep | None:
+    """The office whose signature is due next, if the review is in sign-off."""
+    left = steps_left(review) if review.stage is Stage.SIGN_OFF else ()
+    return left[0][0] if left else None
+
+
+def speaks_for_the_unit(review: Review, office: str | None) -> bool:
+    """Whether this office, or the one that it is the deputy of, signs for the unit which the proposal comes from."""
+    steps = () if review.route is None else review.route.signatories
+    return any(step.unit == OWN and office is not None and office in (step.office, step.deputy) for step in steps)
+
+
+def units_of(review: Review, rule: Eligible) -> tuple[str, ...]:
+    """The units to which this rule keeps an act; none where it keeps it to none."""
+    if rule.unit is None:
+        return ()
+    return review.units if rule.unit == OWN else (rule.unit,)
+
+
+def eligible(review: Review, rule: Eligible, grant: Grant, unit: str | None) -> bool:
+    """Whether the holder of this grant, who belongs to `unit`, is one of those whom the rule allows."""
+    stands_in = isinstance(rule, SignatoryStep) and grant.office == rule.deputy
+    named = not rule.people or grant.person in rule.people or stands_in
+    return named and (rule.unit is None or unit in units_of(review, rule))
 
 
 def officer_offices(review: Review) -> tuple[str, ...]:
@@ -113,16 +149,19 @@ def signatory_offices(review: Review) -> tuple[str, ...]:
     return (step.office, step.deputy) if review.overdue and step.deputy is not None else (step.office,)
 
 
-def entitles(review: Review, kind: str, grant: Grant) -> bool:
-    """Whether the grant entitles its holder to a decision of `kind` on this review as it stands.
+def entitles(review: Review, kind: str, grant: Grant, unit: str | None = None) -> bool:
+    """Whether the grant entitles its holder, who belongs to `unit`, to a decision of `kind` on this review as it stands.
 
-    A reviewer's, council member's or signatory's grant counts in the stage that is theirs; an officer's or signatory's
-    in the offices whose turn it can be; a council member's where they are seated; an owner's for the proposals that
-    they own, or, short of withdrawing, wrote.
+    A reviewer's, council member's or signatory's grant counts in the stage that is theirs, if the route allows its
+    holder; an officer's or signatory's in the offices whose turn it can be; a council member's where they are seated; an
+    owner's for the proposals that they own, or, short of withdrawing, wrote. Anybody who could judge can declare a
+    conflict of interest.
     """
     if grant.role not in ROLES.get(kind, ()) or _elsewhere(review, kind, grant):
         return False
     match grant.role:
+        case _ if kind == "conflict":
+            return True
         case Role.OWNER if kind == "submission":
             return True
         case Role.OWNER:
@@ -131,19 +170,31 @@ def entitles(review: Review, kind: str, grant: Grant) -> bool:
             return grant.person in (people[:1] if kind == "withdrawal" else people)
         case Role.OFFICER:
             return grant.office in officer_offices(review)
+        case Role.REVIEWER:
+            return review.route is not None and eligible(review, review.route.reviewers, grant, unit)
         case Role.SIGNATORY:
-            return grant.office in signatory_offices(review)
+            step = current_step(review)
+            allowed = step is not None and eligible(review, step, grant, unit)
+            return allowed and grant.office in signatory_offices(review)
         case Role.COUNCIL_MEMBER:
-            roster = review.council.roster
-            return roster is not None and any(seat.id == grant.id for seat in roster)
+            return is_seated(review, grant)
         case _:
             return True
+
+
+def is_seated(review: Review, grant: Grant) -> bool:
+    """Whether the holder of this grant sits on the case in that seat, whichever grant they were seated under."""
+    seats = review.council.roster or ()
+    return any((seat.person, seat.office) == (grant.person, grant.office) for seat in seats)
 
 
 def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
     """Why a grant that does not entitle to this decision does not."""
     if _elsewhere(review, kind, grant):
         return Rebuff(Reason.OUT_OF_STAGE, f"As {_words(grant.role)} you act during {_words(AT_HOME[grant.role])}.")
+    rule = _rule_for(review, grant)
+    if rule is not None:
+        return Rebuff(Reason.NOT_ENTITLED, f"On this route it is for {_allowed(review, rule)}.")
     if grant.role is Role.SIGNATORY and review.route is not None:
         step = current_step(review)
         if any(grant.office == signatory.office for signatory in review.route.signatories):
@@ -156,19 +207,24 @@ def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
     )
 
 
-def acting_grant(review: Review, kind: str, grants: Iterable[Grant], person: PersonId) -> Grant | None:
+def acting_grant(
+    review: Review, kind: str, grants: Iterable[Grant], person: PersonId, units: Mapping[PersonId, str] = NO_UNITS
+) -> Grant | None:
     """The grant, of those that `person` holds or that were left to them, that they act under: one that entitles them
     (their own before another's), or else one of a role that could (so that the refusal is on record with it), or none.
+    `units` are those of the grants' holders.
     """
     fitting = [grant for grant in grants if grant.role in ROLES.get(kind, ())]
     fitting.sort(key=lambda grant: grant.person != person)
-    return next((grant for grant in fitting if entitles(review, kind, grant)), fitting[0] if fitting else None)
+    entitling = (grant for grant in fitting if entitles(review, kind, grant, units.get(grant.person)))
+    return next(entitling, fitting[0] if fitting else None)
 
 
 def meaning(review: Review, kind: str, grant: Grant, person: PersonId) -> str:
     """What a decision of `kind` means that `person` makes under `grant`, in words that stand beside their name."""
     said = _meaning(review, kind, grant)
-    return said if grant.person == person or grant.role is Role.SERVICE else f"for {grant.person}: {said}"[:200]
+    own = grant.person == person or grant.role is Role.SERVICE or kind == "conflict"
+    return said if own else f"for {grant.person}: {said}"[:200]
 
 
 def _meaning(review: Review, kind: str, grant: Grant) -> str:
@@ -182,6 +238,18 @@ def _meaning(review: Review, kind: str, grant: Grant) -> str:
     if kind == "opinion":
         return f"gives an opinion for the {grant.office} seat of the Advisory Council"
     return _MEANINGS.get(kind, kind)
+
+
+def _rule_for(review: Review, grant: Grant) -> Eligible | None:
+    """What the route says of whoever acts under this grant now, if it says something of them."""
+    if grant.role is Role.REVIEWER:
+        return None if review.route is None else review.route.reviewers
+    return current_step(review) if grant.office in signatory_offices(review) else None
+
+
+def _allowed(review: Review, rule: Eligible) -> str:
+    parts = (", ".join(rule.people), " or ".join(units_of(review, rule)))
+    return " of ".join(part for part in parts if part) or "nobody"
 
 
 def _elsewhere(review: Review, kind: str, grant: Grant) -> bool:

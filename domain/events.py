@@ -36,6 +36,11 @@ class Mandate(Value):
     unit: Line | None = None
     delegation: str | None = None
 
+    @property
+    def for_person(self) -> PersonId | None:
+        """In whose place they acted, if they did."""
+        return None if self.delegation is None else self.grant.person
+
 
 class Accepted(Happened):
     """A decision was applied. `digest` is that of the stored envelope, `proof` what was stored with it."""
@@ -186,6 +191,14 @@ class Lapsed(Happened):
     because: str
 
 
+class Struck(Happened):
+    """What somebody said counts no more, because they have a conflict of interest."""
+
+    type: Literal["struck"] = "struck"
+    person: PersonId
+    decisions: tuple[DecisionId, ...]
+
+
 class Passed(Happened):
     """A stage was passed."""
 
@@ -218,6 +231,7 @@ Event = Annotated[
     | Concluded
     | TrainingChecked
     | Lapsed
+    | Struck
     | Passed
     | Closed,
     Field(discriminator="type"),

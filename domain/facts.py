@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Self
+
+from pydantic import Field
 
 from domain.assessment import Assessment, assess
 from domain.calendar import MONDAY_TO_FRIDAY, Calendar
 from domain.completions import Completion
 from domain.dsse import PublicKey
-from domain.people import Delegation, Grant
+from domain.people import Delegation, Grant, Holder
 from domain.policy import PolicyPack
 from domain.proof import IssuerKey
 from domain.proposal import Proposal
@@ -32,24 +36,36 @@ class SigningKey(Value):
 class Standing(Value):
     """What the registers say of whoever decides, as of the registry's entry number `registry`.
 
-    `grants` are those in force of the person, and of everybody who left theirs to the person; `delegations` those that
-    the person gave or took, and that were not ended.
+    `grants` are those in force of the person, and of everybody who left theirs to the person and may act themselves;
+    `units` where all of these belong; `delegations` those that the person gave or took, and that were not ended.
     """
 
     registry: int = 0
-    unit: Line | None = None
+    units: dict[PersonId, Line] = Field(default_factory=dict)
     disabled: bool = False
     grants: tuple[Grant, ...] = ()
     delegations: tuple[Delegation, ...] = ()
 
-    def usable(self, person: PersonId, moment: datetime) -> tuple[Grant, ...]:
-        """The grants that `person`, whose standing this is, can act under: their own, and those left to them then."""
-        return tuple(
+    @classmethod
+    def acting(cls, person: PersonId, holders: Iterable[Holder]) -> Self:
+        """The standing of `person` with the grants, among these, that they act under."""
+        mine = [holder for holder in holders if holder.actor == person]
+        pairs = [(p, u) for h in mine for p, u in ((h.grant.person, h.unit), (h.actor, h.actor_unit)) if u is not None]
+        return cls(units=dict(pairs), grants=tuple(holder.grant for holder in mine))
+
+    def at(self, person: PersonId, moment: datetime) -> Standing:
+        """The standing of `person`, whose it is, with those grants alone that they can act under at this moment: their
+        own, and those that are left to them then.
+        """
+        usable = tuple(
             grant
             for grant in self.grants
             if grant.person == person
-            or any(d.giver == grant.person and d.covers(grant.role, moment) for d in self.delegations)
+            or any(
+                (d.giver, d.taker) == (grant.person, person) and d.covers(grant.role, moment) for d in self.delegations
+            )
         )
+        return self.model_copy(update={"grants": usable})
 
 
 class Proposed(Value):
@@ -66,7 +82,7 @@ class Facts(Value):
     """The present state of the registers.
 
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
-    `council` are the grants of all council members; `completions` those of the assigned staff in the courses that the
+    `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned staff in the courses that the
     route requires; `proposed` is what a submission or revision names, or, where it could not be assessed,
     `unassessable` says why; `calendar` is that of the policy pack.
     """
@@ -74,7 +90,7 @@ class Facts(Value):
     standing: Standing = Standing()
     keys: tuple[SigningKey, ...] = ()
     issuer_keys: tuple[IssuerKey, ...] = ()
-    council: tuple[Grant, ...] = ()
+    holders: tuple[Holder, ...] = ()
     completions: tuple[Completion, ...] = ()
     proposed: Proposed | None = None
     unassessable: str | None = None

@@ -24,7 +24,7 @@ from domain.registry import RecordedEntry, RegistryAudit
 from domain.review import evolve, holds, state_digest, waits_for
 from domain.state import Review
 from domain.turns import Turn
-from domain.values import Digest, ReviewId, Value
+from domain.values import Digest, Line, PersonId, ReviewId, Value
 
 GENESIS: Digest = "0" * 64
 """What stands before the first entry."""
@@ -81,6 +81,9 @@ class ReadModel(Value):
     phase: str | None
     outcome: str | None
     closed_at: datetime | None
+    aside: tuple[PersonId, ...] = ()
+    assigned: tuple[PersonId, ...] = ()
+    units: tuple[Line, ...] = ()
     heading: Heading | None
     turns: tuple[Turn, ...]
 
@@ -303,6 +306,9 @@ def read_model(review: Review, head: Digest) -> ReadModel:
         phase=review.phase,
         outcome=review.outcome,
         closed_at=review.closed_at,
+        aside=review.aside,
+        assigned=review.assigned,
+        units=review.units,
         heading=None
         if subject is None
         else Heading(

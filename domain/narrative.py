@@ -9,6 +9,7 @@ from domain.calendar import Span, WorkingDays
 from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
+    Conflict,
     Declining,
     Discrepancy,
     Envelope,
@@ -46,6 +47,7 @@ from domain.events import (
     Resumed,
     Returned,
     Seated,
+    Struck,
     TrainingChecked,
 )
 from domain.policy import Phase
@@ -71,9 +73,12 @@ PHASES = {
 
 
 class Told(Value):
-    """One entry in plain words: who, if anybody; what; and the digest that it was done on, if it was."""
+    """One entry in plain words: who, if anybody, and in whose place, if in another's; what; and the digest that it was
+    done on, if it was.
+    """
 
     who: PersonId | None
+    for_person: PersonId | None = None
     role: str | None
     what: str
     said: str | None
@@ -83,11 +88,13 @@ class Told(Value):
 def tell(event: Event) -> Told:
     """What this entry says. Total over every event."""
     match event:
-        case Accepted(envelope=envelope):
+        case Accepted(envelope=envelope, mandate=mandate):
+            given_for = None if mandate is None else mandate.for_person
             return Told(
                 who=envelope.person,
+                for_person=given_for,
                 role=envelope.role,
-                what=_decision(envelope),
+                what=_decision(envelope) if given_for is None else f"In place of {given_for}: {_decision(envelope)}",
                 said=_said(envelope),
                 on_digest=envelope.content_digest,
             )
@@ -145,6 +152,8 @@ def tell(event: Event) -> Told:
             return _engine(f"Training checked, gaps: {names}.", None, event.check.rests_on)
         case Lapsed():
             return _engine(f"Signatures lapsed: {len(event.decisions)}.", event.because)
+        case Struck():
+            return _engine(f"What {event.person} said counts no more: decisions {len(event.decisions)}.")
         case Passed():
             how = {
                 "completed": "completed",
@@ -252,6 +261,8 @@ def _decision(envelope: Envelope) -> str:
             return f"Gave an opinion ({opinion.stance.replace('_', ' ')}); pieces of advice: {len(opinion.advice)}."
         case Recusal():
             return "Stepped aside."
+        case Conflict():
+            return "Declared a conflict of interest, and stepped aside."
         case AdviceResponse() as response:
             counts = Counter(answer.answer.replace("_", " ") for answer in response.answers)
             return "Answered advice: " + ", ".join(f"{number} {answer}" for answer, number in counts.items()) + "."

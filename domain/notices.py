@@ -15,7 +15,8 @@ from domain.access import may_read
 from domain.deadlines import concerns
 from domain.decisions import AdviceResponse, QuestionAnswer
 from domain.events import Accepted, Event, FellDue, Reminded
-from domain.people import Grant, Role
+from domain.facts import Standing
+from domain.people import Holder, Role
 from domain.review import waits_for
 from domain.state import Review
 from domain.turns import Turn, changes, is_for
@@ -74,23 +75,23 @@ def notices(before: Review, after: Review, events: Sequence[Event]) -> tuple[Not
     return tuple(told)
 
 
-def concerned(notice: Notice, review: Review, grants: Iterable[Grant]) -> tuple[PersonId, ...]:
+def concerned(notice: Notice, review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]:
     """Whom the notice is for, as the review stands now: nobody whose turn it no longer is, and nobody who may not read
     the review. Sorted.
 
     Args:
         notice: what is told.
         review: the review as it stands.
-        grants: those in force of everybody who comes into question.
+        holders: under which grants everybody acts who comes into question.
     """
-    grants = tuple(grants)
+    holders = tuple(holders)
     if notice.kind in ABOUT_TURNS:
         turns = [turn for turn in waits_for(review) if _is_about(notice, turn)]
-        held = {grant.person for grant in grants}
-        people = {person for person in held if any(is_for(turn, person, grants) for turn in turns)}
+        acting = {holder.actor for holder in holders}
+        people = {person for person in acting if any(is_for(turn, person, holders) for turn in turns)}
     else:
         people = {notice.person} if notice.person is not None else set()
-    return tuple(sorted(person for person in people if may_read(review, person, grants)))
+    return tuple(sorted(person for person in people if may_read(review, person, Standing.acting(person, holders))))
 
 
 def as_it_stands(notice: Notice, review: Review) -> Notice:

@@ -64,6 +64,25 @@ class Delegation(Value):
         return role in self.roles and self.starts_at <= moment < self.ends_at
 
 
+class Holder(Value):
+    """A grant in force of somebody who may act, the holder's unit, and, where they are away, who acts in their place."""
+
+    grant: Grant
+    unit: Line | None = None
+    delegate: PersonId | None = None
+    delegate_unit: Line | None = None
+
+    @property
+    def actor(self) -> PersonId:
+        """Who acts under the grant now."""
+        return self.delegate or self.grant.person
+
+    @property
+    def actor_unit(self) -> Line | None:
+        """The unit of whoever acts."""
+        return self.unit if self.delegate is None else self.delegate_unit
+
+
 class Assigned(Written):
     """A member of the staff that the proposal names, with the role that decides what they must be trained in."""
 

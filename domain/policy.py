@@ -29,7 +29,7 @@ from domain.decisions import KINDS
 from domain.people import Seat
 from domain.problems import Problem, ProblemsError, pointer_to, problems_of
 from domain.proposal import COUNTRIES, LARGEST_NUMBER, MOST_CHOICES, Affected, DataKind, ProjectPhase
-from domain.values import Digest, Line, Prose, Slug, Value, Written
+from domain.values import Digest, Line, PersonId, Prose, Slug, Value, Written
 
 
 class Phase(StrEnum):
@@ -69,17 +69,63 @@ class Allowance(Value):
         return self
 
 
-class ReviewersRule(Value):
-    """Of at most `panel` sheets, `needed` that agree complete the stage; as many breaches on one principle decline."""
+def _says_nothing(value: object) -> bool:
+    """For what packs could not say at first: where it says nothing it is not written, so that digests stay as they are."""
+    return value in ((), None, 1)
+
+
+OWN = "own"
+"""In place of the name of a unit: the one that the proposal comes from."""
+
+
+class Eligible(Value):
+    """Who of a role's holders may act on a route: of these `people`, where any are named; of this `unit`, where one is.
+
+    `unit: own` is an office that speaks for the unit which the proposal comes from.
+    """
+
+    people: tuple[PersonId, ...] = Field(default=(), max_length=50, exclude_if=_says_nothing)
+    unit: Line | None = Field(default=None, exclude_if=_says_nothing)
+
+    @model_validator(mode="after")
+    def _nobody_twice(self) -> Self:
+        if len(set(self.people)) < len(self.people):
+            raise ValueError("somebody stands in people twice")
+        return self
+
+
+class ReviewersRule(Eligible):
+    """Of at most `panel` reviewers, `needed` that agree complete the stage; as many breaches on one principle decline.
+
+    A pack can also say `needed: all` or `needed: any`.
+    """
 
     needed: int = Field(ge=1, le=9)
     panel: int = Field(ge=1, le=9)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_numbers(cls, given: object) -> object:
+        return _counted(given, "panel")
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
         if self.needed > self.panel:
             raise ValueError("needed cannot be more than panel")
+        if self.people and len(self.people) < self.panel:
+            raise ValueError("the panel cannot be larger than the people named for it")
         return self
+
+
+def _counted(given: object, of: str) -> object:
+    """`all` and `any` in numbers: `of` names the field that says of how many."""
+    if not isinstance(given, dict) or given.get("needed") not in ("all", "any"):
+        return given
+    everybody = given.get(of)
+    number = len(everybody) if isinstance(everybody, list | tuple) else everybody
+    if given["needed"] == "all" and not number:
+        raise ValueError(f"needed: all is of the {of}, which must be named")
+    return {**given, "needed": 1 if given["needed"] == "any" else number}
 
 
 class CouncilRule(Value):
@@ -115,13 +161,28 @@ class Requirement(Value):
     courses: tuple[Course, ...] = Field(min_length=1, max_length=20)
 
 
-class SignatoryStep(Value):
-    """One signature in the order of sign-off: who gives it, who stands in, and what it says."""
+class SignatoryStep(Eligible):
+    """One office in the order of sign-off: who signs, who stands in, and what it says; `needed` of its holders sign.
+
+    A pack can also say `needed: any`, or, of the people that it names, `needed: all`.
+    """
 
     office: Slug
     title: Line
     deputy: Slug | None = None
     meaning: Line
+    needed: int = Field(default=1, ge=1, le=9, exclude_if=_says_nothing)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_numbers(cls, given: object) -> object:
+        return _counted(given, "people")
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.people and self.needed > len(self.people):
+            raise ValueError("needed cannot be more than the people named for it")
+        return self
 
 
 class Route(Value):
@@ -140,7 +201,7 @@ class Route(Value):
     signatories: tuple[SignatoryStep, ...] = Field(min_length=1, max_length=9)
     allowances: dict[Phase, Allowance]
     valid_for: Duration
-    step_up: tuple[Slug, ...] = ()
+    step_up: tuple[Slug, ...] = Field(default=(), exclude_if=_says_nothing)
     """The kinds of decision for which the person signs in anew, over the decision itself."""
 
 
@@ -392,7 +453,7 @@ class TierRule(Written):
     signatories: tuple[SignatoryStep, ...] = Field(min_length=1, max_length=9)
     allowances: dict[Phase, Allowance]
     valid_for: Duration
-    step_up: tuple[Slug, ...] = Field(default=(), max_length=20)
+    step_up: tuple[Slug, ...] = Field(default=(), max_length=20, exclude_if=_says_nothing)
 
 
 class PolicyPack(Written):

@@ -1,7 +1,7 @@
 """Principle review: verdict sheets, verdicts carried from revision to revision, and the officer's ruling.
 
-A reviewer's voice is all that they found in this round, principle by principle: in one sheet, or in what is carried of
-an earlier one and a new sheet for the rest. Only whole voices agree; a breach counts as soon as it is found.
+A reviewer's voice is all that they, or another in their place, found in this round, principle by principle: in one sheet,
+or in what is carried of an earlier one and a new sheet for the rest. Only whole voices agree; a breach counts as soon as it is found.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from domain.assessment import Assessment
-from domain.decisions import Envelope, Finding, Reason, Reopening, Ruling, VerdictSheet
-from domain.entitlement import officers
+from domain.decisions import Finding, Reason, Reopening, Ruling, VerdictSheet
+from domain.entitlement import officers, units_of
 from domain.events import Closed, Event, Passed
 from domain.people import Role
 from domain.policy import Phase
@@ -30,7 +30,7 @@ def voices(review: Review) -> Voices:
     """What each reviewer found, principle by principle, in the order in which they first spoke."""
     heard: Voices = {}
     for sheet in review.sheets:
-        heard.setdefault(sheet.by.person, {}).update({found.principle: found.finding for found in sheet.findings})
+        heard.setdefault(sheet.by.voice, {}).update({found.principle: found.finding for found in sheet.findings})
     return heard
 
 
@@ -101,18 +101,18 @@ def has_free_seat(review: Review) -> bool:
     return len(whole(review)) + kept < review.route.reviewers.panel
 
 
-def refuse_sheet(review: Review, envelope: Envelope, sheet: VerdictSheet) -> Rebuff | None:
-    """Why this verdict sheet can't be taken now, if it can't."""
+def refuse_sheet(review: Review, voice: PersonId, sheet: VerdictSheet) -> Rebuff | None:
+    """Why this verdict sheet, with the voice of this reviewer, can't be taken now, if it can't."""
     if review.route is None or review.stage is not Stage.PRINCIPLE_REVIEW:
         return Rebuff(Reason.OUT_OF_STAGE, "The review is past principle review.")
     if review.changes is not None:
         return Rebuff(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
-    wanted = open_to(review, envelope.person)
+    wanted = open_to(review, voice)
     if not wanted:
         return Rebuff(Reason.ALREADY_GIVEN, "You have already given your verdict sheet in this round.")
     if len(whole(review)) >= review.route.reviewers.panel:
         return Rebuff(Reason.OUT_OF_STAGE, "The panel is complete; the officer rules.")
-    if envelope.person not in voices(review) and not has_free_seat(review):
+    if voice not in voices(review) and not has_free_seat(review):
         return Rebuff(Reason.OUT_OF_STAGE, "The panel's seats are taken: its reviewers complete their verdicts first.")
     judged = [verdict.principle for verdict in sheet.verdicts]
     unknown = [principle for principle in judged if principle not in review.route.principles]
@@ -208,9 +208,9 @@ def carried(review: Review, subject: Subject, assessment: Assessment) -> dict[Pe
 def carry(review: Review, standing: Mapping[PersonId, Collection[Slug]]) -> tuple[Sheet, ...]:
     """What stands of the sheets of this round on the next revision."""
     kept = (
-        _on(sheet, standing[sheet.by.person]).model_copy(update={"carried_from": sheet.carried_from or review.revision})
+        _on(sheet, standing[sheet.by.voice]).model_copy(update={"carried_from": sheet.carried_from or review.revision})
         for sheet in review.sheets
-        if sheet.by.person in standing
+        if sheet.by.voice in standing
     )
     return tuple(sheet for sheet in kept if sheet.findings)
 
@@ -220,7 +220,7 @@ def with_ruling(review: Review, given: Given, ruling: Ruling, reason: str) -> Re
     return review.model_copy(
         update={
             "ruling": Ruled(by=given, ruling=ruling.ruling, reason=reason),
-            "ruled_by": joined(review.ruled_by, given.person),
+            "ruled_by": joined(review.ruled_by, *given.people),
         }
     )
 
@@ -265,6 +265,8 @@ def turns(review: Review) -> tuple[Turn, ...]:
         what=f"Give a verdict on each principle ({agreeing(review)} of {rule.needed} agreeing so far).",
         role=Role.REVIEWER,
         not_for=tuple(sorted({*excluded(review, "verdict_sheet"), *voices(review)})),
+        people=rule.people,
+        units=units_of(review, rule),
         principles=review.route.principles,
         since=review.phase_since,
         due_at=review.due_at,
@@ -310,4 +312,6 @@ def _carried_words(review: Review) -> str:
 def _turn_of(review: Review, person: PersonId, turn: Turn) -> Turn:
     left = open_to(review, person)
     what = f"Complete your verdicts: {', '.join(left)}."
-    return turn.model_copy(update={"what": what, "person": person, "not_for": (), "principles": left})
+    speakers = {person, *(each for sheet in review.sheets if sheet.by.voice == person for each in sheet.by.people)}
+    others = tuple(other for other in turn.not_for if other not in speakers)
+    return turn.model_copy(update={"what": what, "person": person, "not_for": others, "principles": left})

@@ -268,10 +268,10 @@ class Registry:
     def standing(self, person: PersonId) -> Standing:
         """What the registry says of a person."""
         delegations = tuple(d for d in self.delegations.values() if person in (d.giver, d.taker))
-        givers = {d.giver for d in delegations if d.taker == person}
+        givers = {d.giver for d in delegations if d.taker == person} - self.disabled
         return Standing(
             registry=self.seq,
-            unit=self.units.get(person),
+            units={known: self.units[known] for known in sorted({person, *givers}) if known in self.units},
             disabled=person in self.disabled,
             grants=tuple(g for g in self.grants.values() if g.person == person or g.person in givers),
             delegations=delegations,

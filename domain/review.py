@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
 
-from domain import council, deadlines, principles, revisions, sign_off, training
+from domain import conflicts, council, deadlines, principles, revisions, sign_off, training
 from domain.authority import mandate, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
+    Conflict,
     Declining,
     Discrepancy,
     Envelope,
@@ -55,16 +56,31 @@ from domain.events import (
     Resumed,
     Returned,
     Seated,
+    Struck,
     TrainingChecked,
 )
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
+from domain.registry import BOOTSTRAP
+from domain.separation import JUDGING, PROPOSING, restricted
 from domain.stages import Outcome, Stage
-from domain.state import Asked, Called, Consultation, Given, Passage, Review, Revised, Ruled, joined, proposed_as
+from domain.state import (
+    Asked,
+    Called,
+    Consultation,
+    Given,
+    Passage,
+    Review,
+    Revised,
+    Ruled,
+    Voice,
+    joined,
+    proposed_as,
+)
 from domain.turns import Turn
-from domain.values import Digest, ReviewId
+from domain.values import Digest, PersonId, ReviewId
 
 ORDER = tuple(Stage)
 
@@ -165,7 +181,7 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
         return ()
     with_owner = (*_owner_turns(review), *deadlines.turns(review))
     if review.changes is not None or _held(review):
-        return with_owner
+        return restricted(review, with_owner)
     match review.stage:
         case Stage.PRINCIPLE_REVIEW:
             own = principles.turns(review)
@@ -175,7 +191,7 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
             own = training.turns(review)
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
-    return (*deadlines.timed(review, own), *with_owner)
+    return restricted(review, (*deadlines.timed(review, own), *with_owner))
 
 
 class _Happened:
@@ -197,7 +213,7 @@ def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Manda
     if rebuff is not None:
         return rebuff
     under = mandate(review, envelope, proof, facts)
-    return under if isinstance(under, Rebuff) else _refuses(review, envelope, facts, at) or under
+    return under if isinstance(under, Rebuff) else _refuses(review, envelope, under, facts, at) or under
 
 
 def _refuses_to_hear(review: Review, envelope: Envelope) -> Rebuff | None:
@@ -211,19 +227,19 @@ def _refuses_to_hear(review: Review, envelope: Envelope) -> Rebuff | None:
     return None
 
 
-def _refuses(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> Rebuff | None:
+def _refuses(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Rebuff | None:
     """Why this decision can't be taken, if it can't, although its maker might make it."""
     if isinstance(envelope.content, Submission | Revision):
-        return _refuses_proposal(review, envelope, facts)
+        return _refuses_proposal(review, envelope, under, facts)
     if isinstance(envelope.content, Discrepancy | Repair):  # of the workflow, and not of what was shown to anybody
         return None
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
         return Rebuff(Reason.STALE, revisions.stale(review, envelope))
-    return _refuses_content(review, envelope, facts, at)
+    return _refuses_content(review, envelope, under, facts, at)
 
 
-def _refuses_proposal(review: Review, envelope: Envelope, facts: Facts) -> Rebuff | None:
+def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts: Facts) -> Rebuff | None:
     if isinstance(envelope.content, Revision):
         if envelope.content_digest != review.content_digest:
             return Rebuff(Reason.STALE, revisions.stale(review, envelope))
@@ -240,17 +256,17 @@ def _refuses_proposal(review: Review, envelope: Envelope, facts: Facts) -> Rebuf
     if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
         return Rebuff(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
     subject = facts.proposed.subject
-    if envelope.person not in (subject.owner, subject.author):
+    if under.grant.person not in (subject.owner, subject.author):
         return Rebuff(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
     if review.subject is not None and subject.owner != review.subject.owner:
         return Rebuff(Reason.INVALID, "A revision can't change who owns the proposal.")
     return None
 
 
-def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datetime) -> Rebuff | None:
+def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Rebuff | None:
     match envelope.content:
         case VerdictSheet() as sheet:
-            return principles.refuse_sheet(review, envelope, sheet)
+            return principles.refuse_sheet(review, under.grant.person, sheet)
         case Reopening() as reopening:
             return principles.refuse_reopening(review, reopening)
         case ChangeRequest():
@@ -266,6 +282,8 @@ def _refuses_content(review: Review, envelope: Envelope, facts: Facts, at: datet
             return council.refuse_escalation(review)
         case Opinion() | Recusal():
             return council.refuse_member(review, envelope)
+        case Conflict():
+            return conflicts.refuse_conflict(review, envelope)
         case AdviceResponse() as response:
             return council.refuse_response(review, response)
         case NoOpinion():
@@ -319,7 +337,7 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
         case Extension() as extension:
             roster = before.council.roster
             if before.phase is Phase.CONSULTING and extension.person is None:
-                roster = council.seated_too(before, facts.council)
+                roster = council.seated_too(before, facts.holders)
                 if roster != before.council.roster:
                     happened.add(Seated(at=at, roster=roster))
             for began in deadlines.extends(before, extension, facts, at):
@@ -328,6 +346,8 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
                 asked = deadlines.ask(happened.review, grant.person, at, facts)
                 if asked is not None and asked.due_at > extension.until:
                     happened.add(asked)
+        case Conflict():
+            _strike(happened, before, envelope.person, at)
         case Withdrawal():
             happened.add(Closed(at=at, outcome=Outcome.WITHDRAWN, because=envelope.reason or "Withdrawn."))
         case Declining():
@@ -340,6 +360,20 @@ def _lapse(happened: _Happened, at: datetime, because: str) -> None:
     signatures = happened.review.signatures
     if signatures:
         happened.add(Lapsed(at=at, decisions=tuple(s.by.decision for s in signatures), because=because))
+
+
+def _strike(happened: _Happened, before: Review, person: PersonId, at: datetime) -> None:
+    """What this person said in this round counts no more, nor does anything that rests on it."""
+    because = f"{person} declared a conflict of interest."
+    said = conflicts.counted(before, person)
+    if said or any(person in signature.by.people for signature in before.signatures):
+        _lapse(happened, at, because)
+    if said:
+        struck = Struck(at=at, person=person, decisions=said)
+        happened.add(struck)
+        back = conflicts.goes_back_to(before, struck)
+        if back is not None:
+            happened.add(Returned(at=at, stage=back, because=because))
 
 
 def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
@@ -425,6 +459,8 @@ def _evolve(review: Review, event: Event) -> Review:
             return _with(review, training=check)
         case Lapsed():
             return _with(review, signatures=(), phase=None)
+        case Struck():
+            return conflicts.without(review, event)
         case Returned(stage=stage, because=because):
             kept = {passed: how for passed, how in review.passed.items() if ORDER.index(passed) < ORDER.index(stage)}
             return _with(deadlines.at_rest(review), stage=stage, passed=kept, returned=because, training=None)
@@ -445,9 +481,14 @@ def _evolve(review: Review, event: Event) -> Review:
 
 def _accepted(review: Review, event: Accepted) -> Review:
     envelope = event.envelope
-    given = Given(decision=envelope.decision_id, digest=event.digest, person=envelope.person, at=envelope.received_at)
-    if envelope.role is Role.REVIEWER:
-        review = _with(review, reviewed_by=joined(review.reviewed_by, envelope.person))
+    given = Given(
+        decision=envelope.decision_id,
+        digest=event.digest,
+        person=envelope.person,
+        at=envelope.received_at,
+        for_person=None if event.mandate is None else event.mandate.for_person,
+    )
+    review = _taken_part(review, event, given)
     reason = envelope.reason or ""
     match envelope.content:
         case Submission():
@@ -470,10 +511,9 @@ def _accepted(review: Review, event: Accepted) -> Review:
         case Escalation():
             return _with(review, called=Called(person=envelope.person, reason=reason))
         case Opinion() as opinion:
-            heard = deadlines.freed(review, envelope.person)
-            return council.with_opinion(heard, given, envelope.grant, opinion, reason)
-        case Recusal():
-            return council.with_recusal(deadlines.freed(review, envelope.person), given)
+            return council.with_opinion(deadlines.freed(review, envelope.person), given, opinion, reason)
+        case Recusal() | Conflict():
+            return conflicts.with_conflict(deadlines.freed(review, envelope.person), given)
         case AdviceResponse() as response:
             return council.with_response(review, given, response)
         case NoOpinion():
@@ -486,6 +526,24 @@ def _accepted(review: Review, event: Accepted) -> Review:
             return _with(review, training=None)
         case Revision() | Extension() | Declining() | Withdrawal() | Discrepancy() | Repair():
             return review
+
+
+def _taken_part(review: Review, event: Accepted, given: Given) -> Review:
+    """The review that knows who acted in it, with whose voice, in which role, and by whose grant."""
+    under, kind, role = event.mandate, event.envelope.kind, event.envelope.role
+    update: dict[str, object] = {}
+    if kind in PROPOSING:
+        update["proposed_by"] = joined(review.proposed_by, *given.people)
+        if under is not None and under.unit is not None:
+            update["units"] = joined(review.units, under.unit)
+    if kind in JUDGING:
+        voice = Voice(person=given.person, of=given.voice, role=role, round=review.round)
+        update["heard"] = joined(review.heard, voice)
+        if role is Role.REVIEWER:
+            update["reviewed_by"] = joined(review.reviewed_by, *given.people)
+    if under is not None and under.grant.by not in (None, BOOTSTRAP):
+        update["grantors"] = joined(review.grantors, under.grant.by)
+    return _with(review, **update)
 
 
 def _assessed(review: Review, event: Assessed) -> Review:

@@ -1,14 +1,19 @@
 """Separation of duties: who may not do what in a review, whatever roles they hold.
 
-The rules are named, and each is a sentence that a refused person understands.
+The rules are named, and each is a sentence that a refused person understands. A conflict of interest is one of them: who
+is too close to a proposal does not judge it, whether they said so or it was found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from domain.state import Review
+from domain.decisions import Reason
+from domain.entitlement import ROLES, speaks_for_the_unit
+from domain.people import Grant, Role
+from domain.state import Review, Voice
+from domain.turns import Turn
 from domain.values import PersonId
 
 JUDGING = frozenset(
@@ -29,111 +34,223 @@ JUDGING = frozenset(
 )
 """The kinds by which somebody judges a proposal, or steers how it is judged."""
 
+PROPOSING = frozenset({"submission", "revision", "answer", "withdrawal"})
+"""The kinds by which somebody stands for a proposal."""
+
 SEALING = frozenset({"signature", "declining"})
 
 RULING = frozenset({"ruling", "advice_response", "no_opinion"})
 
+JUDGES = frozenset({Role.REVIEWER, Role.COUNCIL_MEMBER, Role.OFFICER, Role.SIGNATORY})
+"""The roles in which proposals are judged."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody about to act: in their own name, or, where it is another's, with the voice of `voice`.
+
+    `unit` is theirs, where it is known; `under` the grant that they would act under, where that is known.
+    """
+
+    person: PersonId
+    voice: PersonId
+    role: Role
+    unit: str | None = None
+    under: Grant | None = None
+
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rule; it forbids `kinds` to the people whom `applies` picks out."""
+    """A named rule; it forbids `kinds` to those whom `applies` picks out."""
 
     name: str
     sentence: str
     kinds: frozenset[str]
-    applies: Callable[[Review, PersonId], bool]
+    applies: Callable[[Review, Actor], bool]
+    reason: Reason = Reason.SEPARATION_OF_DUTIES
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
-        "proposers_do_not_judge",
-        "You own or wrote this proposal, or a revision of it, so others must judge it.",
+        "who_declared_a_conflict_stays_aside",
+        "You stepped aside from this proposal, so others must judge it.",
         JUDGING,
-        lambda review, person: person in review.proposed_by,
+        lambda review, actor: actor.person in review.aside,
+        Reason.CONFLICT_OF_INTEREST,
+    ),
+    Rule(
+        "proposers_do_not_judge",
+        "You own or wrote this proposal, or a revision of it, or answered for it, so others must judge it.",
+        JUDGING,
+        lambda review, actor: actor.person in review.proposed_by,
+    ),
+    Rule(
+        "judges_do_not_propose",
+        "You took part in judging this proposal, so others must answer for it.",
+        PROPOSING,
+        lambda review, actor: any(actor.person in (voice.person, voice.of) for voice in review.heard),
     ),
     Rule(
         "staff_do_not_judge",
         "You are, or were, on the staff assigned to this proposal, so others must judge it.",
         JUDGING,
-        lambda review, person: person in review.assigned,
+        lambda review, actor: actor.person in review.assigned,
     ),
     Rule(
-        "recused_stay_aside",
-        "You stepped aside from this proposal for the Council, so others must judge it.",
+        "own_unit_does_not_judge",
+        "You belong to the unit that this proposal comes from, so others must judge it.",
         JUDGING,
-        lambda review, person: person in review.council.recused,
+        lambda review, actor: actor.unit in review.units and not _for_its_unit(review, actor),
+        Reason.CONFLICT_OF_INTEREST,
+    ),
+    Rule(
+        "one_voice_a_round",
+        "You have one voice in this round, and it was heard in another role or with somebody else's grant.",
+        JUDGING,
+        lambda review, actor: any(
+            not {voice.person, voice.of}.isdisjoint({actor.person, actor.voice})
+            and (voice.of, voice.role) != (actor.voice, actor.role)
+            for voice in _voices(review)
+        ),
+    ),
+    Rule(
+        "grantors_do_not_judge",
+        "You gave somebody a role that they acted under in this review, so others must judge it.",
+        JUDGING,
+        lambda review, actor: actor.person in review.grantors,
+    ),
+    Rule(
+        "roles_from_parties_do_not_count",
+        "The role that you act under was given by somebody who takes part in this review, so it does not count in it.",
+        JUDGING,
+        lambda review, actor: actor.under is not None and actor.under.by in parties(review),
     ),
     Rule(
         "reviewers_do_not_advise",
         "You took part in this proposal's principle review, so you can't also advise on it for the Council.",
         frozenset({"opinion"}),
-        lambda review, person: person in review.reviewed_by,
+        lambda review, actor: actor.person in review.reviewed_by,
     ),
     Rule(
         "reviewers_do_not_rule",
         "You took part in this proposal's principle review, so another officer must rule on it and answer advice on it.",
         RULING,
-        lambda review, person: person in review.reviewed_by,
+        lambda review, actor: actor.person in review.reviewed_by,
     ),
     Rule(
         "advisers_do_not_answer",
         "You advised on this proposal for the Council, so another officer must rule on it and answer advice on it.",
         RULING,
-        lambda review, person: person in review.advised_by,
+        lambda review, actor: actor.person in review.advised_by,
     ),
     Rule(
         "officer_does_not_review_or_advise",
         "You ruled on this proposal or answered advice on it as officer, so others must review it and advise on it.",
         frozenset({"verdict_sheet", "reopening", "opinion"}),
-        lambda review, person: person in review.ruled_by,
+        lambda review, actor: actor.person in review.ruled_by,
     ),
     Rule(
         "advisers_do_not_review",
         "You advised on this proposal for the Council, so you can't also review it.",
         frozenset({"verdict_sheet", "reopening"}),
-        lambda review, person: person in review.advised_by,
+        lambda review, actor: actor.person in review.advised_by,
     ),
     Rule(
         "reviewers_do_not_sign",
         "You took part in this proposal's principle review, so others must sign it off.",
         SEALING,
-        lambda review, person: person in review.reviewed_by,
+        lambda review, actor: actor.person in review.reviewed_by,
     ),
     Rule(
         "advisers_do_not_sign",
         "You advised on this proposal for the Council, so others must sign it off.",
         SEALING,
-        lambda review, person: person in review.advised_by,
+        lambda review, actor: actor.person in review.advised_by,
     ),
     Rule(
         "officer_does_not_sign",
         "You answered the Council's advice or ruled on this proposal as officer, so others must sign it off.",
         SEALING,
-        lambda review, person: person in review.ruled_by,
+        lambda review, actor: actor.person in review.ruled_by,
     ),
     Rule(
         "one_seal_each",
-        "You have already signed this proposal in another office; each signature is another person's.",
+        "You have already signed this proposal; each signature is another person's.",
         SEALING,
-        lambda review, person: any(signature.by.person == person for signature in review.signatures),
+        lambda review, actor: any(actor.person in signature.by.people for signature in review.signatures),
     ),
 )
 
 
-def broken_rule(review: Review, kind: str, person: PersonId) -> Rule | None:
-    """The first rule that forbids `person` a decision of `kind` on this review."""
-    return next((rule for rule in RULES if kind in rule.kinds and rule.applies(review, person)), None)
+def broken_rule(
+    review: Review, kind: str, person: PersonId, *, under: Grant | None = None, unit: str | None = None
+) -> Rule | None:
+    """The first rule that forbids `person` a decision of `kind` on this review: whatever they would act under, or, with
+    the voice of its holder, `under` that grant.
+    """
+    actor = Actor(
+        person=person,
+        voice=person if under is None else under.person,
+        role=ROLES[kind][0] if under is None else under.role,
+        unit=unit,
+        under=under,
+    )
+    return next((rule for rule in RULES if kind in rule.kinds and rule.applies(review, actor)), None)
 
 
 def excluded(review: Review, kind: str) -> tuple[PersonId, ...]:
     """Everybody involved in this review whom a rule keeps from a decision of `kind`, sorted."""
-    involved = {
-        *review.proposed_by,
-        *review.assigned,
-        *review.reviewed_by,
-        *review.advised_by,
-        *review.ruled_by,
-        *review.council.recused,
-        *(signature.by.person for signature in review.signatures),
-    }
+    involved = {*parties(review), *review.grantors}
     return tuple(sorted(person for person in involved if broken_rule(review, kind, person) is not None))
+
+
+def parties(review: Review) -> frozenset[PersonId]:
+    """Everybody who stands for the proposal, would work on it, takes part in judging it, or stepped aside."""
+    return frozenset(
+        (
+            *review.proposed_by,
+            *review.assigned,
+            *review.aside,
+            *(person for voice in review.heard for person in (voice.person, voice.of)),
+            *review.reviewed_by,
+            *review.advised_by,
+            *review.ruled_by,
+            *(person for signature in review.signatures for person in signature.by.people),
+        )
+    )
+
+
+def has_conflict(review: Review, person: PersonId, unit: str | None, under: Grant) -> bool:
+    """Whether `person`, acting under this grant, has a conflict of interest in this review, declared or found."""
+    actor = Actor(person=person, voice=under.person, role=under.role, unit=unit, under=under)
+    own_unit = unit in review.units and not _for_its_unit(review, actor)
+    return person in review.aside or person in review.assigned or own_unit
+
+
+def restricted(review: Review, turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """These turns, each closed to whom a conflict of interest or the origin of their role keeps from it."""
+    return tuple(_restricted(review, turn) for turn in turns)
+
+
+def _restricted(review: Review, turn: Turn) -> Turn:
+    if turn.role not in JUDGES:
+        return turn
+    own = turn.role is Role.SIGNATORY and speaks_for_the_unit(review, turn.office)
+    return turn.model_copy(
+        update={
+            "not_units": () if own else review.units,
+            "not_granted_by": tuple(sorted(parties(review))),
+        }
+    )
+
+
+def _voices(review: Review) -> Iterator[Voice]:
+    """The voices of this round, those among them whose verdicts were carried to it."""
+    yield from (voice for voice in review.heard if voice.round == review.round)
+    for sheet in review.sheets:
+        yield Voice(person=sheet.by.person, of=sheet.by.voice, role=Role.REVIEWER, round=review.round)
+
+
+def _for_its_unit(review: Review, actor: Actor) -> bool:
+    office = None if actor.under is None else actor.under.office
+    return actor.role is Role.SIGNATORY and speaks_for_the_unit(review, office)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from domain.canonical import digest_of
 from domain.certificate import Certificate, RestsOn, Sealed
 from domain.decisions import Declining, Envelope, Reason, Signature
-from domain.entitlement import current_step, signatory_offices
+from domain.entitlement import current_step, signatory_offices, steps_left, units_of
 from domain.events import Closed, Event, Passed
 from domain.people import Role
 from domain.rebuff import Rebuff
@@ -129,6 +129,7 @@ def certificate(review: Review, at: datetime) -> Certificate:
         signatures=tuple(
             Sealed(
                 person=s.by.person,
+                for_person=s.by.for_person,
                 office=s.office,
                 meaning=s.meaning,
                 at=s.by.at,
@@ -143,17 +144,21 @@ def certificate(review: Review, at: datetime) -> Certificate:
 
 def turns(review: Review) -> tuple[Turn, ...]:
     """Whose turn it is to sign."""
-    step = current_step(review)
-    if step is None or review.phase_since is None:
+    left = steps_left(review)
+    if review.stage is not Stage.SIGN_OFF or not left or review.phase_since is None:
         return ()
+    step, lacking = left[0]
+    count = "" if step.needed == 1 else f" ({step.needed - lacking} of {step.needed} signed)"
     return tuple(
         Turn(
             stage=Stage.SIGN_OFF,
             kinds=("signature", "question", "declining"),
-            what=f"Sign, ask, or decline: {step.title}" + ("" if office == step.office else " (as deputy)") + ".",
+            what=f"Sign, ask, or decline: {step.title}{'' if office == step.office else ' (as deputy)'}{count}.",
             role=Role.SIGNATORY,
             office=office,
             not_for=excluded(review, "signature"),
+            people=step.people if office == step.office else (),
+            units=units_of(review, step),
             since=review.phase_since if office == step.office else review.due_at or review.phase_since,
             due_at=review.due_at,
         )

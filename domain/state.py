@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -11,7 +10,7 @@ from domain.calendar import Span
 from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
 from domain.completions import TrainingCheck
 from domain.decisions import Answer, Finding, Stance
-from domain.people import Assigned, Grant, Seat
+from domain.people import Assigned, Grant, Role, Seat
 from domain.policy import Phase, Route
 from domain.stages import Outcome, Stage
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
@@ -28,12 +27,36 @@ class Subject(Value):
 
 
 class Given(Value):
-    """The core of an accepted decision: which one, whose, and the digest of its envelope."""
+    """The core of an accepted decision: which one, whose, and the digest of its envelope; `for_person` is whose place
+    its maker acted in, where they did.
+    """
 
     decision: DecisionId
     digest: Digest
     person: PersonId
     at: Instant
+    for_person: PersonId | None = None
+
+    @property
+    def voice(self) -> PersonId:
+        """Whose voice it was: whoever acts in another's place has that other's and no second one."""
+        return self.for_person or self.person
+
+    @property
+    def people(self) -> tuple[PersonId, ...]:
+        """Whose act it was: its maker's, and that of whoever left it to them."""
+        return (self.person,) if self.for_person is None else (self.person, self.for_person)
+
+
+class Voice(Value):
+    """Somebody was heard in judging: `person`, with the voice of `of`, which is their own unless they acted in another's
+    place.
+    """
+
+    person: PersonId
+    of: PersonId
+    role: Role
+    round: int
 
 
 class Found(Value):
@@ -116,6 +139,7 @@ class Consultation(Value):
     advice: tuple[Advice, ...] = ()
     concluded: Literal["opinion", "no_opinion"] | None = None
     no_opinion_because: Prose | None = None
+    no_opinion_by: Given | None = None
 
 
 class Ruled(Value):
@@ -235,6 +259,13 @@ class Review(Value):
     reviewed_by: tuple[PersonId, ...] = ()
     advised_by: tuple[PersonId, ...] = ()
     ruled_by: tuple[PersonId, ...] = ()
+    heard: tuple[Voice, ...] = ()
+    aside: tuple[PersonId, ...] = ()
+    """Who declared a conflict of interest, in whatever role."""
+    grantors: tuple[PersonId, ...] = ()
+    """Who gave a role that somebody acted under here."""
+    units: tuple[Line, ...] = ()
+    """The units that the proposal comes from: those that its revisions name, and those of whoever submitted them."""
 
     outcome: Outcome | None = None
     outcome_because: str | None = None
@@ -291,21 +322,24 @@ class Review(Value):
         return next((clock for clock in self.clocks if clock.question == question), None)
 
 
+T = TypeVar("T")
+
+
 def proposed_as(review: Review, subject: Subject) -> Review:
-    """The review of this subject, with everybody on record who ever proposed it or was to work on it."""
-    assigned = (member.person for member in subject.staff)
+    """The review of this subject, with everybody on record who ever proposed it or was to work on it, and their units."""
     return review.model_copy(
         update={
             "subject": subject,
-            "proposed_by": reduce(joined, (subject.owner, subject.author), review.proposed_by),
-            "assigned": reduce(joined, assigned, review.assigned),
+            "proposed_by": joined(review.proposed_by, subject.owner, subject.author),
+            "assigned": joined(review.assigned, *(member.person for member in subject.staff)),
+            "units": joined(review.units, subject.business_unit),
         }
     )
 
 
-def joined(people: tuple[PersonId, ...], person: PersonId) -> tuple[PersonId, ...]:
-    """`people` with `person` in it, once, in order of arrival."""
-    return people if person in people else (*people, person)
+def joined(known: tuple[T, ...], *more: T) -> tuple[T, ...]:
+    """`known` with these in it, each once, in order of arrival."""
+    return tuple(dict.fromkeys((*known, *more)))
 
 
 def conditions(review: Review) -> tuple[Condition, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from domain.people import Grant, Role
+from domain.people import Holder, Role
 from domain.stages import Stage
-from domain.values import Instant, PersonId, Prose, Slug, Value
+from domain.values import Instant, Line, PersonId, Prose, Slug, Value
 
 
 class Turn(Value):
@@ -16,6 +16,9 @@ class Turn(Value):
     are the decisions that answer it (`completion`: the training register's word); `principles` what a verdict sheet then
     has to judge; `blocking` says whether the review stands still without it, `paused` whether nobody is late with it for
     now, as the owner has a question to answer first.
+
+    Where `people` or `units` are named, it is for these alone; it is not for members of `not_units`, nor under a role that
+    somebody of `not_granted_by` gave.
     """
 
     stage: Stage
@@ -25,11 +28,32 @@ class Turn(Value):
     office: Slug | None = None
     person: PersonId | None = None
     not_for: tuple[PersonId, ...] = ()
+    people: tuple[PersonId, ...] = ()
+    units: tuple[Line, ...] = ()
+    not_units: tuple[Line, ...] = ()
+    not_granted_by: tuple[PersonId, ...] = ()
     principles: tuple[Slug, ...] = ()
     since: Instant
     due_at: Instant | None = None
     blocking: bool = True
     paused: bool = False
+
+
+def falls_to(turn: Turn, holder: Holder) -> bool:
+    """Whether the turn falls to this holder of a role, or to whoever acts in their place."""
+    grant = holder.grant
+    people = {grant.person, holder.actor}
+    units = {holder.unit, holder.actor_unit}
+    return (
+        grant.role is turn.role
+        and turn.office in (None, grant.office)
+        and turn.person in (None, grant.person)
+        and people.isdisjoint(turn.not_for)
+        and (not turn.people or grant.person in turn.people)
+        and (not turn.units or holder.unit in turn.units)
+        and units.isdisjoint(turn.not_units)
+        and (grant.by is None or grant.by not in turn.not_granted_by)
+    )
 
 
 class Change(Value):
@@ -39,11 +63,9 @@ class Change(Value):
     now: Turn | None
 
 
-def is_for(turn: Turn, person: PersonId, grants: Iterable[Grant]) -> bool:
-    """Whether this is the turn of `person`: theirs by name or by role, with a grant of that role among `grants`."""
-    if person in turn.not_for or turn.person not in (None, person):
-        return False
-    return any(g.person == person and g.role is turn.role and turn.office in (None, g.office) for g in grants)
+def is_for(turn: Turn, person: PersonId, holders: Iterable[Holder]) -> bool:
+    """Whether this is the turn of `person`, by a role among `holders` that is theirs or that was left to them."""
+    return any(falls_to(turn, holder) for holder in holders if person == holder.actor)
 
 
 def changes(before: Iterable[Turn], after: Iterable[Turn]) -> tuple[Change, ...]:

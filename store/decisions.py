@@ -18,7 +18,8 @@ from domain.decisions import Envelope, Receipt
 from domain.drafts import Draft, discrepancy, seal, stored_bytes, training_recorded
 from domain.dsse import DECISION, Signer, key_id
 from domain.entitlement import REGISTER
-from domain.people import Grant, Role
+from domain.facts import Standing
+from domain.people import Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.state import Review, Subject
@@ -88,7 +89,7 @@ and not exists (
 """
 
 
-Sight = Callable[[Review, PersonId, Sequence[Grant]], bool]
+Sight = Callable[[Review, PersonId, Standing], bool]
 
 
 class NotFoundError(Exception):
@@ -149,8 +150,8 @@ class Decisions:
             if known is not None:
                 return known
             now = await self._database.now(connection)
-            grants = await self._usable(connection, draft.person, now)
-            envelope = _sealed(draft, Review(id=draft.review), pack_digest, grants, now)
+            standing = await self._standing(connection, draft.person, now)
+            envelope = _sealed(draft, Review(id=draft.review), pack_digest, standing, now)
             fresh = await connection.fetchval(
                 _REVIEW, draft.review, proposal.title, proposal.business_unit, proposal.owner, proposal.author, now
             )
@@ -191,12 +192,13 @@ class Decisions:
                 return known
             review = await self._shared(connection, draft.review)
             now = await self._database.now(connection)
-            grants = await self._usable(connection, draft.person, now)
+            standing = await self._standing(connection, draft.person, now)
             if roles is not None:
-                grants = tuple(grant for grant in grants if grant.role in roles)
-            if not sees(review, draft.person, grants):
+                grants = tuple(grant for grant in standing.grants if grant.role in roles)
+                standing = standing.model_copy(update={"grants": grants})
+            if not sees(review, draft.person, standing):
                 raise NotFoundError
-            envelope = _sealed(draft, review, review.pack_digest, grants, now)
+            envelope = _sealed(draft, review, review.pack_digest, standing, now)
             if step_up is None and is_required(review.route, envelope.kind):
                 raise StepUpNeededError
             if proposal is not None:
@@ -269,7 +271,7 @@ class Decisions:
                 if not await connection.fetch(_CLOSED_GAPS, review.id):
                     continue
                 now = await self._database.now(connection)
-                await self._usable(connection, REGISTER.person, now)
+                await self._standing(connection, REGISTER.person, now)
                 with suppress(PendingError):
                     await self._insert(connection, training_recorded(uuid4(), review, now), timedelta(0))
                     stored += 1
@@ -326,12 +328,12 @@ class Decisions:
             raise NotFoundError
         return state_of(review_id, row)
 
-    async def _usable(self, connection: Connection, person: PersonId, now: datetime) -> tuple[Grant, ...]:
-        """The grants that a person can act under; and the key that this process signs with must count."""
+    async def _standing(self, connection: Connection, person: PersonId, now: datetime) -> Standing:
+        """A person's standing, with the grants that they can act under; and the key that this process signs with must count."""
         facts = await look(connection, person, keys=[self._key])
         if not any(key.in_force(now) for key in facts.keys):
             raise KeyNotInForceError(self._key)
-        return facts.standing.usable(person, now)
+        return facts.standing.at(person, now)
 
     async def _insert(
         self, connection: Connection, envelope: Envelope, grace: timedelta, step_up: SignedIn | None = None
@@ -378,10 +380,8 @@ def state_of(review_id: str, row: asyncpg.Record) -> Review:
     return Review(id=review_id, subject=Subject(**{name: row[name] for name in names}, staff=()))
 
 
-def _sealed(
-    draft: Draft, review: Review, pack_digest: Digest, grants: Sequence[Grant], received_at: datetime
-) -> Envelope:
-    envelope = seal(draft, review, pack_digest, grants, received_at)
+def _sealed(draft: Draft, review: Review, pack_digest: Digest, standing: Standing, received_at: datetime) -> Envelope:
+    envelope = seal(draft, review, pack_digest, standing.grants, received_at, standing.units)
     if envelope is None:
         raise NoRoleError
     return envelope

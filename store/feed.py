@@ -23,13 +23,14 @@ import asyncpg
 
 from domain.events import Event
 from domain.ledger import Entry
-from domain.people import Grant
+from domain.people import Grant, Holder
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import PersonId, ReviewId
 from store.database import Connection, Database
 from store.ledgers import FEED
 from store.listening import listen
+from store.turns import holder
 
 POLL = 1.0
 """Seconds between two looks when nothing was heard."""
@@ -59,9 +60,9 @@ select count(*) from (
 
 _STATES = "select id, state from reviews where id = any($1::text[]) and state is not null"
 
-_GRANTS = """
-select w.who, g.id, g.person, g.role, g.office from unnest($1::text[]) as w (who)
-left join people p on p.id = w.who left join grants g on g.person = w.who and g.revoked_at is null
+_ACTING = """
+select w.who, a.id, a.holder, a.holder_unit, a.role, a.office, a.granted_by, a.unit from unnest($1::text[]) as w (who)
+left join people p on p.id = w.who left join acting($2) a on a.person = w.who
 where p.disabled_at is null
 """
 
@@ -127,19 +128,31 @@ class Follower:
 
 @dataclass(frozen=True)
 class Seen:
-    """Something that happened, with the review as it stands and the grants that the follower holds by now."""
+    """Something that happened, with the review as it stands and what the follower acts under by now: roles of their own,
+    and roles that were left to them.
+    """
 
     happening: Happening
     state: Review
-    grants: tuple[Grant, ...]
+    holders: tuple[Holder, ...]
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """The grants that they act under."""
+        return tuple(holder.grant for holder in self.holders)
 
 
 @dataclass(frozen=True)
 class Rest:
-    """Everything up to `mark` was given to the follower; `grants` are those that they hold by now."""
+    """Everything up to `mark` was given to the follower, who acts under these by now."""
 
     mark: Mark
-    grants: tuple[Grant, ...]
+    holders: tuple[Holder, ...]
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """The grants that they act under."""
+        return tuple(holder.grant for holder in self.holders)
 
 
 class TooFarError(Exception):
@@ -178,7 +191,7 @@ class Feed:
         self._followers: list[Follower] = []
         # One read at a time: so what was read last is newest, of the feed and of who may see it.
         self._reading = asyncio.Lock()
-        self._grants: dict[PersonId, tuple[Grant, ...]] = {}
+        self._holders: dict[PersonId, tuple[Holder, ...]] = {}
         self._sessions: set[str] = set()
         self._states: dict[ReviewId, Review] = {}
         self._tail: deque[Happening] = deque()
@@ -246,15 +259,15 @@ class Feed:
         stretch: _Stretch | None = await self._read(position)
         while stretch is not None:
             for happening in stretch.happenings:
-                if (grants := self._still(follower)) is None:
+                if (holders := self._still(follower)) is None:
                     return
                 state = self._states.get(happening.review) or stretch.states[happening.review]
-                yield Seen(happening, state, grants)
+                yield Seen(happening, state, holders)
             position = stretch.end.position
-            if (grants := self._still(follower)) is None:
+            if (holders := self._still(follower)) is None:
                 return
             if time.monotonic() - rested >= every:
-                yield Rest(stretch.end, grants)
+                yield Rest(stretch.end, holders)
                 rested = time.monotonic()
             stretch = await self._after(position, wait=not stretch.more)
 
@@ -273,13 +286,13 @@ class Feed:
             _log.warning("a stream ends", extra={"error": type(error).__name__})
             return None
 
-    def _still(self, follower: Follower) -> tuple[Grant, ...] | None:
-        """The grants of a follower; None if they may follow no more."""
+    def _still(self, follower: Follower) -> tuple[Holder, ...] | None:
+        """What a follower acts under; None if they may follow no more."""
         if datetime.now(UTC) >= follower.until:
             return None
         if follower.session is not None and follower.session not in self._sessions:
             return None
-        return self._grants.get(follower.person)
+        return self._holders.get(follower.person)
 
     async def _keep_up(self, heard: asyncio.Event) -> None:
         await self._database.pool.execute(_FOREIGN)
@@ -318,12 +331,12 @@ class Feed:
             }
             people = sorted({follower.person for follower in self._followers})
             sessions = sorted({follower.session for follower in self._followers if follower.session is not None})
-            grants: dict[PersonId, list[Grant]] = {}
-            for row in await connection.fetch(_GRANTS, people):
-                held = grants.setdefault(row["who"], [])
-                held += [] if row["id"] is None else [Grant.model_validate(dict(row))]
+            acting: dict[PersonId, list[Holder]] = {}
+            for row in await connection.fetch(_ACTING, people, await self._database.now(connection)):
+                held = acting.setdefault(row["who"], [])
+                held += [] if row["id"] is None else [holder(row)]
             holding = {row["id"] for row in await connection.fetch(_SESSIONS, sessions)}
-        self._grants = {person: tuple(held) for person, held in grants.items()}
+        self._holders = {person: tuple(held) for person, held in acting.items()}
         self._sessions = holding
         recent = {happening.review for happening in self._tail}
         self._states = {review: state for review, state in self._states.items() if review in recent} | states

@@ -20,7 +20,6 @@ from domain.events import Accepted, Event, Refused, TrainingChecked
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append
 from domain.notices import Notice, notices
-from domain.policy import Phase
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
 from domain.state import Review
@@ -28,7 +27,8 @@ from domain.turns import Turn, changes
 from store.database import Connection, Database
 from store.decisions import proof_of
 from store.registers import Calendars, published_pack
-from store.standing import look
+from store.standing import Named, look
+from store.turns import INSERT, row
 
 RECEIPTS = "ringi_receipts"
 """The channel on which the id of a decision is notified when it has its receipt."""
@@ -82,7 +82,7 @@ with entries as (
     update reviews set
         seq = $12, head = $13, state = $14, stage = $15, phase = $16, outcome = $17, tier = $18,
         title = coalesce($19, title), business_unit = coalesce($20, business_unit), author = coalesce($21, author),
-        updated_at = $5, closed_at = $22
+        updated_at = $5, closed_at = $22, aside = $28, assigned = $29, units = $30
     where id = $1
 ), fed as (
     insert into feed (review_id, seq, was, now)
@@ -97,13 +97,6 @@ select pg_notify($27, '')
 """
 
 _FORGET_TURNS = "delete from turns where review_id = $1"
-
-_TURN = """
-insert into turns (
-    review_id, position, stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking,
-    paused
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-"""
 
 _FORGET_WAITS = "delete from training_waits where review_id = $1"
 
@@ -184,18 +177,14 @@ class LockedHead:
     async def facts(self, review: Review, decision: StoredDecision | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
         proposed, unassessable = await self._proposed(review, None if decision is None else decision.envelope)
-        seating = review.council.roster is None or review.phase is Phase.CONSULTING
-        if decision is None:
-            facts = await look(self._connection, None, council=seating)
-        else:
-            proof = decision.proof
-            facts = await look(
-                self._connection,
-                decision.envelope.person,
-                keys=[signature.keyid for signature in proof.signatures],
-                issuer_key=None if proof.step_up is None else proof.step_up.key,
-                council=seating,
-            )
+        proof = None if decision is None else decision.proof
+        facts = await look(
+            self._connection,
+            None if decision is None else decision.envelope.person,
+            keys=() if proof is None else [signature.keyid for signature in proof.signatures],
+            issuer_key=None if proof is None or proof.step_up is None else proof.step_up.key,
+            named=_named(review, proposed, self.now),
+        )
         completions = await self._completions(review, proposed)
         pack = review.pack_digest if decision is None or review.open else decision.envelope.pack_digest
         calendar = await self._calendars.of(self._connection, pack)
@@ -240,11 +229,14 @@ class LockedHead:
             *(list(column) for column in zip(*fed, strict=True)),
             [event.type for event in events],
             FEED,
+            review.aside,
+            review.assigned,
+            review.units,
         )
         if turns != self._turns:
             await self._connection.execute(_FORGET_TURNS, review.id)
             await self._connection.executemany(
-                _TURN, [_turn_row(review.id, position, turn) for position, turn in enumerate(turns)]
+                INSERT, [row(review.id, position, turn) for position, turn in enumerate(turns)]
             )
         told = notices(self.review, review, events)
         if told:
@@ -300,6 +292,12 @@ def _proposal(content: bytes) -> Proposal:
     return Proposal.model_validate_json(content, extra="ignore")
 
 
+def _named(review: Review, proposed: Proposed | None, at: datetime) -> Named | None:
+    subject = review.subject if proposed is None else proposed.subject
+    route = review.route if proposed is None else proposed.assessment.route
+    return None if route is None or subject is None else Named.by(route, subject, at)
+
+
 def _receipt(seq: int, event: Event) -> tuple[UUID, str, str | None, str | None, int] | None:
     match event:
         case Accepted():
@@ -325,23 +323,4 @@ def _notice_row(review: Review, notice: Notice) -> tuple[object, ...]:
         notice.person,
         list(notice.answered_by),
         notice.due_at,
-    )
-
-
-def _turn_row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:
-    return (
-        review_id,
-        position,
-        turn.stage,
-        list(turn.kinds),
-        turn.what,
-        turn.role,
-        turn.office,
-        turn.person,
-        list(turn.not_for),
-        list(turn.principles),
-        turn.since,
-        turn.due_at,
-        turn.blocking,
-        turn.paused,
     )

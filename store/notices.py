@@ -13,10 +13,10 @@ from pydantic import TypeAdapter
 from activities.ports import Letter, MailAttempt
 from domain.letters import Item, letter
 from domain.notices import TOLD_WITHIN, Kind, Notice, Preferences, as_it_stands, concerned
-from domain.people import Grant
 from domain.state import Review
 from domain.values import Line, MailAddress, PersonId, ReviewId
 from store.database import Connection, Database
+from store.turns import holder
 
 LEASE = timedelta(minutes=5)
 """After so long, what was claimed and is not settled is claimed again: longer than any attempt takes."""
@@ -33,11 +33,13 @@ where addressed_at is null order by id limit $1 for update skip locked
 _ADDRESSED = "update notices set addressed_at = clock_timestamp() where id = any($1::bigint[])"
 
 _CANDIDATES = """
-select p.id as who, g.id, g.person, g.role, g.office from people p
-left join grants g on g.person = p.id and g.revoked_at is null
+select p.id as who, a.id, a.holder, a.holder_unit, a.role, a.office, a.granted_by, a.unit
+from people p left join acting($4) a on a.person = p.id
 where p.disabled_at is null and case
-    when $1::text is not null then p.id = $1
-    else p.id in (select person from grants where role = $2 and (office = $3 or $3 is null) and revoked_at is null)
+    when $2::text is null then p.id = $1
+    else p.id in (
+        select person from acting($4) where role = $2 and (office = $3 or $3 is null) and (holder = $1 or $1 is null)
+    )
 end
 """
 
@@ -173,12 +175,12 @@ async def queue_mail(connection: Connection, event_id: str, address: str, subjec
     await connection.execute(_MAIL, event_id, _address.validate_python(address), _line.validate_python(subject), text)
 
 
-async def recipients(connection: Connection, notice: Notice, review: Review) -> tuple[PersonId, ...]:
-    """Whom a notice is for now, by the grants in force: the one place where that is found out."""
-    rows = await connection.fetch(_CANDIDATES, notice.person, notice.role, notice.office)
+async def recipients(connection: Connection, notice: Notice, review: Review, at: datetime) -> tuple[PersonId, ...]:
+    """Whom a notice is for at this moment, by the grants in force: the one place where that is found out."""
+    rows = await connection.fetch(_CANDIDATES, notice.person, notice.role, notice.office, at)
     able = {row["who"] for row in rows}
-    grants = [Grant.model_validate(dict(row)) for row in rows if row["id"] is not None]
-    return tuple(person for person in concerned(notice, review, grants) if person in able)
+    holders = [holder(row) for row in rows if row["id"] is not None]
+    return tuple(person for person in concerned(notice, review, holders) if person in able)
 
 
 class Notices:
@@ -207,7 +209,7 @@ class Notices:
                 (row["id"], notice.kind, person)
                 for row in rows
                 for notice in (_notice(row),)
-                for person in await recipients(connection, notice, reviews[row["review_id"]])
+                for person in await recipients(connection, notice, reviews[row["review_id"]], now)
             ]
             readers = await self._readers(connection, {person for _, _, person in found})
             await connection.executemany(
@@ -314,7 +316,7 @@ class Notices:
         for row in rows:
             notice, review = _notice(row), reviews[row["review_id"]]
             fresh = row["queued_at"] > now - TOLD_WITHIN
-            if fresh and person in await recipients(connection, notice, review) and review.subject is not None:
+            if fresh and person in await recipients(connection, notice, review, now) and review.subject is not None:
                 title = review.subject.title
                 items.append(Item(review=review.id, title=title, notice=as_it_stands(notice, review)))
             else:

@@ -11,6 +11,7 @@ from domain.calendar import MONDAY_TO_FRIDAY, Calendar
 from domain.canonical import canonical_bytes, sha256
 from domain.completions import Completion
 from domain.dsse import Signer
+from domain.facts import Standing
 from domain.people import Grant, Person, Role
 from domain.policy import PolicyPack
 from domain.proof import IssuerKey
@@ -124,6 +125,11 @@ class Registers:
         standing = await standing_of(self._pool, person)
         return tuple(grant for grant in standing.grants if grant.person == person)
 
+    async def standing(self, person: PersonId) -> Standing:
+        """What the registers say of a person, with the grants that they can act under now."""
+        async with self._pool.acquire() as connection:
+            return (await standing_of(connection, person)).at(person, await self._database.now(connection))
+
     async def enter_people(
         self, people: Sequence[Person], roles: Sequence[tuple[PersonId, Role, str | None]], *, by: PersonId
     ) -> int:
@@ -197,7 +203,7 @@ class Registers:
         async with self._database.transaction() as connection, self.registry.head(connection) as head:
             if await connection.fetchval(_OPERATOR):
                 return False
-            known = (await standing_of(connection, person)).unit
+            known = (await standing_of(connection, person)).units.get(person)
             member = Member(person=person, unit=known or _UNIT_OF_THE_FIRST_OPERATOR)
             grant = Grant(id=f"grant-{uuid4()}", person=person, role=Role.OPERATOR, by=BOOTSTRAP)
             await head.append(

@@ -7,39 +7,54 @@ from datetime import datetime
 
 import asyncpg
 
+from domain.access import oversees
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
+from domain.facts import Standing
 from domain.ledger import Entry, Heading, ReadModel, Recorded
+from domain.people import Role
 from domain.proposal import Proposal
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import Digest, PersonId
 from store.database import Database
 from store.decisions import state_of
+from store.turns import COLUMNS, FALLS_TO, turn
 
 _HEADS = "select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews"
 
+# The twin of `domain.access.may_read` for those whose roles open every review.
+_ALL = f"""
+{_HEADS}
+where ($2::timestamptz is null or submitted_at < $2) and (owner = $3 or author = $3 or (
+    not $3 = any (aside) and ($5 or (
+        not $3 = any (assigned) and ($4::text is null or not $4 = any (units)) and exists (
+            select from unnest($6::text[], $7::text[]) as judge (id, unit)
+            where not judge.id = any (aside) and not judge.id = any (assigned)
+            and (judge.unit is null or not judge.unit = any (units))
+        )
+    ))
+))
+order by submitted_at desc limit $1
+"""
+
 _ROW = """
-select seq, head, state, stage, phase, outcome, closed_at, title, business_unit, owner, author, tier
+select seq, head, state, stage, phase, outcome, closed_at, title, business_unit, owner, author, tier, aside, assigned,
+    units
 from reviews where id = $1
 """
 
-_TURNS = """
-select stage, kinds, what, role, office, person, not_for, principles, since, due_at, blocking, paused from turns
-where review_id = $1 order by position
-"""
+_TURNS = f"select {', '.join(COLUMNS)} from turns where review_id = $1 order by position"  # noqa: S608 - of constants
 
-_INBOX = """
-select t.review_id, r.title, r.state, t.stage, t.kinds, t.what, t.role, t.office, t.person, t.not_for, t.principles,
-    t.since, t.due_at, t.blocking, t.paused
+_INBOX = f"""
+with mine as materialized (select * from acting($3) where person = $1)
+select t.*, r.title, r.state, nullif(mine.holder, $1) as for_person
 from turns t join reviews r on r.id = t.review_id
-where (t.person is null or t.person = $1) and exists (
-    select from grants g where g.person = $1 and g.role = t.role and g.revoked_at is null
-    and (t.office is null or t.office = g.office)
-) and not $1 = any(t.not_for)
+cross join lateral (select a.holder from mine a where {FALLS_TO} order by a.holder <> $1 limit 1) mine
+where t.role in (select role from mine)
 order by t.due_at nulls last, t.since, t.review_id, t.position
 limit $2
-"""
+"""  # noqa: S608 - put together of constants
 
 _ENTRIES = "select seq, data, hash from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
@@ -62,11 +77,12 @@ class Listed:
 
 @dataclass(frozen=True)
 class InboxItem:
-    """Something that waits for a person."""
+    """Something that waits for a person, or for whoever left it to them: `for_person`."""
 
     state: Review
     title: str
     turn: Turn
+    for_person: PersonId | None
 
 
 class Reviews:
@@ -94,23 +110,30 @@ class Reviews:
         )
         return tuple(Listed(**dict(row)) for row in rows)
 
-    async def all(self, person: PersonId, limit: int, before: datetime | None = None) -> tuple[Listed, ...]:
-        """All reviews but those that `person` stepped aside from, the newest first, submitted before `before`."""
+    async def all(
+        self, person: PersonId, standing: Standing, limit: int, before: datetime | None = None
+    ) -> tuple[Listed, ...]:
+        """All reviews that `person` may read by a role that opens every one, the newest first, submitted before
+        `before`: but those that they stepped aside from, and those that a conflict of interest keeps them from judging.
+        """
+        judging = {grant.person for grant in standing.grants if grant.role in (Role.REVIEWER, Role.OFFICER)}
+        units = [standing.units.get(judge) for judge in judging]
         rows = await self._pool.fetch(
-            f"{_HEADS} where ($2::timestamptz is null or submitted_at < $2) and (state is null"
-            " or not (convert_from(state, 'UTF8')::jsonb -> 'council' -> 'recused') ? $3)"
-            " order by submitted_at desc limit $1",
-            limit,
-            before,
-            person,
+            _ALL, limit, before, person, standing.units.get(person), oversees(standing.grants), list(judging), units
         )
         return tuple(Listed(**dict(row)) for row in rows)
 
     async def inbox(self, person: PersonId, limit: int) -> tuple[InboxItem, ...]:
-        """What waits for this person, by their roles or by name, the most urgent first."""
-        rows = await self._pool.fetch(_INBOX, person, limit)
+        """What waits for this person, by roles that they hold or were left, or by name, the most urgent first."""
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(_INBOX, person, limit, await self._database.now(connection))
         return tuple(
-            InboxItem(state=Review.model_validate_json(row["state"]), title=row["title"], turn=_turn(row))
+            InboxItem(
+                state=Review.model_validate_json(row["state"]),
+                title=row["title"],
+                turn=turn(row),
+                for_person=row["for_person"],
+            )
             for row in rows
         )
 
@@ -161,15 +184,14 @@ class Reviews:
             phase=row["phase"],
             outcome=row["outcome"],
             closed_at=row["closed_at"],
+            aside=row["aside"],
+            assigned=row["assigned"],
+            units=row["units"],
             heading=Heading.model_validate({name: row[name] for name in Heading.model_fields}),
-            turns=tuple(_turn(turn) for turn in turns),
+            turns=tuple(turn(each) for each in turns),
         )
         return tuple(_recorded(entry) for entry in entries), model
 
 
 def _recorded(row: asyncpg.Record) -> Recorded:
     return Recorded(seq=row["seq"], data=row["data"].decode(), hash=row["hash"])
-
-
-def _turn(row: asyncpg.Record) -> Turn:
-    return Turn.model_validate({name: row[name] for name in Turn.model_fields})

@@ -7,24 +7,33 @@ very entry after which all the rest was so, and whoever has the registry can che
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
 
 from domain.facts import Facts, Standing
+from domain.policy import Route
+from domain.state import Subject
 from domain.values import Digest, PersonId
 from store.database import Connection, Pool
 
 _GRANT = "jsonb_build_object('id', g.id, 'person', g.person, 'role', g.role, 'office', g.office, 'by', g.granted_by)"
 
 _LOOK = f"""
+with givers as (
+    select distinct m.id from delegations d join people m on m.id = d.giver and m.disabled_at is null
+    where d.taker = $1 and d.ended_at is null
+)
 select jsonb_build_object(
     'standing', jsonb_build_object(
         'registry', r.seq,
-        'unit', p.unit,
+        'units', coalesce((
+            select jsonb_object_agg(m.id, m.unit) from people m where m.id = $1 or m.id in (select id from givers)
+        ), '{{}}'),
         'disabled', p.disabled_at is not null,
         'grants', coalesce((
             select jsonb_agg({_GRANT} order by g.id) from grants g
-            where g.revoked_at is null and (g.person = $1 or g.person in (
-                select giver from delegations where taker = $1 and ended_at is null
-            ))
+            where g.revoked_at is null and (g.person = $1 or g.person in (select id from givers))
         ), '[]'),
         'delegations', coalesce((
             select jsonb_agg(to_jsonb(d) order by d.id) from delegations d
@@ -33,12 +42,41 @@ select jsonb_build_object(
     ),
     'keys', coalesce((select jsonb_agg(to_jsonb(k) order by k.id) from signing_keys k where k.id = any($2)), '[]'),
     'issuer_keys', coalesce((select jsonb_agg(i.key) from issuer_keys i where i.id = $3), '[]'),
-    'council', case when $4 then coalesce((
-        select jsonb_agg({_GRANT} order by g.id) from grants g where g.revoked_at is null and g.role = 'council_member'
-    ), '[]') else '[]' end
+    'holders', case when $4::text[] is null then '[]' else coalesce((
+        select jsonb_agg(jsonb_build_object(
+            'grant', jsonb_build_object(
+                'id', a.id, 'person', a.holder, 'role', a.role, 'office', a.office, 'by', a.granted_by
+            ),
+            'unit', a.holder_unit,
+            'delegate', nullif(a.person, a.holder),
+            'delegate_unit', case when a.person <> a.holder then a.unit end
+        ) order by a.id)
+        from acting($6) a
+        where a.role in ('reviewer', 'council_member')
+            or (a.role in ('officer', 'signatory') and a.office = any($4))
+            or (a.role = 'owner' and a.holder = any($5))
+    ), '[]') end
 )
 from registry r left join people p on p.id = $1
 """  # noqa: S608 - put together of constants
+
+
+@dataclass(frozen=True)
+class Named:
+    """Whose roles a review may need at the moment `at`: the holders of the offices that its route names, and those who
+    stand for the proposal, beside all reviewers and members of the Council.
+    """
+
+    offices: tuple[str, ...]
+    proposers: tuple[PersonId, ...]
+    at: datetime
+
+    @classmethod
+    def by(cls, route: Route, subject: Subject, at: datetime) -> Self:
+        """Those whom this route names."""
+        steps = (office for step in route.signatories for office in (step.office, step.deputy))
+        offices = (route.officer, route.deputy_officer, *steps)
+        return cls(tuple(office for office in offices if office is not None), (subject.owner, subject.author), at)
 
 
 async def look(
@@ -47,12 +85,11 @@ async def look(
     *,
     keys: Collection[str] = (),
     issuer_key: Digest | None = None,
-    council: bool = False,
+    named: Named | None = None,
 ) -> Facts:
-    """What the registers say: of `person`, of these keys, and, if asked for, of the Council's members."""
-    if person is None and not council:
-        return Facts()
-    return Facts.model_validate_json(await connection.fetchval(_LOOK, person, keys, issuer_key, council))
+    """What the registers say: of `person`, of these keys, and of who holds the roles that are `named`."""
+    holders = (None, None, None) if named is None else (named.offices, named.proposers, named.at)
+    return Facts.model_validate_json(await connection.fetchval(_LOOK, person, list(keys), issuer_key, *holders))
 
 
 async def standing_of(connection: Connection | Pool, person: PersonId) -> Standing:

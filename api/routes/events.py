@@ -16,6 +16,7 @@ from api.bodies import BoundedRoute
 from api.identity import Who
 from api.problems import Unavailable, problems
 from api.services import Caller, TheCaller, TheServices
+from domain.facts import Standing
 from domain.narrative import tell
 from domain.people import Grant
 from domain.turns import is_for
@@ -140,7 +141,8 @@ async def events(
 def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent | EntryEvent | None:
     """What this person is told of it, if it is theirs to know as things stand."""
     happening, person = seen.happening, caller.person
-    if (only and happening.review not in only) or not caller.sees(seen.state, person, seen.grants):
+    standing = Standing.acting(person, seen.holders)
+    if (only and happening.review not in only) or not caller.sees(seen.state, person, standing):
         return None
     if happening.entry is not None:
         told = tell(happening.entry)
@@ -152,8 +154,8 @@ def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent 
             who=told.who,
             what=told.what,
         )
-    was = happening.was is not None and is_for(happening.was, person, seen.grants)
-    now = happening.now is not None and is_for(happening.now, person, seen.grants)
+    was = happening.was is not None and is_for(happening.was, person, seen.holders)
+    now = happening.now is not None and is_for(happening.now, person, seen.holders)
     turn = happening.now if now else happening.was
     if turn is None or seen.state.subject is None or not (was or now):
         return None

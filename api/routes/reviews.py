@@ -111,8 +111,8 @@ async def list_reviews(
     caller: TheCaller, services: TheServices, limit: Limit = 50, before: Moment | None = None
 ) -> ReviewList:
     """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
-    if reads_all(caller.grants):
-        listed = await services.reviews.all(caller.person, limit, before)
+    if reads_all(caller.standing.grants):
+        listed = await services.reviews.all(caller.person, caller.standing, limit, before)
     else:
         listed = await services.reviews.of_proposer(caller.person, limit, before)
     following = listed[-1].submitted_at if len(listed) == limit else None
@@ -264,6 +264,7 @@ async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) ->
                 review=review.id,
                 title=item.title,
                 turn=item.turn,
+                for_person=item.for_person,
                 digest=review.content_digest,
                 basis=basis_out(review),
             )

@@ -9,6 +9,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain import sign_off
+from domain.access import may_read
 from domain.assessment import Assessment
 from domain.calendar import MONDAY_TO_FRIDAY
 from domain.canonical import digest_of, sha256
@@ -36,7 +37,7 @@ from domain.dsse import DECISION, Ed25519Signer
 from domain.entitlement import SERVICES
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts, Proposed, SigningKey, Standing
-from domain.people import Assigned, Grant, Role, Seat
+from domain.people import Assigned, Delegation, Grant, Holder, Role, Seat
 from domain.policy import (
     Allowance,
     CouncilRule,
@@ -71,6 +72,9 @@ HEAD, HEAD_DEPUTY = "bo.head", "be.deputy"
 SECOND, SECOND_DEPUTY = "di.head", "du.deputy"
 TRAINER, AUDITOR, OPERATOR = "tao.training", "ava.auditor", "ops.operator"
 OUTSIDER = "oto.outsider"
+
+UNIT = "Example Facilities"
+"""The unit that the proposal comes from."""
 
 PRINCIPLES = ("fairness", "privacy")
 ONLINE = Course(id="online", title="AI and human rights, online", valid_for=timedelta(days=365))
@@ -191,7 +195,8 @@ def all_new(text: Digest) -> dict[str, Digest]:
 class Case:
     """One review, played as the commit plays it: the deadlines before a decision first, then the decision.
 
-    `grants`, `completions` and `now` are the registers and the clock, free to be changed between decisions; `staff` is
+    `grants`, `delegations`, `disabled`, `units`, `completions` and `now` are the registers and the clock, free to be
+    changed between decisions; `staff` is
     that of the next text, and `changes` what it changes. `inputs` says by what each principle is judged in a text.
     """
 
@@ -209,6 +214,9 @@ class Case:
         self.route = its_route or route()
         self.owner, self.author, self.staff = owner, author, staff
         self.grants = list(grants)
+        self.delegations: list[Delegation] = []
+        self.disabled: set[str] = set()
+        self.units: dict[str, str] = {owner: UNIT, author: UNIT}
         self.inputs = inputs
         self.changes: tuple[str, ...] = ("/purpose",)
         self.completions: list[Completion] = []
@@ -234,7 +242,7 @@ class Case:
         return Facts(
             standing=self.standing(None if envelope is None else envelope.person),
             keys=(SigningKey(public=SIGNER.public, added_at=START - DAY),),
-            council=tuple(g for g in self.grants if g.role is Role.COUNCIL_MEMBER),
+            holders=self.holders(),
             completions=tuple(self.completions),
             proposed=proposed,
             calendar=self.calendar,
@@ -242,14 +250,54 @@ class Case:
 
     def standing(self, person: str | None) -> Standing:
         """What the registers say of this person."""
-        return Standing(grants=tuple(g for g in self.grants if g.person == person))
+        delegations = tuple(d for d in self.delegations if person in (d.giver, d.taker))
+        givers = {d.giver for d in delegations if d.taker == person} - self.disabled
+        return Standing(
+            units={known: self.unit_of(known) for known in sorted({person or "", *givers} - {""})},
+            disabled=person in self.disabled,
+            grants=tuple(g for g in self.grants if g.person == person or g.person in givers),
+            delegations=delegations,
+        )
+
+    def holders(self) -> tuple[Holder, ...]:
+        """Everybody with a role who may act, themselves or by whom they left it to."""
+        found: list[Holder] = []
+        for each in self.grants:
+            away = next((d for d in self.delegations if d.giver == each.person and d.covers(each.role, self.now)), None)
+            taker = None if away is None else away.taker
+            if not {each.person, taker} & self.disabled:
+                unit = None if taker is None else self.unit_of(taker)
+                found.append(Holder(grant=each, unit=self.unit_of(each.person), delegate=taker, delegate_unit=unit))
+        return tuple(found)
+
+    def unit_of(self, person: str) -> str:
+        """The unit that this person belongs to: their own, where nothing else is said."""
+        return self.units.get(person, f"Unit of {person}")
+
+    def may_read(self, person: str) -> bool:
+        """Whether this person may read the review now."""
+        return may_read(self.review, person, self.standing(person).at(person, self.now))
+
+    def delegates(self, giver: str, taker: str, *roles: Role, days: int = 10) -> Delegation:
+        """Have somebody leave these roles to another from now on."""
+        number = len(self.delegations) + 1
+        delegation = Delegation(
+            id=f"delegation-{number}",
+            giver=giver,
+            taker=taker,
+            roles=roles,
+            starts_at=self.now,
+            ends_at=self.now + days * DAY,
+        )
+        self.delegations.append(delegation)
+        return delegation
 
     def proposed(self, digest: Digest) -> Proposed:
         """What the pack makes of the example text with this digest."""
         return Proposed(
             subject=Subject(
                 title="Forecast of the air in meeting rooms",
-                business_unit="Example Facilities",
+                business_unit=UNIT,
                 owner=self.owner,
                 author=self.author,
                 staff=self.staff,
@@ -293,9 +341,11 @@ class Case:
             content=content,
             reason=reason,
         )
+        standing = self.standing(person).at(person, self.now)
         service = SERVICES.get(content.kind)
-        held = [g for g in self.grants if g.person == person] if service is None else [service]
-        sealed = seal(draft, self.review, PACK, held, self.now)
+        sealed = seal(
+            draft, self.review, PACK, standing.grants if service is None else (service,), self.now, standing.units
+        )
         if sealed is not None:
             return sealed
         forged = under or Grant(id="none", person=person, role=Role.OPERATOR)
@@ -347,9 +397,11 @@ class Case:
         """Store a decision and commit it at once."""
         return self.take(self.envelope(person, content, reason=reason, digest=digest, under=under))
 
-    def refusal(self, person: str, content: AnyContent, *, digest: Digest | None = None) -> Reason:
+    def refusal(
+        self, person: str, content: AnyContent, *, digest: Digest | None = None, under: Grant | None = None
+    ) -> Reason:
         """Why this is refused; it must be."""
-        answer = self.say(person, content, digest=digest)
+        answer = self.say(person, content, digest=digest, under=under)
         assert isinstance(answer, Refused), answer
         return answer.reason
 
@@ -379,7 +431,11 @@ class Case:
 
     def agree(self) -> None:
         """As many agreeing sheets as are needed."""
-        for person in REVIEWERS[: self.route.reviewers.needed]:
+        self.agree_by(*REVIEWERS[: self.route.reviewers.needed])
+
+    def agree_by(self, *people: str) -> None:
+        """An agreeing sheet of each of these."""
+        for person in people:
             self.accepts(person, sheet())
 
     def consult(self, *advice: str) -> None:

@@ -127,8 +127,8 @@ def test_who_steps_aside_stays_aside() -> None:
     """They give no opinion, ask nothing, are not heard twice, and are not seated again in the next round."""
     case = consulting()
     case.accepts(NOA, Recusal())
-    assert Reason.SEPARATION_OF_DUTIES is case.refusal(NOA, opinion())
-    assert Reason.SEPARATION_OF_DUTIES is case.refusal(NOA, Question())
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(NOA, opinion())
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(NOA, Question())
     assert Reason.ALREADY_GIVEN is case.refusal(NOA, Recusal())
     case.accepts(OFFICER, ChangeRequest())
     case.accepts(OWNER, Revision(proposal=text_digest(2)))

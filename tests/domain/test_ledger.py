@@ -184,6 +184,9 @@ CHANGES = {
     "phase": "consulting",
     "outcome": None,
     "closed_at": None,
+    "aside": ("somebody",),
+    "assigned": (),
+    "units": ("Another unit",),
     "heading": Heading(title="another", business_unit="u", owner="o", author="a", tier=1),
     "turns": read_model(fold("R-1", CASE.events[:8]), GENESIS).turns,
 }

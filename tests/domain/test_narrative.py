@@ -11,6 +11,7 @@ from domain.decisions import (
     AdviceResponse,
     AnyContent,
     ChangeRequest,
+    Conflict,
     Declining,
     Discrepancy,
     Envelope,
@@ -93,7 +94,10 @@ def everything() -> list[Event]:
     third.accepts(OWNER, Revision(proposal=text_digest(2)))
     third.accepts(REVIEWERS[1], Reopening(principle="privacy"))
     third.accepts(OWNER, Withdrawal())
-    return [*case.events, *other.events, *third.events]
+    fourth = Case(route(needed=2, panel=3))
+    fourth.accepts(REVIEWERS[0], sheet())
+    fourth.accepts(REVIEWERS[0], Conflict())
+    return [*case.events, *other.events, *third.events, *fourth.events]
 
 
 EVERYTHING = everything()

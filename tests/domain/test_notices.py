@@ -68,7 +68,7 @@ class Telling(Case):
     def who(self, kind: Kind | None = None) -> dict[str, list[str]]:
         """What the last commit tells, and whom now."""
         return {
-            notice.what: list(concerned(notice, self.review, self.grants))
+            notice.what: list(concerned(notice, self.review, self.holders()))
             for notice in self.told
             if kind in (None, notice.kind)
         }
@@ -82,7 +82,7 @@ def test_it_is_told_whose_turn_it_has_become() -> None:
     assert not case.told
     case.accepts(JUN, sheet())
     assert {"Give an opinion and any advice, or step aside."} == set(case.who(Kind.TURN))
-    told = [concerned(notice, case.review, case.grants) for notice in case.told]
+    told = [concerned(notice, case.review, case.holders()) for notice in case.told]
     assert sorted((member,) for member in COUNCIL) == sorted(told)
     case.consult("ask them")
     assert {"Answer the Council's advice (1 left).": [OFFICER]} == case.who()
@@ -177,7 +177,7 @@ def test_a_deadline_reminds_and_then_calls_the_next_in_line() -> None:
     assert [[HEAD]] == list(case.who(Kind.REMINDER).values())
     case.now = due.at
     case.apply(FallDue(deadline=due.id), case.facts())
-    told = [concerned(notice, case.review, case.grants) for notice in case.told]
+    told = [concerned(notice, case.review, case.holders()) for notice in case.told]
     assert [(HEAD,), (HEAD_DEPUTY,), (OFFICER,), (DEPUTY,)] == told
     assert {Kind.OVERDUE} == {notice.kind for notice in case.told}
 
@@ -201,11 +201,11 @@ def test_a_notice_is_for_nobody_once_it_is_done() -> None:
     case = Telling(route(needed=2, panel=2))
     (notice,) = case.told
     case.accepts(RIN, sheet())
-    assert (JUN, KEI, MAO) == tuple(p for p in REVIEWERS if p in concerned(notice, case.review, case.grants))
+    assert (JUN, KEI, MAO) == tuple(p for p in REVIEWERS if p in concerned(notice, case.review, case.holders()))
     case.grants = [grant for grant in case.grants if grant.person != KEI]
-    assert sorted([JUN, MAO]) == list(concerned(notice, case.review, case.grants))
+    assert sorted([JUN, MAO]) == list(concerned(notice, case.review, case.holders()))
     case.accepts(JUN, sheet())
-    assert () == concerned(notice, case.review, case.grants)
+    assert () == concerned(notice, case.review, case.holders())
 
 
 def test_who_stepped_aside_is_told_nothing_more() -> None:
@@ -214,17 +214,17 @@ def test_who_stepped_aside_is_told_nothing_more() -> None:
     case.agree()
     mine = next(notice for notice in case.told if notice.person == LEA)
     case.accepts(LEA, Recusal())
-    assert () == concerned(mine, case.review, case.grants)
+    assert () == concerned(mine, case.review, case.holders())
     about = Notice(kind=Kind.ADVICE, what="The officer answered your advice: 1 accepted.", person=LEA)
-    assert () == concerned(about, case.review, case.grants)
+    assert () == concerned(about, case.review, case.holders())
 
 
 def test_nobody_is_told_of_a_case_that_they_may_not_read() -> None:
     """Whoever a notice names."""
     case = Telling()
     for person in (ENGINEER, NOA, HEAD):
-        assert () == concerned(Notice(kind=Kind.ANSWER, what="It was.", person=person), case.review, case.grants)
-    assert () == concerned(Notice(kind=Kind.OUTCOME, what="It is."), case.review, case.grants)
+        assert () == concerned(Notice(kind=Kind.ANSWER, what="It was.", person=person), case.review, case.holders())
+    assert () == concerned(Notice(kind=Kind.OUTCOME, what="It is."), case.review, case.holders())
 
 
 def test_a_notice_says_how_its_turn_stands_when_it_is_sent() -> None:
@@ -247,7 +247,7 @@ def test_turns_change_one_by_one() -> None:
     assert change.was is not None
     assert change.now is not None
     for person, was, now in ((RIN, True, False), (JUN, True, True), (OWNER, False, False)):
-        assert (was, now) == (is_for(change.was, person, case.grants), is_for(change.now, person, case.grants))
+        assert (was, now) == (is_for(change.was, person, case.holders()), is_for(change.now, person, case.holders()))
     case.accepts(JUN, sheet())
     ended, began = changes((change.now,), waits_for(case.review))
     assert (change.now, None) == (ended.was, ended.now)

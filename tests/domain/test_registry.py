@@ -210,19 +210,19 @@ def test_the_registry_says_what_was_so_at_any_entry() -> None:
     (delegation,) = folded.delegations.values()
     mine = Standing(
         registry=6,
-        unit="Unit of ben.two",
+        units={"ann.one": "Unit of ann.one", "ben.two": "Unit of ben.two"},
         grants=REVIEWER.grants,
         delegations=(delegation,),
     )
     assert mine == folded.standing("ben.two")
-    assert () == mine.usable("ben.two", START)
-    assert REVIEWER.grants == mine.usable("ben.two", delegation.starts_at)
-    assert REVIEWER.grants == folded.standing("ann.one").usable("ann.one", START)
+    assert () == mine.at("ben.two", START).grants
+    assert REVIEWER.grants == mine.at("ben.two", delegation.starts_at).grants
+    assert REVIEWER.grants == folded.standing("ann.one").at("ann.one", START).grants
     folded.apply(ENDED)
-    assert Standing(registry=7, unit="Unit of ben.two") == folded.standing("ben.two")
+    assert Standing(registry=7, units={"ben.two": "Unit of ben.two"}) == folded.standing("ben.two")
     folded.apply(DISABLED)
     folded.apply(REVOKED)
-    assert Standing(registry=9, unit="Unit of ann.one", disabled=True) == folded.standing("ann.one")
+    assert Standing(registry=9, units={"ann.one": "Unit of ann.one"}, disabled=True) == folded.standing("ann.one")
     assert Standing(registry=9) == folded.standing("no.body")
 
 

@@ -8,6 +8,7 @@ from domain.decisions import (
     AnyContent,
     ChangeRequest,
     Escalation,
+    Extension,
     NoOpinion,
     Question,
     Reason,
@@ -20,11 +21,14 @@ from domain.decisions import (
 from domain.entitlement import ROLES
 from domain.events import Accepted, Assessed, Refused
 from domain.people import Grant, Role
+from domain.registry import BOOTSTRAP
 from domain.review import evolve, waits_for
 from domain.separation import JUDGING, RULES, SEALING, broken_rule, excluded
+from domain.turns import falls_to
 from tests.domain.builders import (
     AUTHOR,
     COUNCIL,
+    DAY,
     ENGINEER,
     GRANTS,
     HEAD,
@@ -94,6 +98,7 @@ def test_every_kind_of_judging_is_a_kind_that_there_is() -> None:
         "answer",
         "withdrawal",
         "recusal",
+        "conflict",
         "training_recorded",
         "discrepancy",
         "repair",
@@ -192,3 +197,88 @@ def test_who_is_left_out_of_a_turn_is_who_would_be_refused() -> None:
         assert [] == [person for person in left_out if broken_rule(case.review, kind, person) is None]
         assert {OWNER, AUTHOR, ENGINEER, LEA} <= set(left_out)
         assert not set(COUNCIL) - {LEA} & set(left_out)
+
+
+def given_by(by: str, person: str, role: Role, office: str | None = None) -> Grant:
+    """A grant that somebody of this review gave."""
+    return grant(person, role, office).model_copy(update={"by": by})
+
+
+def test_one_person_has_one_voice_a_round_whatever_roles_they_hold() -> None:
+    """Whoever was heard in one role is not heard in another, though no rule names the pair; in the next round they may."""
+    case = Case(
+        route(signatories=2), grants=(*GRANTS, grant(HEAD, Role.OFFICER, "officer"), grant(OFFICER, Role.REVIEWER))
+    )
+    case.accepts(OFFICER, Question())
+    said = case.say(OFFICER, sheet())
+    assert isinstance(said, Refused)
+    assert "one voice in this round" in said.detail
+    case.accepts(HEAD, Extension(until=case.now + 100 * DAY))
+    case.agree()
+    assert Reason.SEPARATION_OF_DUTIES is getattr(case.sign(HEAD), "reason", None)
+    other = Case(grants=(*GRANTS, grant(OFFICER, Role.REVIEWER)))
+    other.accepts(OFFICER, Question())
+    other.accepts(REVIEWERS[0], ChangeRequest())
+    other.accepts(OWNER, Revision(proposal=text_digest(2)))
+    other.accepts(OFFICER, sheet())
+
+
+def test_who_gave_a_role_that_was_acted_under_does_not_judge() -> None:
+    """Nobody grants a role and then judges beside those whom they put there; bootstrap is nobody."""
+    rin = given_by(OFFICER, "new.reviewer", Role.REVIEWER)
+    case = Case(route(needed=2, panel=2), grants=(*GRANTS, rin, grant(OFFICER, Role.REVIEWER)))
+    case.accepts("new.reviewer", sheet())
+    assert (OFFICER,) == case.review.grantors
+    said = case.say(OFFICER, sheet())
+    assert isinstance(said, Refused)
+    assert said.detail.startswith("You gave somebody a role that they acted under")
+    assert all(OFFICER in turn.not_for for turn in waits_for(case.review))
+    first = Case(grants=[each.model_copy(update={"by": BOOTSTRAP}) for each in GRANTS])
+    first.agree()
+    assert () == first.review.grantors
+
+
+@pytest.mark.parametrize("party", [OWNER, AUTHOR, ENGINEER, REVIEWERS[0]])
+def test_a_role_from_somebody_who_takes_part_does_not_count(party: str) -> None:
+    """Owner, author, staff, whoever was heard: nobody profits in a review from a role that they gave."""
+    new = given_by(party, "new.reviewer", Role.REVIEWER)
+    case = Case(route(needed=2, panel=3), grants=(*GRANTS, new))
+    case.accepts(REVIEWERS[0], sheet())
+    said = case.say("new.reviewer", sheet())
+    assert isinstance(said, Refused)
+    assert "given by somebody who takes part in this review" in said.detail
+    (turn,) = waits_for(case.review)
+    able = {holder.grant.person for holder in case.holders() if falls_to(turn, holder)}
+    assert {*REVIEWERS[1:]} == able
+    free = Case(route(needed=2, panel=3), grants=(*GRANTS, given_by(OUTSIDER, "new.reviewer", Role.REVIEWER)))
+    free.accepts("new.reviewer", sheet())
+
+
+def test_who_judged_does_not_stand_for_the_proposal() -> None:
+    """A revision that names a reviewer as its author frees nobody to answer for what they judged."""
+    case = Case(route(needed=2, panel=2), grants=(*GRANTS, grant(REVIEWERS[0], Role.OWNER)))
+    case.accepts(REVIEWERS[0], sheet())
+    case.accepts(REVIEWERS[1], ChangeRequest())
+    case.author = REVIEWERS[0]
+    said = case.say(REVIEWERS[0], Revision(proposal=text_digest(2)))
+    assert isinstance(said, Refused)
+
+
+def test_the_council_member_of_a_seat_keeps_it_under_a_new_grant() -> None:
+    """Taken away by mistake and given again: it is the person and the seat that count, not the number of the grant."""
+    case = Case(route(council=True))
+    case.agree()
+    old = next(each for each in case.grants if each.person == LEA)
+    case.grants[case.grants.index(old)] = old.model_copy(update={"id": "given anew"})
+    assert case.may_read(LEA)
+    case.accepts(LEA, opinion())
+    case.grants[case.grants.index(old.model_copy(update={"id": "given anew"}))] = grant(LEA, Role.COUNCIL_MEMBER, "npo")
+    assert Reason.NOT_ENTITLED is case.refusal(LEA, Question())
+
+
+def test_every_sentence_is_one_for_a_person() -> None:
+    """It speaks to whoever is refused, and says what follows."""
+    for each in RULES:
+        assert each.sentence.startswith(("You ", "The role that you "))
+        assert each.sentence.endswith(".")
+        assert each.kinds

@@ -396,9 +396,9 @@ async def test_what_was_told_is_listed(system: Harness, notifier: Notifier, noti
     review = await opened(system, tier=3)
     await say(system, review, "rin.reviewer", Question(), "Who checks it?")
     await next_morning(clock, notifier)
-    grants = await system.registers.grants("hana.owner")
+    standing = await system.registers.standing("hana.owner")
     told, following = await notices.of_person(
-        "hana.owner", lambda review: may_read(review, "hana.owner", grants), 50, 2**62
+        "hana.owner", lambda review: may_read(review, "hana.owner", standing), 50, 2**62
     )
     assert following is None
     ((kind, state, mail),) = [(item.kind, item.state, item.mail) for item in told]

@@ -288,7 +288,7 @@ async def test_only_what_a_decision_names_is_read(registers: Registers) -> None:
     facts = await look(pool, "a.person", keys=[OTHER.keyid, OTHER.keyid, "junk"], issuer_key="1" * 64)
     assert [OTHER.public] == [key.public for key in facts.keys]
     assert ((issuer_key,), FOUNDED + 2) == (facts.issuer_keys, facts.standing.registry)
-    assert ((), ()) == ((await look(pool, "a.person")).keys, (await look(pool, None)).council)
+    assert ((), ()) == ((await look(pool, "a.person")).keys, (await look(pool, None)).holders)
 
 
 # What the application's role can and can't do.
@@ -404,11 +404,11 @@ async def test_a_registry_that_was_appended_to_without_the_key_is_found(system: 
             Granted(
                 at=head.now,
                 by=EXAMPLE_OPERATOR,
-                grants=(Grant(id="forged", person="mei.manager", role=Role.REVIEWER, by=EXAMPLE_OPERATOR),),
+                grants=(Grant(id="forged", person="tao.training", role=Role.REVIEWER, by=EXAMPLE_OPERATOR),),
             )
         )
     delivery = await Decisions(system.database, OTHER).store(
-        await system.draft(review, "mei.manager", await system.sheet(review))
+        await system.draft(review, "tao.training", await system.sheet(review))
     )
     (event, *_) = (await commit(system, review, arrived(delivery))).events
     assert isinstance(event, Refused | Accepted)

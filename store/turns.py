@@ -1,0 +1,71 @@
+"""Whose turn it is, in the tables: the twin of `domain.turns.falls_to`."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from domain.people import Grant, Holder
+from domain.turns import Turn
+
+COLUMNS = (
+    "stage",
+    "kinds",
+    "what",
+    "role",
+    "office",
+    "person",
+    "not_for",
+    "people",
+    "units",
+    "not_units",
+    "not_granted_by",
+    "principles",
+    "since",
+    "due_at",
+    "blocking",
+    "paused",
+)
+"""The columns of a turn, which are its fields."""
+
+FALLS_TO = """(
+    t.role = a.role and (t.office is null or t.office = a.office) and (t.person is null or t.person = a.holder)
+    and not a.holder = any (t.not_for) and not a.person = any (t.not_for)
+    and (t.people = '{}' or a.holder = any (t.people))
+    and (t.units = '{}' or a.holder_unit = any (t.units))
+    and not a.holder_unit = any (t.not_units) and not a.unit = any (t.not_units)
+    and (a.granted_by is null or not a.granted_by = any (t.not_granted_by))
+)"""
+"""Whether the turn `t` falls to whom the row `a` of `acting` says, in their own place or in another's."""
+
+INSERT = (
+    f"insert into turns (review_id, position, {', '.join(COLUMNS)})"  # noqa: S608 - put together of constants
+    f" values ({', '.join(f'${n}' for n in range(1, len(COLUMNS) + 3))})"
+)
+
+
+def row(review_id: str, position: int, turn: Turn) -> tuple[object, ...]:
+    """A turn as a row, with its place among those of the review."""
+    values = (getattr(turn, name) for name in COLUMNS)
+    return (review_id, position, *(list(value) if isinstance(value, tuple) else value for value in values))
+
+
+def turn(record: asyncpg.Record) -> Turn:
+    """The turn of a row."""
+    return Turn.model_validate({name: record[name] for name in COLUMNS})
+
+
+def holder(record: asyncpg.Record) -> Holder:
+    """Who acts under which grant, as a row of `acting` says."""
+    lent = record["who"] != record["holder"]
+    return Holder(
+        grant=Grant(
+            id=record["id"],
+            person=record["holder"],
+            role=record["role"],
+            office=record["office"],
+            by=record["granted_by"],
+        ),
+        unit=record["holder_unit"],
+        delegate=record["who"] if lent else None,
+        delegate_unit=record["unit"] if lent else None,
+    )

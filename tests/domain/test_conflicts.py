@@ -1,0 +1,242 @@
+"""Conflicts of interest: declared or found, they keep somebody from judging and from seeing the case."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.decisions import (
+    AnyContent,
+    ChangeRequest,
+    Conflict,
+    Extension,
+    NoOpinion,
+    Question,
+    Reason,
+    Revision,
+    Ruling,
+    Submission,
+)
+from domain.events import Accepted, Lapsed, Refused, Returned, Struck
+from domain.people import Assigned, Role
+from domain.policy import OWN, Phase
+from domain.review import waits_for
+from domain.stages import Outcome, Stage
+from tests.domain.builders import (
+    ADA,
+    AUDITOR,
+    CAI,
+    DAY,
+    DEPUTY,
+    ENGINEER,
+    GRANTS,
+    HEAD,
+    HEAD_DEPUTY,
+    LEA,
+    NOA,
+    OFFICER,
+    OUTSIDER,
+    OWNER,
+    REVIEWERS,
+    SECOND,
+    TRAINER,
+    UNIT,
+    Case,
+    answers,
+    grant,
+    opinion,
+    route,
+    sheet,
+    text_digest,
+)
+
+RIN, JUN, KEI, MAO = REVIEWERS
+
+
+@pytest.mark.parametrize("person", [RIN, OFFICER, HEAD])
+def test_whoever_could_judge_steps_aside_at_any_time(person: str) -> None:
+    """In whatever stage, in whatever office; and then judges nothing, asks nothing and sees nothing, for good."""
+    case = Case()
+    case.accepts(person, Conflict())
+    assert person in case.review.aside
+    assert not case.may_read(person)
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(person, Question())
+    assert Reason.ALREADY_GIVEN is case.refusal(person, Conflict())
+    case.accepts(KEI, ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(person, Question())
+    assert not case.may_read(person)
+
+
+def test_who_cannot_judge_has_no_conflict_to_declare() -> None:
+    """The owner stands for the proposal; the auditor judges nothing."""
+    case = Case()
+    for person in (OWNER, AUDITOR, OUTSIDER):
+        assert Reason.NOT_ENTITLED is case.refusal(person, Conflict())
+
+
+def test_a_conflict_that_is_declared_late_strikes_the_verdicts() -> None:
+    """They count no more, and the review goes back for others."""
+    case = Case(route(signatories=2))
+    case.accepts(RIN, sheet(condition="test it first"))
+    case.sign(HEAD)
+    case.accepts(RIN, Conflict())
+    kinds = [type(event) for event in case.events[-5:]]
+    assert [Accepted, Lapsed, Struck, Returned] == kinds[:4]
+    assert (Stage.PRINCIPLE_REVIEW, (), ()) == (case.review.stage, case.review.sheets, case.review.signatures)
+    assert RIN in case.review.reviewed_by
+    case.agree_by(JUN)
+    case.sign(HEAD)
+    case.sign(SECOND)
+    assert Outcome.APPROVED is case.review.outcome
+    assert case.review.certificate is not None
+    assert () == case.review.certificate.conditions
+
+
+def test_a_late_conflict_changes_nothing_that_does_not_rest_on_it() -> None:
+    """Others' sheets stay; a stage that is still open goes on."""
+    case = Case(route(needed=2, panel=3))
+    case.accepts(RIN, sheet())
+    case.accepts(JUN, sheet("privacy"))
+    case.accepts(JUN, Conflict())
+    assert [RIN] == [given.by.person for given in case.review.sheets]
+    case.accepts(KEI, sheet())
+    assert Stage.SIGN_OFF is case.review.stage
+    case.accepts(MAO, Conflict())
+    assert Stage.SIGN_OFF is case.review.stage
+
+
+def test_a_late_conflict_of_a_signatory_lapses_the_signatures() -> None:
+    """The next one would rest on theirs."""
+    case = Case(route(signatories=2))
+    case.agree()
+    case.sign(HEAD)
+    case.accepts(HEAD, Conflict())
+    assert () == case.review.signatures
+    case.time_runs_out()
+    assert isinstance(case.sign(HEAD_DEPUTY), Accepted)
+    assert isinstance(case.sign(SECOND), Accepted)
+    assert case.review.closed
+
+
+def test_a_late_conflict_in_the_council_strikes_opinion_and_advice() -> None:
+    """And opens the consultation again, where it was concluded; the answers to others' advice stand."""
+    case = Case(route(council=True))
+    case.agree()
+    case.accepts(LEA, opinion("publish the rates"))
+    for person in (NOA, ADA, CAI):
+        case.accepts(person, opinion("ask them"))
+    case.accepts(OFFICER, answers(case.review))
+    assert Stage.SIGN_OFF is case.review.stage
+    case.accepts(LEA, Conflict())
+    review = case.review
+    assert {NOA, ADA, CAI} == {each.by.person for each in review.council.opinions}
+    assert (3, {OFFICER}) == (len(review.council.advice), {advice.answered_by for advice in review.council.advice})
+    assert Stage.SIGN_OFF is review.stage, "three opinions still make a quorum"
+    case.accepts(CAI, Conflict())
+    assert (Stage.COUNCIL, Phase.CONSULTING) == (case.review.stage, case.review.phase)
+    case.accepts(OFFICER, NoOpinion())
+    assert "no_opinion" == case.review.passed[Stage.COUNCIL].result
+
+
+def test_a_late_conflict_of_the_officer_takes_the_answers_and_the_ruling_back() -> None:
+    """Another officer answers."""
+    case = Case(route(council=True))
+    case.agree()
+    case.consult("ask them")
+    case.accepts(OFFICER, answers(case.review))
+    case.accepts(OFFICER, Conflict())
+    assert (Stage.COUNCIL, Phase.ANSWERING_ADVICE) == (case.review.stage, case.review.phase)
+    assert {None} == {advice.answer for advice in case.review.council.advice}
+    case.time_runs_out()
+    case.accepts(DEPUTY, answers(case.review))
+    other = Case(route(needed=2, panel=2))
+    other.accepts(RIN, sheet())
+    other.accepts(JUN, sheet("privacy"))
+    other.accepts(OFFICER, Ruling(ruling="proceed"))
+    other.accepts(OFFICER, Conflict())
+    assert (Stage.PRINCIPLE_REVIEW, None) == (other.review.stage, other.review.ruling)
+
+
+def test_going_on_without_an_opinion_is_taken_back_too() -> None:
+    """Whoever decided that had a conflict; the Council is asked again."""
+    case = Case(route(council=True))
+    case.agree()
+    case.accepts(CAI, Conflict())
+    case.accepts(OFFICER, NoOpinion())
+    assert Stage.SIGN_OFF is case.review.stage
+    case.accepts(OFFICER, Conflict())
+    assert (Stage.COUNCIL, None) == (case.review.stage, case.review.council.no_opinion_because)
+
+
+@pytest.mark.parametrize("content", [sheet(), ChangeRequest(), Question()], ids=repr)
+def test_nobody_judges_what_comes_from_their_own_unit(content: AnyContent) -> None:
+    """The unit that the proposal names, or that whoever submitted it belongs to; found without anybody's word."""
+    case = Case()
+    case.units[RIN] = UNIT
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(RIN, content)
+    assert not case.may_read(RIN)
+    case.units |= {RIN: "elsewhere", JUN: "the author's"}
+    other = Case(opened=False)
+    other.units |= {other.author: "the author's", JUN: "the author's"}
+    other.accepts(other.author, Submission(), digest=text_digest(1))
+    assert {UNIT, "the author's"} == set(other.review.units)
+    assert Reason.CONFLICT_OF_INTEREST is other.refusal(JUN, content)
+    case.accepts(RIN, content)
+
+
+def test_a_unit_excludes_in_every_role_that_judges_and_in_no_other() -> None:
+    """Officer, signatory, council; auditors and training officers look on."""
+    case = Case(route(council=True, deputies=False))
+    case.units |= dict.fromkeys((OFFICER, HEAD, LEA, AUDITOR, TRAINER), UNIT)
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(OFFICER, Question())
+    case.agree()
+    assert LEA not in {seat.person for seat in case.review.council.roster or ()}
+    for person in (NOA, ADA, CAI):
+        case.accepts(person, opinion())
+    assert Reason.CONFLICT_OF_INTEREST is getattr(case.sign(HEAD), "reason", None)
+    assert not any(case.may_read(person) for person in (OFFICER, HEAD, LEA))
+    assert case.may_read(AUDITOR)
+    assert case.may_read(TRAINER)
+    assert all(UNIT in turn.not_units for turn in waits_for(case.review))
+
+
+def test_an_office_that_speaks_for_the_unit_is_held_by_its_own() -> None:
+    """The head of the unit signs for it, and the head of another unit does not."""
+    its = route()
+    step = its.signatories[0].model_copy(update={"unit": OWN})
+    case = Case(its.model_copy(update={"signatories": (step,)}))
+    case.agree()
+    assert Reason.NOT_ENTITLED is getattr(case.sign(HEAD), "reason", None)
+    case.units[HEAD] = UNIT
+    assert case.may_read(HEAD)
+    assert isinstance(case.sign(HEAD), Accepted)
+
+
+def test_who_is_on_the_staff_sees_nothing_as_a_judge() -> None:
+    """A reviewer on the staff is staff; an auditor on it still audits."""
+    staff = tuple(Assigned(person=person, role="engineer") for person in (ENGINEER, RIN, AUDITOR))
+    case = Case(staff=staff)
+    assert not case.may_read(RIN)
+    assert case.may_read(AUDITOR)
+    assert case.may_read(JUN)
+
+
+def test_the_former_owner_of_a_conflict_is_named_in_the_sentence() -> None:
+    """A refused person understands why."""
+    case = Case(grants=(*GRANTS, grant(OWNER, Role.REVIEWER)))
+    case.units[RIN] = UNIT
+    for person, words in ((RIN, "the unit that this proposal comes from"), (OWNER, "own or wrote this proposal")):
+        said = case.say(person, sheet())
+        assert isinstance(said, Refused)
+        assert words in said.detail
+
+
+def test_a_reviewer_who_is_away_can_step_aside_all_the_same() -> None:
+    """Leaving a role to another leaves nobody without their word on this."""
+    case = Case()
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    assert Reason.ABSENT is case.refusal(RIN, sheet())
+    case.accepts(RIN, Conflict())
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(OUTSIDER, sheet())
+    assert not case.may_read(OUTSIDER)
+    case.accepts(OFFICER, Extension(until=case.now + 100 * DAY))

@@ -1,0 +1,170 @@
+"""Delegation: an absence routes to the delegate; giver and delegate have one voice between them, and both stand on record."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.decisions import ChangeRequest, Question, QuestionAnswer, Reason, Revision, Withdrawal
+from domain.entitlement import meaning
+from domain.events import Accepted, Refused
+from domain.narrative import tell
+from domain.people import Assigned, Role
+from tests.domain.builders import (
+    DAY,
+    ENGINEER,
+    GRANTS,
+    HEAD,
+    HEAD_DEPUTY,
+    OFFICER,
+    OUTSIDER,
+    OWNER,
+    REVIEWERS,
+    SECOND,
+    UNIT,
+    Case,
+    grant,
+    route,
+    sheet,
+    text_digest,
+)
+
+RIN, JUN, KEI, MAO = REVIEWERS
+
+
+def test_the_delegate_acts_and_the_giver_does_not() -> None:
+    """While it is in force; after it, the giver acts again and the delegate no more."""
+    case = Case(route(needed=2, panel=3))
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    assert Reason.ABSENT is case.refusal(RIN, sheet())
+    accepted = case.say(OUTSIDER, sheet())
+    assert isinstance(accepted, Accepted)
+    assert f"for {RIN}: gives a verdict on each principle of the sheet" == accepted.envelope.meaning
+    told = tell(accepted)
+    assert (OUTSIDER, RIN) == (told.who, told.for_person)
+    assert told.what.startswith(f"In place of {RIN}: Gave a verdict sheet")
+    case.now += 11 * DAY
+    assert Reason.NOT_ENTITLED is case.refusal(OUTSIDER, Question())
+    case.accepts(RIN, Question())
+
+
+def test_giver_and_delegate_have_one_voice() -> None:
+    """What one said for the other, the other has said; and whoever lent their voice speaks in no second name."""
+    case = Case(route(needed=3, panel=4))
+    case.delegates(RIN, JUN, Role.REVIEWER)
+    case.accepts(JUN, sheet())
+    assert JUN == case.review.sheets[0].by.person
+    assert RIN not in {seal.by.person for seal in case.review.sheets}, "by their own grant first"
+    said = case.say(JUN, sheet())
+    assert isinstance(said, Refused)
+    assert Reason.ALREADY_GIVEN is said.reason
+
+    other = Case(route(needed=3, panel=4))
+    other.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    other.accepts(OUTSIDER, sheet())
+    other.delegations.clear()
+    assert Reason.ALREADY_GIVEN is other.refusal(RIN, sheet())
+    other.grants.append(grant(OUTSIDER, Role.REVIEWER))
+    assert Reason.SEPARATION_OF_DUTIES is other.refusal(OUTSIDER, sheet())
+    other.delegates(KEI, OUTSIDER, Role.REVIEWER)
+    other.grants.pop()
+    assert Reason.SEPARATION_OF_DUTIES is other.refusal(OUTSIDER, sheet())
+    assert {RIN, OUTSIDER} <= set(other.review.reviewed_by)
+
+
+def test_neither_giver_nor_delegate_signs_what_one_of_them_reviewed() -> None:
+    """Whoever acted under another's grant took part, and so did the other."""
+    for signatory in (RIN, OUTSIDER):
+        case = Case(grants=(*GRANTS, grant(signatory, Role.SIGNATORY, "head")))
+        case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+        case.accepts(OUTSIDER, sheet())
+        assert Reason.SEPARATION_OF_DUTIES is getattr(case.sign(signatory), "reason", None)
+
+
+@pytest.mark.parametrize("taker", [OWNER, ENGINEER, KEI])
+def test_nobody_acts_in_anothers_place_whom_a_rule_excludes(taker: str) -> None:
+    """The owner, the staff, and whoever reviewed: the signature waits for somebody else."""
+    case = Case()
+    case.accepts(KEI, sheet())
+    case.delegates(HEAD, taker, Role.SIGNATORY)
+    assert Reason.SEPARATION_OF_DUTIES is getattr(case.sign(taker), "reason", None)
+    case.time_runs_out()
+    assert isinstance(case.sign(HEAD_DEPUTY), Accepted)
+
+
+def test_nobody_lends_what_a_rule_forbids_themselves() -> None:
+    """A delegate of somebody on the staff, or of the proposal's own unit, is no way around it; the sentence says of whom."""
+    case = Case(staff=(Assigned(person=RIN, role="engineer"),))
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    said = case.say(OUTSIDER, sheet())
+    assert isinstance(said, Refused)
+    assert Reason.SEPARATION_OF_DUTIES is said.reason
+    assert said.detail.startswith(f"Of {RIN}, in whose place you act: ")
+    case.units[JUN] = UNIT
+    case.delegates(JUN, OUTSIDER, Role.REVIEWER)
+    assert Reason.SEPARATION_OF_DUTIES is case.refusal(OUTSIDER, sheet())
+    case.units[KEI] = UNIT
+    case.delegates(MAO, KEI, Role.REVIEWER)
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(KEI, ChangeRequest())
+
+
+def test_a_signature_in_anothers_place_has_both_names_on_the_certificate() -> None:
+    """Who signed, in whose place, and what it means."""
+    case = Case(route(signatories=2))
+    case.delegates(HEAD, OUTSIDER, Role.SIGNATORY)
+    case.agree()
+    assert case.may_read(OUTSIDER)
+    assert isinstance(case.sign(OUTSIDER), Accepted)
+    case.delegations.clear()
+    assert not case.may_read(OUTSIDER)
+    case.grants.append(grant(HEAD, Role.SIGNATORY, "second"))
+    assert Reason.SEPARATION_OF_DUTIES is getattr(case.sign(HEAD), "reason", None), "their seal is on it"
+    case.sign(SECOND)
+    assert case.review.certificate is not None
+    first, second = case.review.certificate.signatures
+    assert (OUTSIDER, HEAD, f"for {HEAD}: approves") == (first.person, first.for_person, first.meaning)
+    assert (SECOND, None) == (second.person, second.for_person)
+
+
+def test_a_delegate_of_the_owner_answers_and_revises_and_judges_no_more() -> None:
+    """They stand for the proposal then; and whoever judged it does not answer for it."""
+    case = Case(route(needed=2, panel=3))
+    case.delegates(OWNER, OUTSIDER, Role.OWNER)
+    assert case.may_read(OUTSIDER)
+    case.accepts(RIN, Question())
+    assert Reason.ABSENT is case.refusal(OWNER, QuestionAnswer(question=case.review.questions[0].by.decision))
+    case.accepts(OUTSIDER, QuestionAnswer(question=case.review.questions[0].by.decision))
+    case.accepts(RIN, ChangeRequest())
+    case.accepts(OUTSIDER, Revision(proposal=text_digest(2)))
+    assert OUTSIDER in case.review.proposed_by
+    case.grants.append(grant(OUTSIDER, Role.REVIEWER))
+    assert Reason.SEPARATION_OF_DUTIES is case.refusal(OUTSIDER, sheet())
+    case.delegations.clear()
+    case.delegates(OWNER, RIN, Role.OWNER)
+    assert Reason.SEPARATION_OF_DUTIES is case.refusal(RIN, Withdrawal())
+
+
+def test_a_disabled_giver_lends_nothing() -> None:
+    """Whoever may not act has nothing to leave to another."""
+    case = Case()
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    case.disabled.add(RIN)
+    assert Reason.NOT_ENTITLED is case.refusal(OUTSIDER, sheet(), under=grant(RIN, Role.REVIEWER))
+    assert not case.may_read(OUTSIDER)
+
+
+def test_a_decision_that_was_stored_before_the_absence_still_counts() -> None:
+    """What the giver said in time, the delegation does not take back."""
+    case = Case(route(needed=2, panel=2))
+    stored = case.envelope(RIN, sheet())
+    case.now += DAY
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    assert isinstance(case.take(stored), Accepted)
+    assert Reason.ALREADY_GIVEN is case.refusal(OUTSIDER, sheet())
+
+
+def test_the_name_of_the_giver_stands_in_the_meaning() -> None:
+    """But for what is one's own alone."""
+    case = Case()
+    assert meaning(case.review, "change_request", grant(RIN, Role.REVIEWER), JUN).startswith(f"for {RIN}: ")
+    assert meaning(case.review, "conflict", grant(RIN, Role.REVIEWER), JUN).startswith("declares a conflict")
+    assert OFFICER not in meaning(case.review, "ruling", grant(OFFICER, Role.OFFICER, "officer"), OFFICER)
