@@ -103,7 +103,8 @@ def current_step(review: Review) -> SignatoryStep | None:
 def speaks_for_the_unit(review: Review, office: str | None) -> bool:
     """Whether this office, or the one that it is the deputy of, signs for the unit which the proposal comes from."""
     steps = () if review.route is None else review.route.signatories
-    return any(step.unit == OWN and office is not None and office in (step.office, step.deputy) for step in steps)
+    speaking = (step for step in steps if step.speaks_for_unit or step.unit == OWN)
+    return any(office is not None and office in (step.office, step.deputy) for step in speaking)
 
 
 def units_of(review: Review, rule: Eligible) -> tuple[str, ...]:

@@ -172,6 +172,8 @@ class SignatoryStep(Eligible):
     deputy: Slug | None = None
     meaning: Line
     needed: int = Field(default=1, ge=1, le=9, exclude_if=_says_nothing)
+    speaks_for_unit: bool = Field(default=False, exclude_if=lambda says: says is False)
+    """Whether its holders may belong to the unit that the proposal comes from: they sign for it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -192,6 +192,8 @@ async def decide(
     sign in again with, and where a browser does it (`authorize`); after that, the same is sent again.
     """
     if body.proposed is not None:
+        if not await services.may_read(review_id, caller):  # or else anybody could ask which documents there are
+            raise NotFound(NO_SUCH_REVIEW)
         await _check_documents(services, body.proposed, "/proposal")
     draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
     bind_contextvars(decision_id=str(draft.decision_id))

@@ -157,3 +157,17 @@ def test_the_office_of_ones_own_unit_is_kept_to_that_unit() -> None:
     case.time_runs_out()
     assert Reason.NOT_ENTITLED is getattr(case.sign(HEAD_DEPUTY), "reason", None)
     assert isinstance(case.sign(HEADS[2]), Accepted)
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_an_office_that_speaks_for_the_unit_may_be_held_by_one_of_it(speaks: bool) -> None:
+    """By anybody, of that unit or another; where it does not, one's own unit is a conflict."""
+    case = Case(signed_by(speaks_for_unit=speaks))
+    case.units[HEAD] = UNIT
+    case.agree()
+    signed = case.sign(HEAD)
+    assert isinstance(signed, Accepted) is speaks
+    assert speaks or Reason.CONFLICT_OF_INTEREST is getattr(signed, "reason", None)
+    other = Case(signed_by(speaks_for_unit=speaks))
+    other.agree()
+    assert isinstance(other.sign(HEAD), Accepted)
