@@ -16,6 +16,7 @@ from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
 from api.provider import Provider
 from api.routes import (
+    delegations,
     events,
     invitations,
     keys,
@@ -149,6 +150,7 @@ def create_app(settings: Settings) -> FastAPI:
         registers.documents,
         registers.imports,
         people.router,
+        delegations.router,
         sign_in.router,
         invitations.router,
         notices.router,

@@ -17,7 +17,7 @@ from domain.discrepancies import Differs
 from domain.drafts import Draft
 from domain.dsse import KeyId, PublicKey, public_key
 from domain.facts import SigningKey
-from domain.people import Grant
+from domain.people import Delegation, Grant, Role
 from domain.policy import Phase
 from domain.proposal import Proposal
 from domain.registry import RecordedEntry
@@ -537,6 +537,22 @@ class BecauseIn(In):
     """Why something is done; it stands on record."""
 
     because: Prose
+
+
+class DelegationIn(In):
+    """Who acts for whom, in which roles, how long. Without a giver it is whoever asks; without a start, from now on."""
+
+    giver: PersonId | None = None
+    taker: PersonId
+    roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
+    starts_at: Moment | None = None
+    ends_at: Moment
+
+
+class Delegations(BaseModel):
+    """The delegations that somebody gave or took."""
+
+    delegations: list[Delegation]
 
 
 class SessionOut(BaseModel):

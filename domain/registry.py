@@ -326,7 +326,11 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
         case Delegated(delegation=delegation):
             return _refuse_delegation(registry, delegation, event)
         case DelegationEnded(delegation=delegation_id):
-            return None if delegation_id in registry.delegations else "No delegation with this id is in force."
+            ended = registry.delegations.get(delegation_id)
+            if ended is None:
+                return "No delegation with this id is in force."
+            ends_it = event.by in (ended.giver, ended.taker, *registry.operators.values())
+            return None if ends_it else "A delegation is ended by who gave it, who took it, or an operator."
         case Invited():
             return _refuse_invitation(registry, event)
         case InvitationUsed(invitation=invitation):
@@ -374,7 +378,9 @@ def _nobody(person: PersonId) -> str:
 def _refuse_delegation(registry: Registry, delegation: Delegation, event: Registered) -> str | None:
     if delegation.giver == delegation.taker:
         return "Nobody is their own delegate."
-    if delegation.taker == event.by and delegation.giver != event.by:
+    if event.by != delegation.giver and event.by not in registry.operators.values():
+        return "Roles are left to another by whom they are, or for them by an operator."
+    if delegation.taker == event.by:
         return "Nobody makes themselves another's delegate."
     if not delegation.roles or not set(delegation.roles) <= DELEGABLE:
         return f"What can be left to another: {', '.join(sorted(DELEGABLE))}."

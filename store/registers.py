@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
 from uuid import uuid4
@@ -12,13 +13,15 @@ from domain.canonical import canonical_bytes, sha256
 from domain.completions import Completion
 from domain.dsse import Signer
 from domain.facts import Standing
-from domain.people import Grant, Person, Role
+from domain.people import Delegation, Grant, Person, Role
 from domain.policy import PolicyPack
 from domain.proof import IssuerKey
 from domain.registry import (
     BOOTSTRAP,
     MOST_AT_ONCE,
     SIGN_IN,
+    Delegated,
+    DelegationEnded,
     Disabled,
     Enabled,
     Granted,
@@ -197,6 +200,49 @@ class Registers:
         """
         async with self.registry.head() as head:
             await head.append(Enabled(at=head.now, by=by, person=person, because=because))
+
+    async def delegate(
+        self,
+        giver: PersonId,
+        taker: PersonId,
+        roles: Collection[Role],
+        window: tuple[datetime | None, datetime],
+        *,
+        by: PersonId,
+    ) -> Delegation:
+        """Have `taker` act for `giver` in these roles for a time: from the first moment of the window, or now, to the last.
+
+        Raises:
+            RegistryRefusedError: a rule forbids it.
+        """
+        starts_at, ends_at = window
+        async with self.registry.head() as head:
+            delegation = Delegation(
+                id=f"delegation-{uuid4()}",
+                giver=giver,
+                taker=taker,
+                roles=tuple(sorted(set(roles))),
+                starts_at=starts_at or head.now,
+                ends_at=ends_at,
+            )
+            await head.append(Delegated(at=head.now, by=by, delegation=delegation))
+            return delegation
+
+    async def end_delegation(self, delegation: str, *, by: PersonId) -> None:
+        """End a delegation before its time.
+
+        Raises:
+            RegistryRefusedError: it is not in force, or not theirs to end.
+        """
+        async with self.registry.head() as head:
+            await head.append(DelegationEnded(at=head.now, by=by, delegation=delegation))
+
+    async def delegations(self, person: PersonId) -> tuple[Delegation, ...]:
+        """The delegations that a person gave or took, and that were not ended and have not run out."""
+        async with self._pool.acquire() as connection:
+            now = await self._database.now(connection)
+            standing = await standing_of(connection, person)
+        return tuple(each for each in standing.delegations if now < each.ends_at)
 
     async def ensure_operator(self, person: PersonId) -> bool:
         """Grant the operator's role to `person` if nobody holds it. Returns whether that was done."""

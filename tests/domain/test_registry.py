@@ -151,7 +151,7 @@ def registry(*events: RegistryEvent) -> Registry:
         ((), ENABLED, "not disabled"),
         ((DISABLED,), ENABLED.model_copy(update={"by": "ann.one"}), "This is for operators"),
         ((), left_to("ann.one", "ann.one"), "their own delegate"),
-        ((), left_to("ann.one", "ben.two").model_copy(update={"by": "ben.two"}), "themselves another's delegate"),
+        ((), left_to("ann.one", "ben.two").model_copy(update={"by": "ben.two"}), "by whom they are"),
         ((), left_to("ann.one", "ben.two", Role.COUNCIL_MEMBER), "What can be left to another"),
         ((), left_to("ann.one", "ben.two", roles=()), "What can be left to another"),
         ((), left_to("ann.one", "ben.two", days=-1), "ends after it starts"),

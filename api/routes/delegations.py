@@ -1,0 +1,56 @@
+"""Absences: who acts for whom, for a time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from api.bodies import BoundedRoute
+from api.problems import Conflict, problems
+from api.schemas import DelegationIn, Delegations
+from api.services import TheCaller, TheServices
+from domain.people import Delegation
+from store.registry import RegistryRefusedError
+
+router = APIRouter(route_class=BoundedRoute, tags=["people"])
+
+DelegationId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+@router.post(
+    "/delegations",
+    status_code=201,
+    summary="Leave roles to somebody for a time",
+    responses=problems(400, 401, 403, 409, 413, 422, 503),
+)
+async def delegate(body: DelegationIn, caller: TheCaller, services: TheServices) -> Delegation:
+    """Have somebody act for the caller, or, where an operator asks, for somebody else who can't. What waits for the giver
+    waits for the taker meanwhile; both names stand on record; nobody passes on what they took.
+    """
+    giver = body.giver or caller.person
+    window = (body.starts_at, body.ends_at)
+    try:
+        return await services.registers.delegate(giver, body.taker, body.roles, window, by=caller.person)
+    except RegistryRefusedError as error:
+        raise Conflict(str(error)) from error
+
+
+@router.get("/delegations", summary="List my delegations", responses=problems(401, 403, 503))
+async def mine(caller: TheCaller, services: TheServices) -> Delegations:
+    """What the caller left to others, and what others left to the caller."""
+    return Delegations(delegations=list(await services.registers.delegations(caller.person)))
+
+
+@router.delete(
+    "/delegations/{delegation}",
+    status_code=204,
+    summary="End a delegation",
+    responses=problems(400, 401, 403, 409, 422, 503),
+)
+async def end(delegation: DelegationId, caller: TheCaller, services: TheServices) -> None:
+    """End a delegation before its time: its giver, its taker, or an operator."""
+    try:
+        await services.registers.end_delegation(delegation, by=caller.person)
+    except RegistryRefusedError as error:
+        raise Conflict(str(error)) from error
