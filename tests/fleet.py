@@ -24,10 +24,13 @@ from domain.completions import Completion
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port, python_process
 from runtime.embedded.postgres import APP, DATABASE, SOCKET_NAME
 from runtime.issuer import CLIENT_ID, Issuer, issuer_app, signing_key
+from runtime.temporal import connect as connect_to_temporal
 from store.database import connect
+from store.decisions import Decisions
+from store.receipts import Receipts
 from store.registers import Registers
 from tests.e2e.system import serving
-from tests.harness import SIGNER, SIGNING_KEY, until
+from tests.harness import SIGNER, SIGNING_KEY, Harness, until
 from tests.proxy import Proxy
 
 HOST = "127.0.0.1"
@@ -73,12 +76,29 @@ class Fleet:
 
     async def kill(self, processes: list[Process], *, down: float) -> None:
         """SIGKILL these at once, and keep them down for so many seconds."""
+        async with self.without(processes):
+            await asyncio.sleep(down)
+
+    @asynccontextmanager
+    async def without(self, processes: list[Process]) -> AsyncIterator[None]:
+        """SIGKILL these at once, and keep them down for the length of the block."""
         for process in processes:
             process.held = True
         await asyncio.gather(*(process.kill() for process in processes))
-        await asyncio.sleep(down)
-        for process in processes:
-            process.child, process.held = None, False
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.child, process.held = None, False
+
+    @asynccontextmanager
+    async def inside(self) -> AsyncIterator[Harness]:
+        """What a test has to know of it all, straight from PostgreSQL and Temporal."""
+        url = self.postgres.app_url
+        async with connect(url) as database:
+            client = await connect_to_temporal(self.temporal.address)
+            receipts = Receipts(url, Decisions(database, SIGNER))
+            yield Harness(database, client, self.temporal.address, url, receipts, "ringi")
 
     async def watch(self) -> None:
         """Start again whatever has ended and is not held down; until cancelled."""

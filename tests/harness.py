@@ -138,8 +138,16 @@ class Taken:
 class Harness:
     """Everything that the API does, without HTTP, and what a test has to know of what became of it."""
 
-    def __init__(self, database: Database, client: Client, address: str, url: str, receipts: Receipts) -> None:
-        self.task_queue = f"ringi-{uuid4().hex[:12]}"
+    def __init__(
+        self,
+        database: Database,
+        client: Client,
+        address: str,
+        url: str,
+        receipts: Receipts,
+        task_queue: str | None = None,
+    ) -> None:
+        self.task_queue = task_queue or f"ringi-{uuid4().hex[:12]}"
         self.database = database
         self.client = client
         self.address = address
@@ -319,17 +327,25 @@ class Harness:
                 return events
             request.next_page_token = answer.next_page_token
 
-    async def account(self, review: str) -> Account:
-        """Hold every signal in history against the record, and give their numbers.
-
-        Every run can be replayed. A signal with the very bytes of a stored decision settles it the first time and repeats it after that. Every
-        other one stands on the ledger as refused, under its number among all signals of this review, with its digest,
-        its length and an escaped beginning; and nothing stands there that nobody sent.
-        """
-        runs = await self.histories(review)
+    async def replays(self, review: str, runs: Sequence[Sequence[HistoryEvent]]) -> None:
+        """No task of these runs failed for good, and every run can be replayed."""
         for history in runs:
             assert_no_task_failed_for_good(history)
             await self.replayer.replay_workflow(WorkflowHistory(workflow_id_for(review), history))
+
+    async def account(self, review: str) -> Account:
+        """Replay every run, hold every signal in history against the record, and give their numbers."""
+        runs = await self.histories(review)
+        await self.replays(review, runs)
+        return await self.account_of(review, runs)
+
+    async def account_of(self, review: str, runs: Sequence[Sequence[HistoryEvent]]) -> Account:
+        """Hold every signal in these runs against the record, and give their numbers.
+
+        A signal with the very bytes of a stored decision settles it the first time and repeats it after that. Every
+        other one stands on the ledger as refused, under its number among all signals of this review, with its digest,
+        its length and an escaped beginning; and nothing stands there that nobody sent.
+        """
         signals = [taken(event) for history in runs for event in history if event.event_type == SIGNALED]
         cancels = sum(event.event_type == CANCEL_REQUESTED for history in runs for event in history)
         rows = await self.database.pool.fetch("select id, digest, status from decisions where review_id = $1", review)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,15 +16,10 @@ import httpx2
 from pydantic import BaseModel, ConfigDict
 
 from domain.decisions import Receipt
-from domain.events import Accepted, Refused
-from runtime.temporal import connect as connect_to_temporal
-from store.database import connect
-from store.decisions import Decisions
-from store.receipts import Receipts
 from tests.chaos import plan as planned
 from tests.chaos.plan import Act, Case, Fault, Plan, Sending, Step
 from tests.fleet import Fleet
-from tests.harness import SIGNER, Harness
+from tests.invariants import Told, kept
 
 AT_ONCE = 20
 """Reviews that people work on at the same time."""
@@ -93,8 +88,7 @@ class Storm:
     plan: Plan
     fleet: Fleet
     tell: Callable[[str], None] = lambda _: None
-    _receipts: dict[UUID, set[Receipt]] = field(default_factory=lambda: defaultdict(set))
-    _acknowledged: dict[UUID, tuple[str, Act]] = field(default_factory=dict)
+    _told: Told = field(default_factory=Told)
     _waiting: dict[UUID, float] = field(default_factory=dict)
     _took: list[float] = field(default_factory=list)
     _strikes: list[_Strike] = field(default_factory=list)
@@ -194,7 +188,7 @@ class Storm:
             self._requests += 1
             response = await self._try("POST", path, act.person, api, body)
             if response is not None and response.status_code in (200, 202):
-                self._acknowledged[act.id] = (review, act)
+                self._told.acknowledged[act.id] = review
             if response is not None and response.status_code == 202:
                 response = await self._asked(response.headers["Location"], act.person, api, unless=202)
             if response is not None and (receipt := _receipt(response)) is not None:
@@ -233,7 +227,7 @@ class Storm:
         raise UnexpectedError(f"{method} {path}: {response.status_code} {response.text[:300]}")
 
     async def _keep(self, act: Act, receipt: Receipt) -> None:
-        self._receipts[act.id].add(receipt)
+        self._told.receipts[act.id].add(receipt)
         since = self._waiting.pop(act.id, None)
         if since is None:
             return
@@ -299,33 +293,14 @@ class Storm:
 
     async def _report(self, stuck: Sequence[str], start: float) -> Report:
         fleet = self.fleet
-        async with connect(fleet.postgres.app_url) as database:
-            client = await connect_to_temporal(fleet.temporal.address)
-            url = fleet.postgres.app_url
-            system = Harness(database, client, fleet.temporal.address, url, Receipts(url, Decisions(database, SIGNER)))
-            entries: dict[UUID, list[Receipt]] = defaultdict(list)
-            runs = signals = 0
+        reviews = [case.review for case in self.plan.cases]
+        async with fleet.inside() as system:
             for case in self.plan.cases:
-                for entry in await _entries(system, case.review):
-                    entries[entry.decision_id].append(entry)
-                if case.review in stuck:
-                    continue
-                try:
-                    runs_of_it, signals_of_it = await _checked(system, case)
-                except AssertionError as error:
-                    self._problems.append(f"{case.review}: {error}"[:2000])
-                else:
-                    runs, signals = runs + runs_of_it, signals + signals_of_it
-        lost = [
-            f"{review}: {act.id} ({act.body.get('kind', 'submission')}) is on the ledger {len(entries[act.id])} times"
-            for review, act in self._acknowledged.values()
-            if len(entries[act.id]) != 1
-        ]
-        doubled = [
-            f"{decision}: {len(entries[decision])} entries, {len(receipts)} different receipts"
-            for decision, receipts in self._receipts.items()
-            if len(receipts | set(entries[decision])) > 1 or len(entries[decision]) > 1
-        ]
+                state = await system.reviews.state(case.review)
+                outcome = None if state is None else state.outcome
+                if case.review not in stuck and outcome != case.outcome:
+                    self._problems.append(f"{case.review}: its outcome is {outcome}, not {case.outcome}")
+            promises = await kept(system, reviews, self._told, stuck=stuck)
         recovery = [strike.recovered for strike in self._strikes if strike.recovered is not None]
         caught_up = [strike.caught_up for strike in self._strikes if strike.caught_up is not None]
         return Report(
@@ -335,13 +310,19 @@ class Storm:
             sent=self.plan.sendings,
             requests=self._requests,
             reviews=len(self.plan.cases),
-            runs=runs,
-            signals=signals,
+            runs=sum(account.runs for account in promises.accounts),
+            signals=sum(account.signals for account in promises.accounts),
             faults=dict(Counter(strike.fault.kind for strike in self._strikes)),
-            lost=len(lost),
-            doubled=len(doubled),
+            lost=len(promises.lost),
+            doubled=len(promises.doubled),
             stuck=len(stuck),
-            problems=[*lost, *doubled, *(f"{review}: stuck" for review in stuck), *self._problems],
+            problems=[
+                *promises.lost,
+                *promises.doubled,
+                *(f"{review}: stuck" for review in stuck),
+                *self._problems,
+                *promises.problems,
+            ],
             ended=dict(fleet.ended),
             **_percentiles("recovery", recovery),
             **_percentiles("caught_up", caught_up),
@@ -367,47 +348,6 @@ def _receipt(response: httpx2.Response) -> Receipt | None:
     if found is None:
         raise UnexpectedError(f"409 without a receipt: {said}")
     return Receipt.model_validate(found, strict=False)
-
-
-async def _entries(system: Harness, review: str) -> list[Receipt]:
-    """What the ledger says became of each decision, as receipts."""
-    found = []
-    for seq, event in enumerate(await system.ledger(review), start=1):
-        match event:
-            case Accepted():
-                found.append(_entry(review, event.envelope.decision_id, seq, event))
-            case Refused(ordinal=None, decision=UUID() as decision):
-                found.append(_entry(review, decision, seq, event))
-            case _:
-                pass
-    return found
-
-
-def _entry(review: str, decision: UUID, seq: int, event: Accepted | Refused) -> Receipt:
-    refused = isinstance(event, Refused)
-    return Receipt(
-        decision_id=decision,
-        review=review,
-        status="refused" if refused else "accepted",
-        reason=event.reason if isinstance(event, Refused) else None,
-        detail=event.detail if isinstance(event, Refused) else None,
-        seq=seq,
-        at=event.at,
-    )
-
-
-async def _checked(system: Harness, case: Case) -> tuple[int, int]:
-    """Hold a finished review against its record, its read model, its workflow and the history of that.
-
-    Returns:
-        How many runs and signals there were.
-    """
-    state = await system.state(case.review)
-    assert state.outcome == case.outcome, f"its outcome is {state.outcome}, not {case.outcome}"
-    await asyncio.wait_for(system.handle(case.review).result(), 30)
-    await system.agrees(case.review, seconds=20)
-    account = await system.account(case.review)
-    return account.runs, account.signals
 
 
 def _percentiles(name: str, values: Sequence[float]) -> dict[str, float]:
