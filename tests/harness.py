@@ -95,6 +95,9 @@ TIER_4 = "tier-4-faces-at-the-station"
 
 OPERATOR = "ops.operator"
 
+WITHOUT_PAUSE = ["--dynamic-config-value", 'history.workflowIdReuseMinimalInterval="0s"']
+"""For Temporal's server: by itself it lets a second go by between two runs."""
+
 HEADS = {"business_unit_head": "bo.head", "digital_trust_head": "di.head"}
 
 # A signal that comes while a task is on its way makes the server fail that task: ordinary, and tried again at once.
