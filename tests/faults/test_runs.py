@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,10 +20,35 @@ from tests.harness import WITHOUT_PAUSE, Harness, harness
 ROUNDS = 50
 
 
+async def test_many_messages_at_once(database: DatabaseUrls) -> None:
+    """What brings no decision is turned away together: a flood is not a run for each of its messages."""
+    async with _with_a_run_for_every_message(database) as system:
+        review = await system.submit()
+        for number in range(4):
+            await asyncio.gather(*(poison(system, review, "junk", said([number, n])) for n in range(10)))
+            asked = await system.decide(review, "jun.reviewer", Question(), f"Question {number}?")
+            assert asked.status == "accepted"
+        account = await goes_on(system, review, poisoned=40)
+        assert 8 < account.runs < 40
+
+
 async def test_a_review_goes_through_hundreds_of_runs(database: DatabaseUrls) -> None:
     """Decisions, each of them told again, later or at once, under its own name or with another content; and garbage between
     them: each decision is applied once, and every signal is accounted for.
     """
+    async with _with_a_run_for_every_message(database) as system:
+        review = await system.submit()
+        for number in range(ROUNDS):
+            await _question_and_answer(system, review, number)
+        account = await goes_on(system, review, poisoned=2 * ROUNDS)
+        assert account.runs > 4 * ROUNDS
+        assert account.repeats == 2 * ROUNDS
+        applied = [event for event in await system.ledger(review) if isinstance(event, Accepted)]
+        assert len(applied) == 1 + 2 * ROUNDS + 2
+
+
+@asynccontextmanager
+async def _with_a_run_for_every_message(database: DatabaseUrls) -> AsyncIterator[Harness]:
     with TemporaryDirectory(prefix="ringi-runs-") as path, DataFolder(Path(path)) as folder:
         async with TemporalServer(folder, port=free_port(), durable=False, arguments=WITHOUT_PAUSE) as temporal:
             client = await connect(temporal.address)
@@ -29,14 +56,7 @@ async def test_a_review_goes_through_hundreds_of_runs(database: DatabaseUrls) ->
                 harness(database.app_url, client, temporal.address) as system,
                 system.worker(messages_per_run=1),
             ):
-                review = await system.submit()
-                for number in range(ROUNDS):
-                    await _question_and_answer(system, review, number)
-                account = await goes_on(system, review, poisoned=2 * ROUNDS)
-                assert account.runs > 4 * ROUNDS
-                assert account.repeats == 2 * ROUNDS
-                applied = [event for event in await system.ledger(review) if isinstance(event, Accepted)]
-                assert len(applied) == 1 + 2 * ROUNDS + 2
+                yield system
 
 
 async def _question_and_answer(system: Harness, review: str, number: int) -> None:
