@@ -24,7 +24,7 @@ from domain.registry import RecordedEntry
 from domain.review import waits_for
 from domain.sign_off import basis
 from domain.stages import Stage
-from domain.state import Advice, Passage, Review, conditions
+from domain.state import Advice, Claimed, Passage, Review, conditions
 from domain.turns import Turn
 from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Slug
 
@@ -191,6 +191,18 @@ class DecliningIn(ReasonedIn, said.Declining, extra="forbid"):
     """Decline, as signatory."""
 
 
+class ClaimIn(DecisionIn, said.Claim, extra="forbid"):
+    """Say that you will do what several people could."""
+
+
+class ReleaseIn(DecisionIn, said.Release, extra="forbid"):
+    """Give back what you claimed, or were assigned."""
+
+
+class ReassignmentIn(ReasonedIn, said.Reassignment, extra="forbid"):
+    """Have it done by somebody, as officer, in place of whoever claimed it; or free that place."""
+
+
 class WithdrawalIn(ReasonedIn, said.Withdrawal, extra="forbid"):
     """Withdraw, as owner."""
 
@@ -212,6 +224,9 @@ AnyDecisionIn = Annotated[
     | RulingIn
     | SignatureIn
     | DecliningIn
+    | ClaimIn
+    | ReleaseIn
+    | ReassignmentIn
     | WithdrawalIn,
     Field(discriminator="kind"),
 ]
@@ -340,6 +355,17 @@ class SignatureOut(BaseModel):
     conditions: tuple[str, ...]
 
 
+class ClaimOut(BaseModel):
+    """Who claimed what, or, with `assigned_by`, was assigned it, and when the claim runs out; not while `paused`."""
+
+    person: PersonId
+    act: str
+    since: datetime
+    assigned_by: PersonId | None
+    due_at: datetime | None
+    paused: bool
+
+
 class Changes(BaseModel):
     """What differs between a revision and the present one: JSON pointers into the proposal."""
 
@@ -385,6 +411,7 @@ class ReviewOut(BaseModel):
     council: CouncilOut
     gaps: tuple[Gap, ...]
     signatures: list[SignatureOut]
+    claims: list[ClaimOut]
     conditions: tuple[Condition, ...]
 
 
@@ -439,7 +466,20 @@ def review_out(review: Review) -> ReviewOut:
             SignatureOut(person=s.by.person, office=s.office, meaning=s.meaning, at=s.by.at, conditions=s.conditions)
             for s in review.signatures
         ],
+        claims=[_claim_out(review, claim) for claim in review.claims],
         conditions=conditions(review),
+    )
+
+
+def _claim_out(review: Review, claim: Claimed) -> ClaimOut:
+    clock = review.clock_of(claim.person)
+    return ClaimOut(
+        person=claim.person,
+        act=claim.act,
+        since=claim.by.at,
+        assigned_by=None if claim.by.voice == claim.person else claim.by.person,
+        due_at=None if clock is None else clock.due_at,
+        paused=clock is not None and clock.stopped_at is not None,
     )
 
 

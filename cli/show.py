@@ -128,6 +128,9 @@ def turn(given: Mapping[str, Any]) -> None:
     pair("whose turn", f"{who}{office}", indent=4)
     if given["not_for"]:
         pair("not for", ", ".join(given["not_for"]), indent=4)
+    if given["claimed_by"]:
+        rest = "" if given["taken"] else ", and there is place for others"
+        pair("claimed by", f"{', '.join(given['claimed_by'])}{rest}", indent=4)
     pair("since", moment(given["since"]), indent=4)
     pair("until", "the owner has answered" if given["paused"] else moment(given["due_at"]), indent=4)
     pair("by", ", ".join(given["kinds"]), indent=4)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from domain import dsse
 from domain.canonical import sha256
-from domain.decisions import Envelope, Reason
+from domain.decisions import Envelope, Reason, governed_by
 from domain.drafts import stored_bytes
 from domain.entitlement import SERVICES, entitles, not_entitled
 from domain.events import Mandate
@@ -45,13 +45,14 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
             Reason.ABSENT,
             f"You left this role to {away.taker} until {away.ends_at:%Y-%m-%d}; end the delegation to act yourself.",
         )
+    kind = governed_by(envelope.content)
     for person in dict.fromkeys((envelope.person, grant.person)):
-        rule = broken_rule(review, envelope.kind, person, under=grant, unit=standing.units.get(person))
+        rule = broken_rule(review, kind, person, under=grant, unit=standing.units.get(person))
         if rule is not None:
             who = "" if person == envelope.person else f"Of {person}, in whose place you act: "
             return Rebuff(rule.reason, who + rule.sentence)
-    if not entitles(review, envelope.kind, grant, standing.units.get(grant.person)):
-        return not_entitled(review, envelope.kind, grant)
+    if not entitles(review, kind, grant, standing.units.get(grant.person)):
+        return not_entitled(review, kind, grant)
     rebuff = refuse_step_up(review.route, envelope, proof.step_up, facts.issuer_keys)
     if rebuff is not None:
         return rebuff

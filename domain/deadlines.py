@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from domain import council, principles
 from domain.calendar import Calendar, Span, WorkingDays
 from domain.decisions import Envelope, Extension, Reason
-from domain.entitlement import current_step, officers
+from domain.entitlement import ROLES, current_step, officers
 from domain.events import Began, Event, FellDue, Paused, Reminded, Resumed
 from domain.facts import Facts
 from domain.people import Role
@@ -78,6 +78,18 @@ def ask(
     return None if phase is None else _begins(review, phase, at, facts, person=person, question=question)
 
 
+def claimed(review: Review, person: PersonId, at: datetime, facts: Facts) -> Began | None:
+    """From now on this person has a time of their own for what they claimed: as long as a wait goes without a reminder,
+    and no longer than the present one.
+    """
+    if review.route is None or review.phase is None or review.clock is None:
+        return None
+    own = facts.calendar.closing_after(at, review.route.allowances[review.phase].remind_after)
+    due_at = min(own, _due(review.clock, facts.calendar, at))
+    number = review.waits + 1
+    return Began(at=at, phase=review.phase, number=number, remind_at=None, due_at=due_at, person=person)
+
+
 def follows(review: Review, wanted: Phase, facts: Facts, at: datetime) -> Event | None:
     """What happens to the clocks by itself where the review waits for `wanted`, or nothing.
 
@@ -112,6 +124,10 @@ def falls_due(review: Review, name: str, facts: Facts, at: datetime) -> Event | 
         return None
     step = _step(review.route.allowances[clock.phase])
     calendar = facts.calendar
+    claim = None if clock.person is None or clock.question is not None else review.claim_of(clock.person)
+    if deadline.kind == "due" and claim is not None:
+        others = (ROLES[claim.act][0], review.route.officer if claim.act == "ruling" else claim.office)
+        return FellDue(at=at, deadline=name, next_in_line=others, person=clock.person)
     if deadline.kind == "due":
         again = _again(calendar, deadline.at, _at_most_silent(step, 0), at)
         line = next_in_line(review) if clock.person is None else (Role.OFFICER, review.route.officer)
@@ -185,7 +201,7 @@ def with_clock(review: Review, began: Began) -> Review:
         due_at=began.due_at,
     )
     if began.person is None and not same:
-        others = (other for other in others if other.question is not None)
+        others = (other for other in others if other.question is not None or _is_of_claim(review, other, began.phase))
     update: dict[str, object] = {"waits": began.number, "clocks": (*others, clock)}
     if began.person is None:
         wait = review.wait if same else began.number
@@ -399,11 +415,18 @@ def _extended(review: Review, extension: Extension) -> list[Clock]:
     """The clocks that an extension is about. Somebody who is asked by name and shares the time of all gets their own."""
     if extension.person is None:
         return [] if review.clock is None else [review.clock]
-    own = [clock for clock in review.clocks if clock.person == extension.person]
+    own = [c for c in review.clocks if c.person == extension.person and not _is_of_claim(review, c, c.phase)]
     shares = review.phase is Phase.CONSULTING and any(
         member.person == extension.person for member in council.waiting_members(review)
     )
     return [review.clock] if shares and not own and review.clock is not None else own
+
+
+def _is_of_claim(review: Review, clock: Clock, phase: Phase) -> bool:
+    """Whether this is the time that a claim to something which is waited for in this phase has."""
+    if clock.person is None or clock.question is not None or clock.phase is not phase:
+        return False
+    return review.claim_of(clock.person) is not None
 
 
 def _find(review: Review, name: str) -> tuple[Clock | None, Deadline | None]:

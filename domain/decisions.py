@@ -214,6 +214,41 @@ class Declining(Content):
     basis: Digest
 
 
+Act = Literal["verdict_sheet", "ruling", "signature"]
+"""What several people can be asked for, of whom one does it."""
+
+
+class Claim(Content):
+    """Of several people who could do this, one says that they will."""
+
+    kind: Literal["claim"] = "claim"
+    act: Act
+
+
+class Release(Content):
+    """Gives back what was claimed, or assigned."""
+
+    kind: Literal["release"] = "release"
+
+
+class Reassignment(Content):
+    """The officer has it done by `person`, in place of `instead_of` where somebody claimed it; without a `person`, that
+    place is free for everybody again.
+    """
+
+    needs_reason: ClassVar[bool] = True
+    kind: Literal["reassignment"] = "reassignment"
+    act: Act
+    person: PersonId | None = None
+    instead_of: PersonId | None = None
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        if self.person is None and self.instead_of is None:
+            raise ValueError("it names neither who should do it nor whose claim it ends")
+        return self
+
+
 class Withdrawal(Content):
     """The owner withdraws the proposal."""
 
@@ -261,6 +296,9 @@ AnyContent = Annotated[
     | Ruling
     | Signature
     | Declining
+    | Claim
+    | Release
+    | Reassignment
     | Withdrawal
     | TrainingRecorded
     | Discrepancy
@@ -271,6 +309,11 @@ AnyContent = Annotated[
 
 KINDS: frozenset[str] = frozenset(content.model_fields["kind"].default for content in get_args(get_args(AnyContent)[0]))
 """What a decision can be."""
+
+
+def governed_by(content: AnyContent) -> str:
+    """The kind whose rules say who may make this decision: whoever may do something can claim it, and nobody else."""
+    return content.act if isinstance(content, Claim) else content.kind
 
 
 class Envelope(Value):
@@ -321,6 +364,7 @@ class Reason(StrEnum):
     LATE = "late"
     OUT_OF_STAGE = "out_of_stage"
     ALREADY_GIVEN = "already_given"
+    CLAIMED = "claimed"
     INCOMPLETE = "incomplete"
     UNKNOWN_REFERENCE = "unknown_reference"
     TRAINING_GAP = "training_gap"

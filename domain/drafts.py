@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from domain.canonical import canonical_bytes
-from domain.decisions import AnyContent, Discrepancy, Envelope, Submission, TrainingRecorded
+from domain.decisions import AnyContent, Discrepancy, Envelope, Submission, TrainingRecorded, governed_by
 from domain.discrepancies import Difference
 from domain.entitlement import NO_UNITS, RECONCILER, REGISTER, acting_grant, meaning
 from domain.people import Grant
@@ -44,7 +44,7 @@ def seal(
     `pack_digest` is the one that a submission names; every other decision is pinned to the review's own. `grants` are
     those that the person can act under, `units` those of their holders.
     """
-    grant = acting_grant(review, draft.content.kind, grants, draft.person, units)
+    grant = acting_grant(review, governed_by(draft.content), grants, draft.person, units)
     if grant is None:
         return None
     opening = isinstance(draft.content, Submission)

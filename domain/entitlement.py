@@ -33,6 +33,9 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "ruling": (Role.OFFICER,),
     "signature": (Role.SIGNATORY,),
     "declining": (Role.SIGNATORY,),
+    "claim": (Role.REVIEWER, Role.OFFICER, Role.SIGNATORY),
+    "release": (Role.REVIEWER, Role.OFFICER, Role.SIGNATORY),
+    "reassignment": (Role.OFFICER,),
     "training_recorded": (Role.SERVICE,),
     "discrepancy": (Role.SERVICE,),
     "repair": (Role.OPERATOR,),
@@ -75,6 +78,9 @@ _MEANINGS = {
     "no_opinion": "goes on without an opinion of the Council",
     "extension": "extends the time",
     "ruling": "rules on the review",
+    "claim": "says that they will do it, before others",
+    "release": "gives back what they claimed",
+    "reassignment": "says who should do it, or ends a claim",
     "training_recorded": "records that training was completed",
     "discrepancy": "records that Temporal and the record differed",
     "repair": "has the workflow started anew from the record",
@@ -156,13 +162,17 @@ def entitles(review: Review, kind: str, grant: Grant, unit: str | None = None) -
     A reviewer's, council member's or signatory's grant counts in the stage that is theirs, if the route allows its
     holder; an officer's or signatory's in the offices whose turn it can be; a council member's where they are seated; an
     owner's for the proposals that they own, or, short of withdrawing, wrote. Anybody who could judge can declare a
-    conflict of interest.
+    conflict of interest, and whoever holds a claim can give it back. Whoever may do something can claim it
+    (`domain.decisions.governed_by`).
     """
     if grant.role not in ROLES.get(kind, ()) or _elsewhere(review, kind, grant):
         return False
     match grant.role:
         case _ if kind == "conflict":
             return True
+        case role if kind == "release":
+            held = review.claim_of(grant.person)
+            return held is not None and role in ROLES[held.act]
         case Role.OWNER if kind == "submission":
             return True
         case Role.OWNER:
@@ -193,6 +203,8 @@ def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
     """Why a grant that does not entitle to this decision does not."""
     if _elsewhere(review, kind, grant):
         return Rebuff(Reason.OUT_OF_STAGE, f"As {_words(grant.role)} you act during {_words(AT_HOME[grant.role])}.")
+    if kind == "release":
+        return Rebuff(Reason.UNKNOWN_REFERENCE, "You have claimed nothing here, or your claim has ended.")
     rule = _rule_for(review, grant)
     if rule is not None:
         return Rebuff(Reason.NOT_ENTITLED, f"On this route it is for {_allowed(review, rule)}.")

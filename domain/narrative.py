@@ -6,9 +6,11 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from domain.calendar import Span, WorkingDays
+from domain.claims import WORDS
 from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
+    Claim,
     Conflict,
     Declining,
     Discrepancy,
@@ -19,7 +21,9 @@ from domain.decisions import (
     Opinion,
     Question,
     QuestionAnswer,
+    Reassignment,
     Recusal,
+    Release,
     Reopening,
     Repair,
     Revision,
@@ -278,6 +282,14 @@ def _decision(envelope: Envelope) -> str:
             return f"Signed: {envelope.meaning}{conditions}."
         case Declining():
             return "Declined the proposal."
+        case Claim(act=act):
+            return f"Claimed {WORDS[act]}."
+        case Release():
+            return "Gave back what they had claimed."
+        case Reassignment(act=act, person=None, instead_of=holder):
+            return f"Ended the claim of {holder} to {WORDS[act]}."
+        case Reassignment(act=act, person=person, instead_of=holder):
+            return f"Assigned {WORDS[act]} to {person}{'' if holder is None else f' in place of {holder}'}."
         case Withdrawal():
             return "Withdrew the proposal."
         case TrainingRecorded():

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from domain.access import may_read
 from domain.deadlines import concerns
-from domain.decisions import AdviceResponse, QuestionAnswer
+from domain.decisions import AdviceResponse, QuestionAnswer, Reassignment
 from domain.events import Accepted, Event, FellDue, Reminded
 from domain.facts import Standing
 from domain.people import Holder, Role
@@ -49,8 +49,8 @@ ALWAYS = frozenset({Kind.OVERDUE})
 class Notice(Value):
     """Something to be told.
 
-    Of a turn: to whoever's turn it is, which `answered_by` tells apart from the other turns of a role. Of anything
-    else: to `person`.
+    Of a turn: to whoever's turn it is, which `answered_by` tells apart from the other turns of a role, or to `person`
+    alone, who was assigned it. Of anything else: to `person`.
     """
 
     kind: Kind
@@ -88,7 +88,8 @@ def concerned(notice: Notice, review: Review, holders: Iterable[Holder]) -> tupl
     if notice.kind in ABOUT_TURNS:
         turns = [turn for turn in waits_for(review) if _is_about(notice, turn)]
         acting = {holder.actor for holder in holders}
-        people = {person for person in acting if any(is_for(turn, person, holders) for turn in turns)}
+        to = [holder for holder in holders if notice.person in (None, holder.grant.person)]
+        people = {person for person in acting if any(is_for(turn, person, to) for turn in turns)}
     else:
         people = {notice.person} if notice.person is not None else set()
     return tuple(sorted(person for person in people if may_read(review, person, Standing.acting(person, holders))))
@@ -100,7 +101,7 @@ def as_it_stands(notice: Notice, review: Review) -> Notice:
     if notice.kind not in ABOUT_TURNS or not turns:
         return notice
     turn = next((turn for turn in turns if turn.what == notice.what), turns[0])
-    return notice.model_copy(update={"what": turn.what, "due_at": turn.due_at})
+    return notice.model_copy(update={"what": _asks(turn, notice.person), "due_at": turn.due_at})
 
 
 class Pace(StrEnum):
@@ -162,9 +163,15 @@ class Preferences(Value):
 def _of_turns(before: Review, after: Review, events: Sequence[Event]) -> Iterable[Notice]:
     """Whose turn it has become is told; at a deadline, those whose turn it is and whom it concerns."""
     turns = waits_for(after)
-    new = [change.now for change in changes(waits_for(before), turns) if change.was is None]
+    # A turn that others had claimed is new to everybody else when it is free again.
+    new = [
+        c.now for c in changes(waits_for(before), turns) if c.was is None or (c.was.taken and c.now and not c.now.taken)
+    ]
+    rung = [event for event in events if isinstance(event, Reminded | FellDue) and not _ends_a_claim(before, event)]
+    assigned = _assigned(events)
     for turn in turns:
-        urged = [type(event) for event in events if isinstance(event, Reminded | FellDue) and _urges(event, turn)]
+        urged = [type(event) for event in rung if _urges(event, turn)]
+        yield from (_of_turn(Kind.TURN, turn, person) for person in turn.claimed_by if person in assigned)
         if FellDue in urged:
             yield _of_turn(Kind.OVERDUE, turn)
         elif turn in new:
@@ -178,16 +185,31 @@ def _urges(event: Reminded | FellDue, turn: Turn) -> bool:
     return concerns(event, turn) and (event.person is not None or turn.blocking or "extension" in turn.kinds)
 
 
-def _of_turn(kind: Kind, turn: Turn) -> Notice:
+def _ends_a_claim(before: Review, event: Reminded | FellDue) -> bool:
+    return event.person is not None and before.claim_of(event.person) is not None
+
+
+def _assigned(events: Iterable[Event]) -> set[PersonId | None]:
+    contents = (event.envelope.content for event in events if isinstance(event, Accepted))
+    return {content.person for content in contents if isinstance(content, Reassignment)}
+
+
+def _of_turn(kind: Kind, turn: Turn, assigned: PersonId | None = None) -> Notice:
+    person = assigned or turn.person
     return Notice(
         kind=kind,
-        what=turn.what,
+        what=_asks(turn, person),
         role=turn.role,
         office=turn.office,
-        person=turn.person,
+        person=person,
         answered_by=turn.kinds,
         due_at=turn.due_at,
     )
+
+
+def _asks(turn: Turn, person: PersonId | None) -> str:
+    """What the turn asks, of somebody to whom the officer assigned it."""
+    return turn.what if person == turn.person else f"{turn.what} The officer assigned it to you."
 
 
 def _of_event(before: Review, event: Event) -> Iterable[Notice]:
@@ -211,11 +233,8 @@ def _of_event(before: Review, event: Event) -> Iterable[Notice]:
 
 
 def _is_about(notice: Notice, turn: Turn) -> bool:
-    if (notice.role, notice.office, notice.person, notice.answered_by) != (
-        turn.role,
-        turn.office,
-        turn.person,
-        turn.kinds,
-    ):
+    if (notice.role, notice.office, notice.answered_by) != (turn.role, turn.office, turn.kinds):
+        return False
+    if notice.person != turn.person and notice.person not in turn.claimed_by:
         return False
     return "answer" not in turn.kinds or notice.what == turn.what

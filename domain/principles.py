@@ -90,15 +90,22 @@ def undecided(review: Review) -> bool:
     )
 
 
-def has_free_seat(review: Review) -> bool:
-    """Whether the panel has a seat for a reviewer who has not spoken yet.
+def free_seats(review: Review) -> int:
+    """How many seats the panel has for reviewers who have not spoken yet.
 
     Whoever has to complete their voice keeps their seat until the time has run out.
     """
     if review.route is None:
-        return False
+        return 0
     kept = 0 if review.overdue else len(unfinished(review))
-    return len(whole(review)) + kept < review.route.reviewers.panel
+    return max(review.route.reviewers.panel - len(whole(review)) - kept, 0)
+
+
+def voices_needed(review: Review) -> int:
+    """How many more reviewers the panel needs to agree, as far as it has seats for them; none past principle review."""
+    if review.route is None or review.stage is not Stage.PRINCIPLE_REVIEW:
+        return 0
+    return min(max(review.route.reviewers.needed - agreeing(review), 0), free_seats(review))
 
 
 def refuse_sheet(review: Review, voice: PersonId, sheet: VerdictSheet) -> Rebuff | None:
@@ -112,7 +119,7 @@ def refuse_sheet(review: Review, voice: PersonId, sheet: VerdictSheet) -> Rebuff
         return Rebuff(Reason.ALREADY_GIVEN, "You have already given your verdict sheet in this round.")
     if len(whole(review)) >= review.route.reviewers.panel:
         return Rebuff(Reason.OUT_OF_STAGE, "The panel is complete; the officer rules.")
-    if voice not in voices(review) and not has_free_seat(review):
+    if voice not in voices(review) and not free_seats(review):
         return Rebuff(Reason.OUT_OF_STAGE, "The panel's seats are taken: its reviewers complete their verdicts first.")
     judged = [verdict.principle for verdict in sheet.verdicts]
     unknown = [principle for principle in judged if principle not in review.route.principles]
@@ -272,7 +279,7 @@ def turns(review: Review) -> tuple[Turn, ...]:
         due_at=review.due_at,
     )
     named = tuple(_turn_of(review, person, anybody) for person in unfinished(review))
-    reviewers = (*named, *((anybody,) if has_free_seat(review) else ()))
+    reviewers = (*named, *((anybody,) if free_seats(review) else ()))
     if not review.overdue:
         return reviewers
     late = officer.model_copy(

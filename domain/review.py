@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
 
-from domain import conflicts, council, deadlines, principles, revisions, sign_off, training
+from domain import claims, conflicts, council, deadlines, principles, revisions, sign_off, training
 from domain.authority import mandate, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
     AdviceResponse,
     ChangeRequest,
+    Claim,
     Conflict,
     Declining,
     Discrepancy,
@@ -28,7 +29,9 @@ from domain.decisions import (
     Question,
     QuestionAnswer,
     Reason,
+    Reassignment,
     Recusal,
+    Release,
     Reopening,
     Repair,
     Revision,
@@ -64,7 +67,7 @@ from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.registry import BOOTSTRAP
-from domain.separation import JUDGING, PROPOSING, restricted
+from domain.separation import JUDGING, OFFERING, PROPOSING, restricted
 from domain.stages import Outcome, Stage
 from domain.state import (
     Asked,
@@ -162,7 +165,7 @@ def _names(envelope: Envelope) -> Digest | None:
 
 def evolve(review: Review, event: Event) -> Review:
     """The review after the event. Never refuses: what is on record happened."""
-    return _evolve(review, event).model_copy(update={"seq": review.seq + 1})
+    return claims.settled(_evolve(review, event)).model_copy(update={"seq": review.seq + 1})
 
 
 def fold(review_id: ReviewId, events: Iterable[Event]) -> Review:
@@ -191,7 +194,7 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
             own = training.turns(review)
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
-    return restricted(review, (*deadlines.timed(review, own), *with_owner))
+    return restricted(review, (*deadlines.timed(review, claims.narrowed(review, own)), *with_owner))
 
 
 class _Happened:
@@ -264,9 +267,11 @@ def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts:
 
 
 def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Rebuff | None:
+    voice = under.grant.person
     match envelope.content:
         case VerdictSheet() as sheet:
-            return principles.refuse_sheet(review, under.grant.person, sheet)
+            claimed = claims.refuse_act(review, "verdict_sheet", voice, facts)
+            return claimed or principles.refuse_sheet(review, voice, sheet)
         case Reopening() as reopening:
             return principles.refuse_reopening(review, reopening)
         case ChangeRequest():
@@ -291,12 +296,18 @@ def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: 
         case Extension() as extension:
             return deadlines.refuse_extension(review, envelope, extension, facts)
         case Ruling() as ruling:
-            return principles.refuse_ruling(review, ruling)
+            return claims.refuse_act(review, "ruling", voice, facts) or principles.refuse_ruling(review, ruling)
         case Signature() | Declining() as seal:
-            rebuff = sign_off.refuse_seal(review, seal)
+            rebuff = claims.refuse_act(review, "signature", voice, facts) or sign_off.refuse_seal(review, seal)
             if rebuff is None and isinstance(seal, Signature):
                 return training.refuse_untrained(review, facts, at)
             return rebuff
+        case Claim(act=act):
+            return claims.refuse_claim(review, act, voice, facts)
+        case Release():
+            return claims.refuse_release(review, voice)
+        case Reassignment() as reassignment:
+            return claims.refuse_reassignment(review, envelope, reassignment, voice, facts)
         case TrainingRecorded():
             return training.refuse_word(review)
         case Withdrawal() | Submission() | Revision():
@@ -346,6 +357,11 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
                 asked = deadlines.ask(happened.review, grant.person, at, facts)
                 if asked is not None and asked.due_at > extension.until:
                     happened.add(asked)
+        case Claim() | Reassignment(person=str()):
+            for claim in happened.review.claims:
+                held = deadlines.claimed(happened.review, claim.person, at, facts)
+                if held is not None and claim.by.decision == envelope.decision_id:
+                    happened.add(held)
         case Conflict():
             _strike(happened, before, envelope.person, at)
         case Withdrawal():
@@ -522,6 +538,12 @@ def _accepted(review: Review, event: Accepted) -> Review:
             return principles.with_ruling(review, given, ruling, reason)
         case Signature() as signature:
             return sign_off.with_signature(review, given, envelope, signature)
+        case Claim() as claim:
+            return claims.with_claim(review, given, claim)
+        case Release():
+            return claims.with_release(review, given)
+        case Reassignment() as reassignment:
+            return claims.with_reassignment(review, given, reassignment)
         case TrainingRecorded():
             return _with(review, training=None)
         case Revision() | Extension() | Declining() | Withdrawal() | Discrepancy() | Repair():
@@ -541,7 +563,7 @@ def _taken_part(review: Review, event: Accepted, given: Given) -> Review:
         update["heard"] = joined(review.heard, voice)
         if role is Role.REVIEWER:
             update["reviewed_by"] = joined(review.reviewed_by, *given.people)
-    if under is not None and under.grant.by not in (None, BOOTSTRAP):
+    if under is not None and under.grant.by not in (None, BOOTSTRAP) and kind not in OFFERING:
         update["grantors"] = joined(review.grantors, under.grant.by)
     return _with(review, **update)
 

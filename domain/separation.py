@@ -27,6 +27,7 @@ JUDGING = frozenset(
         "advice_response",
         "no_opinion",
         "extension",
+        "reassignment",
         "ruling",
         "signature",
         "declining",
@@ -36,6 +37,9 @@ JUDGING = frozenset(
 
 PROPOSING = frozenset({"submission", "revision", "answer", "withdrawal"})
 """The kinds by which somebody stands for a proposal."""
+
+OFFERING = frozenset({"claim", "release"})
+"""The kinds by which somebody says what they will do, or won't: nothing is judged by them yet."""
 
 SEALING = frozenset({"signature", "declining"})
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from domain.calendar import Span
 from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
 from domain.completions import TrainingCheck
-from domain.decisions import Answer, Finding, Stance
+from domain.decisions import Act, Answer, Finding, Stance
 from domain.people import Assigned, Grant, Role, Seat
 from domain.policy import Phase, Route
 from domain.stages import Outcome, Stage
@@ -162,6 +162,17 @@ class Signed(Value):
     """How many of the owner's answers it rests on; the later ones came after it."""
 
 
+class Claimed(Value):
+    """A place in a turn that is held by `person`: by their own word, or because the officer named them. `office` is the
+    one that a signature is for.
+    """
+
+    act: Act
+    office: Slug | None = None
+    person: PersonId
+    by: Given
+
+
 class Deadline(Value):
     """An absolute moment at which something happens by itself."""
 
@@ -253,6 +264,8 @@ class Review(Value):
     council: Consultation = Consultation()
     training: TrainingCheck | None = None
     signatures: tuple[Signed, ...] = ()
+    # Left out where there are none, so that a state without claims has the digest that it always had.
+    claims: tuple[Claimed, ...] = Field(default=(), exclude_if=lambda claims: not claims)
 
     proposed_by: tuple[PersonId, ...] = ()
     assigned: tuple[PersonId, ...] = ()
@@ -316,6 +329,10 @@ class Review(Value):
     def clock_of(self, person: PersonId) -> Clock | None:
         """The time that this person has of their own in the present wait, if they have any."""
         return next((c for c in self.clocks if c.person == person and c.question is None), None)
+
+    def claim_of(self, person: PersonId) -> Claimed | None:
+        """The claim that this person holds, if they hold one."""
+        return next((claim for claim in self.claims if claim.person == person), None)
 
     def clock_for(self, question: DecisionId) -> Clock | None:
         """The time that the owner has for this answer."""

@@ -18,7 +18,8 @@ class Turn(Value):
     now, as the owner has a question to answer first.
 
     Where `people` or `units` are named, it is for these alone; it is not for members of `not_units`, nor under a role that
-    somebody of `not_granted_by` gave.
+    somebody of `not_granted_by` gave. `claimed_by` are those who said that they do it; once it is `taken`, it is theirs
+    alone.
     """
 
     stage: Stage
@@ -37,6 +38,8 @@ class Turn(Value):
     due_at: Instant | None = None
     blocking: bool = True
     paused: bool = False
+    claimed_by: tuple[PersonId, ...] = ()
+    taken: bool = False
 
 
 def falls_to(turn: Turn, holder: Holder) -> bool:
@@ -53,6 +56,7 @@ def falls_to(turn: Turn, holder: Holder) -> bool:
         and (not turn.units or holder.unit in turn.units)
         and units.isdisjoint(turn.not_units)
         and (grant.by is None or grant.by not in turn.not_granted_by)
+        and (not turn.taken or grant.person in turn.claimed_by)
     )
 
 

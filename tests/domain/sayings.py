@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import get_args
 from uuid import UUID
 
 from hypothesis import strategies as st
 
 from domain import sign_off
 from domain.decisions import (
+    Act,
     AdviceAnswer,
     AdviceResponse,
     Answer,
     AnyContent,
     ChangeRequest,
+    Claim,
     Conflict,
     Declining,
     Discrepancy,
@@ -23,7 +26,9 @@ from domain.decisions import (
     Opinion,
     Question,
     QuestionAnswer,
+    Reassignment,
     Recusal,
+    Release,
     Reopening,
     Repair,
     Revision,
@@ -38,9 +43,22 @@ from domain.decisions import (
 )
 from domain.discrepancies import Differs
 from domain.state import Review
-from tests.domain.builders import DAY, HOUR, PRINCIPLES, START, sheet, text_digest
+from tests.domain.builders import (
+    DAY,
+    HEAD,
+    HOUR,
+    OFFICER,
+    OWNER,
+    PRINCIPLES,
+    REVIEWERS,
+    SECOND,
+    START,
+    sheet,
+    text_digest,
+)
 
 UNKNOWN = UUID(int=0)
+TAKERS = (*REVIEWERS, HEAD, SECOND, OFFICER, OWNER)
 
 texts = st.sampled_from(["a", "two\nlines", "ü" * 40])
 verdicts = st.builds(
@@ -49,6 +67,7 @@ verdicts = st.builds(
 parts = st.builds(sheet, on=st.sampled_from(PRINCIPLES).map(lambda principle: (principle,)))
 sheets = parts | st.builds(sheet) | st.builds(sheet, st.sampled_from(PRINCIPLES)) | st.builds(sheet, condition=texts)
 bad_sheets = st.builds(VerdictSheet, verdicts=st.lists(verdicts, min_size=1, max_size=3).map(tuple))
+acts = st.sampled_from(get_args(Act))
 opinions = st.builds(Opinion, stance=st.sampled_from(Stance), advice=st.lists(texts, max_size=2).map(tuple))
 
 
@@ -60,6 +79,7 @@ def contents(draw: st.DrawFn, review: Review) -> AnyContent:
     answer = st.builds(AdviceAnswer, advice=st.sampled_from(advice), answer=st.just(Answer.DECLINED), reason=texts)
     basis = st.sampled_from([sign_off.basis(review), "1" * 64])
     until = st.sampled_from([-DAY, 3 * HOUR, 9 * DAY, 400 * DAY]).map(lambda more: (review.due_at or START) + more)
+    holders = [claim.person for claim in review.claims]
     kinds: list[st.SearchStrategy[AnyContent]] = [
         sheets,
         bad_sheets,
@@ -77,6 +97,10 @@ def contents(draw: st.DrawFn, review: Review) -> AnyContent:
         st.builds(Ruling, ruling=st.sampled_from(["proceed", "decline"])),
         st.builds(Signature, basis=basis, conditions=st.lists(texts, max_size=1).map(tuple)),
         st.builds(Declining, basis=basis),
+        st.builds(Claim, act=acts),
+        st.builds(Release),
+        *(st.builds(Reassignment, act=acts, instead_of=st.just(holder)) for holder in holders),
+        st.builds(Reassignment, act=acts, person=st.sampled_from(TAKERS), instead_of=st.sampled_from([None, *holders])),
         st.builds(Withdrawal),
         st.builds(Submission),
         st.builds(Revision, proposal=st.integers(1, 4).map(text_digest)),

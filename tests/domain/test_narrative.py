@@ -11,6 +11,7 @@ from domain.decisions import (
     AdviceResponse,
     AnyContent,
     ChangeRequest,
+    Claim,
     Conflict,
     Declining,
     Discrepancy,
@@ -22,7 +23,9 @@ from domain.decisions import (
     Question,
     QuestionAnswer,
     Reason,
+    Reassignment,
     Recusal,
+    Release,
     Reopening,
     Repair,
     Revision,
@@ -95,6 +98,10 @@ def everything() -> list[Event]:
     third.accepts(REVIEWERS[1], Reopening(principle="privacy"))
     third.accepts(OWNER, Withdrawal())
     fourth = Case(route(needed=2, panel=3))
+    fourth.accepts(REVIEWERS[0], Claim(act="verdict_sheet"))
+    fourth.accepts(REVIEWERS[0], Release())
+    fourth.accepts(OFFICER, Reassignment(act="verdict_sheet", person=REVIEWERS[0]))
+    fourth.accepts(OFFICER, Reassignment(act="verdict_sheet", instead_of=REVIEWERS[0]))
     fourth.accepts(REVIEWERS[0], sheet())
     fourth.accepts(REVIEWERS[0], Conflict())
     return [*case.events, *other.events, *third.events, *fourth.events]

@@ -16,10 +16,13 @@ from domain.decisions import (
     AdviceResponse,
     Answer,
     ChangeRequest,
+    Claim,
     Declining,
     Question,
     QuestionAnswer,
+    Reassignment,
     Recusal,
+    Release,
     Revision,
     Submission,
     Withdrawal,
@@ -41,6 +44,7 @@ from tests.domain.builders import (
     LEA,
     NOA,
     OFFICER,
+    OUTSIDER,
     OWNER,
     REVIEWERS,
     Case,
@@ -206,6 +210,36 @@ def test_a_notice_is_for_nobody_once_it_is_done() -> None:
     assert sorted([JUN, MAO]) == list(concerned(notice, case.review, case.holders()))
     case.accepts(JUN, sheet())
     assert () == concerned(notice, case.review, case.holders())
+
+
+def test_who_is_assigned_a_turn_is_told_so_by_name() -> None:
+    """They alone, or who acts in their place; nobody, once they gave it back."""
+    case = Telling(route(needed=2, panel=3))
+    asked = "Give a verdict on each principle (0 of 2 agreeing so far). The officer assigned it to you."
+    case.accepts(OFFICER, Reassignment(act="verdict_sheet", person=JUN))
+    assert {asked: [JUN]} == case.who()
+    case.accepts(KEI, sheet("privacy"))
+    assert not case.told
+    case.accepts(OFFICER, Reassignment(act="verdict_sheet", person=RIN))
+    (notice,) = case.told
+    assert asked == as_it_stands(notice, case.review).what
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    assert {asked: [OUTSIDER]} == case.who(Kind.TURN)
+    case.accepts(OUTSIDER, Release())
+    assert () == concerned(notice, case.review, case.holders())
+
+
+def test_a_turn_that_was_claimed_is_told_anew_when_it_is_free() -> None:
+    """To all to whom it falls again, and as no deadline of theirs; not when it is done."""
+    case = Telling()
+    case.accepts(JUN, Claim(act="verdict_sheet"))
+    assert not case.told
+    case.time_runs_out(JUN)
+    assert {"Give a verdict on each principle (0 of 1 agreeing so far).": sorted(REVIEWERS)} == case.who(Kind.TURN)
+    assert {Kind.TURN} == {notice.kind for notice in case.told}
+    case.accepts(JUN, Claim(act="verdict_sheet"))
+    case.accepts(JUN, sheet())
+    assert {"Sign, ask, or decline: Head."} == set(case.who())
 
 
 def test_who_stepped_aside_is_told_nothing_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,9 +15,11 @@ from domain.commands import FallDue, Take, TurnAway
 from domain.completions import Completion
 from domain.deadlines import ask
 from domain.decisions import (
+    Act,
     AdviceResponse,
     AnyContent,
     ChangeRequest,
+    Claim,
     Conflict,
     Declining,
     Envelope,
@@ -28,7 +31,9 @@ from domain.decisions import (
     Question,
     QuestionAnswer,
     Reason,
+    Reassignment,
     Recusal,
+    Release,
     Reopening,
     Revision,
     Ruling,
@@ -111,6 +116,9 @@ SECOND_ROLES = (
 )
 
 STAFF = (ENGINEER, REVIEWERS[3], OFFICER, "noa.npo", HEAD)
+
+
+CLAIMABLE: tuple[Act, ...] = get_args(Act)
 
 
 def judged_by(text: Digest) -> dict[str, Digest]:
@@ -196,7 +204,7 @@ class Process(RuleBasedStateMachine):
                 training=training_required,
                 signatories=signatories,
             ),
-            staff=tuple(Assigned(person=person, role="engineer") for person in staff),
+            staff=self._staff(staff, needed=training_required),
             grants=(*GRANTS, *more),
             inputs=judged_by,
         )
@@ -239,6 +247,27 @@ class Process(RuleBasedStateMachine):
     @rule(data=st.data())
     def somebody_whose_turn_it_is_does_something_else(self, data: st.DataObject) -> None:
         self._take_turn(data, slice(None))
+
+    @precondition(lambda self: any(turn.kinds[0] in CLAIMABLE for turn in waits_for(self.case.review)))
+    @rule(data=st.data(), how=st.sampled_from(["claimed", "claimed", "claimed", "assigned", "given back", "freed"]))
+    def a_turn_is_claimed(self, data: st.DataObject, how: str) -> None:
+        """By one of those to whom it falls, or for them; or no more."""
+        turn = data.draw(st.sampled_from([t for t in waits_for(self.case.review) if t.kinds[0] in CLAIMABLE]))
+        able, act = self.able(turn), next(act for act in CLAIMABLE if act == turn.kinds[0])
+        held = [claim.person for claim in self.case.review.claims]
+        match how:
+            case "claimed" if able:
+                self.case.say(data.draw(st.sampled_from(able)), Claim(act=act))
+            case "assigned" if able:
+                instead_of = data.draw(st.sampled_from([None, *held]))
+                person = data.draw(st.sampled_from(able))
+                self.case.say(OFFICER, Reassignment(act=act, person=person, instead_of=instead_of))
+            case "given back" if held:
+                self.case.say(data.draw(st.sampled_from(held)), Release())
+            case "freed" if held:
+                self.case.say(OFFICER, Reassignment(act=act, instead_of=data.draw(st.sampled_from(held))))
+            case _:
+                pass
 
     @rule(data=st.data())
     def a_deadline_falls_due(self, data: st.DataObject) -> None:
@@ -291,7 +320,12 @@ class Process(RuleBasedStateMachine):
 
     @rule(staff=st.lists(st.sampled_from(STAFF), max_size=2, unique=True))
     def the_next_text_has_other_staff(self, staff: list[str]) -> None:
-        self.case.staff = tuple(Assigned(person=person, role="engineer") for person in staff)
+        self.case.staff = self._staff(staff, needed=self.case.route.training_required)
+
+    def _staff(self, people: list[str], *, needed: bool) -> tuple[Assigned, ...]:
+        if needed and not people:
+            people = [ENGINEER]
+        return tuple(Assigned(person=person, role="engineer") for person in people)
 
     @rule(giver=st.sampled_from(GRANTS), taker=st.sampled_from(EVERYBODY), days=st.integers(1, 30))
     def somebody_leaves_their_role_to_another(self, giver: Grant, taker: str, days: int) -> None:
@@ -414,6 +448,38 @@ class Process(RuleBasedStateMachine):
                 first, *_ = decide(self.case.review, command, self.case.facts(envelope), self.case.now)
                 untrained = isinstance(first, Refused) and first.reason is Reason.TRAINING_GAP
                 assert isinstance(first, Accepted) or untrained, first
+
+    @invariant()
+    def what_is_claimed_is_refused_to_others(self) -> None:
+        """Where whoever claimed it can still do it."""
+        for turn in waits_for(self.case.review) if self.news else ():
+            free = turn.model_copy(update={"taken": False})
+            holders = [holder for holder in self.case.holders() if falls_to(free, holder)]
+            able = [holder for holder in holders if holder.grant.person in turn.claimed_by]
+            mine = {person for holder in able for person in (holder.actor, holder.grant.person)}
+            others = sorted({holder.actor for holder in holders} - mine)
+            content = answer_to(turn, turn.kinds[0], self.case.review, self.case.now)
+            if (
+                turn.taken
+                and others
+                and content
+                and len({holder.grant.person for holder in able}) == len(turn.claimed_by)
+            ):
+                envelope = self.case.envelope(others[0], content)
+                first, *_ = decide(self.case.review, taken(envelope), self.case.facts(envelope), self.case.now)
+                assert isinstance(first, Refused), first
+                assert Reason.CLAIMED is first.reason, first
+
+    @invariant()
+    def a_claim_has_its_time_and_no_more_than_the_wait_has(self) -> None:
+        review = self.case.review
+        for claim in review.claims:
+            clock, wait = review.clock_of(claim.person), review.clock
+            assert clock is not None
+            assert wait is not None
+            assert not clock.overdue
+            if clock.due_at is not None and wait.due_at is not None:
+                assert clock.due_at <= wait.due_at
 
     @invariant()
     def who_stepped_aside_is_counted_and_told_nothing(self) -> None:

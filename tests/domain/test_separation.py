@@ -99,6 +99,8 @@ def test_every_kind_of_judging_is_a_kind_that_there_is() -> None:
         "withdrawal",
         "recusal",
         "conflict",
+        "claim",
+        "release",
         "training_recorded",
         "discrepancy",
         "repair",

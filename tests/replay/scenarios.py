@@ -36,6 +36,7 @@ from domain.decisions import (
     Answer,
     AnyContent,
     ChangeRequest,
+    Claim,
     Declining,
     Escalation,
     Extension,
@@ -44,8 +45,10 @@ from domain.decisions import (
     Opinion,
     Question,
     QuestionAnswer,
+    Reassignment,
     Receipt,
     Recusal,
+    Release,
     Reopening,
     Revision,
     Ruling,
@@ -392,12 +395,14 @@ def sheet(review: Review, *on: str, **findings: Finding) -> VerdictSheet:
     )
 
 
-def hasty(phase: Phase, seconds: int = 1) -> PolicyPack:
-    """The shipped pack, with a reminder after so many seconds of one kind of wait, and twice as many for all of it."""
+def hasty(phase: Phase, seconds: int = 1, due: int | None = None) -> PolicyPack:
+    """The shipped pack, with a reminder after so many seconds of one kind of wait, and `due`, or twice as many, for all
+    of it.
+    """
     (pack,) = shipped_packs()
-    allowance = Allowance(remind_after=timedelta(seconds=seconds), due_after=timedelta(seconds=2 * seconds))
+    allowance = Allowance(remind_after=timedelta(seconds=seconds), due_after=timedelta(seconds=due or 2 * seconds))
     tiers = tuple(tier.model_copy(update={"allowances": {**tier.allowances, phase: allowance}}) for tier in pack.tiers)
-    version = f"0.{seconds}.{list(Phase).index(phase)}"
+    version = f"{due or 0}.{seconds}.{list(Phase).index(phase)}"
     return pack.model_copy(update={"version": version, "tiers": tiers})
 
 
@@ -506,6 +511,18 @@ async def one_answer_revised(case: Case) -> None:
     await case.accepted(REVIEWERS[2], Reopening(principle="fairness"), "The shorter time leaves less to measure by.")
     await case.accepted(REVIEWERS[0], sheet(review, "fairness"))
     await case.accepted(REVIEWERS[1], sheet(review))
+    await case.signed()
+
+
+@scenario
+async def claimed_and_run_out(case: Case) -> None:
+    """Claimed, given back, assigned, and left until the time of it is over; then somebody else does it."""
+    review = await case.begin(1, hasty(Phase.REVIEWING, seconds=3, due=3600))
+    await case.accepted(REVIEWERS[0], Claim(act="verdict_sheet"))
+    await case.accepted(REVIEWERS[0], Release())
+    await case.accepted(OFFICER, Reassignment(act="verdict_sheet", person=REVIEWERS[1]), "They know the field.")
+    await case.until(lambda review: not review.claims)
+    await case.accepted(REVIEWERS[2], sheet(review))
     await case.signed()
 
 
