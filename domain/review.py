@@ -263,6 +263,11 @@ def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts:
         return Rebuff(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
     if review.subject is not None and subject.owner != review.subject.owner:
         return Rebuff(Reason.INVALID, "A revision can't change who owns the proposal.")
+    if assessed.route.training_required and not subject.staff:
+        return Rebuff(
+            Reason.INVALID,
+            "Whoever will work on it must be trained on this route, and the proposal names nobody: name its staff.",
+        )
     return None
 
 

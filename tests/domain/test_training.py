@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.completions import Completion, check, required
-from domain.decisions import Extension, Reason, Ruling, TrainingRecorded
+from domain.decisions import ChangeRequest, Extension, Reason, Revision, Ruling, Submission, TrainingRecorded
 from domain.entitlement import REGISTER
-from domain.events import Passed, TrainingChecked
+from domain.events import Passed, Refused, TrainingChecked
 from domain.people import Assigned, Role
 from domain.policy import Course, Phase, Requirement
 from domain.review import waits_for
 from domain.stages import Outcome, Stage
 from tests.domain.builders import (
+    AUTHOR,
     DAY,
     ENGINEER,
     LECTURE,
@@ -27,6 +28,7 @@ from tests.domain.builders import (
     Case,
     completion,
     route,
+    text_digest,
 )
 
 RULES = (Requirement(courses=(ONLINE,)), Requirement(role="engineer", courses=(LECTURE,)))
@@ -114,6 +116,22 @@ def test_gaps_hold_the_review_and_name_person_and_course() -> None:
     case.completions.append(completion(ENGINEER, LECTURE))
     case.accepts(REGISTER.person, TrainingRecorded())
     assert case.review.stage is Stage.SIGN_OFF
+
+
+def test_a_route_that_asks_for_training_asks_whom() -> None:
+    """A proposal that names no staff is not taken there, at first or as a revision; elsewhere it is."""
+    case = Case(route(training=True), staff=(), opened=False)
+    said = case.say(AUTHOR, Submission(), digest=text_digest(1))
+    assert isinstance(said, Refused)
+    assert (Reason.INVALID, True) == (said.reason, said.detail.endswith("name its staff."))
+    assert Outcome.DECLINED is case.review.outcome
+    revised = waiting()
+    revised.accepts(OFFICER, ChangeRequest())
+    staff, revised.staff = revised.staff, ()
+    assert Reason.INVALID is revised.refusal(OWNER, Revision(proposal=text_digest(2)))
+    revised.staff = staff
+    revised.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert not Case(staff=()).review.closed
 
 
 def test_only_the_register_says_that_training_was_recorded() -> None:
