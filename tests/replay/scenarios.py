@@ -37,6 +37,7 @@ from domain.decisions import (
     AnyContent,
     ChangeRequest,
     Claim,
+    Conflict,
     Declining,
     Escalation,
     Extension,
@@ -62,7 +63,7 @@ from domain.decisions import (
 from domain.drafts import Draft
 from domain.dsse import Ed25519Signer
 from domain.people import Grant, Role
-from domain.policy import Allowance, Phase, PolicyPack
+from domain.policy import Allowance, Phase, PolicyPack, SignatoryStep
 from domain.proposal import Proposal, content_digest
 from domain.registry import BOOTSTRAP, Granted, Member, PeopleEntered
 from domain.stages import Outcome, Stage
@@ -89,6 +90,8 @@ REVIEWERS = ("rin.reviewer", "jun.reviewer", "kei.reviewer")
 COUNCIL = ("lea.lawyer", "noa.npo", "ada.academic", "cai.consumer")
 OFFICER = "omi.officer"
 OWNER = "hana.owner"
+OPERATOR = "ops.operator"
+HEADS = ("bo.head", "cy.head")
 SIGNATORIES = {"business_unit_head": "bo.head", "digital_trust_head": "di.head"}
 
 
@@ -527,6 +530,17 @@ async def claimed_and_run_out(case: Case) -> None:
 
 
 @scenario
+async def a_conflict_declared_late(case: Case) -> None:
+    """A verdict is struck, a signature lapses, and the review goes back; somebody else judges."""
+    review = await case.begin()
+    await case.reviewed()
+    await case.accepted("bo.head", await case.signature())
+    await case.accepted(REVIEWERS[0], Conflict(), "My brother leads the customer's project.")
+    await case.accepted(REVIEWERS[2], sheet(review))
+    await case.signed()
+
+
+@scenario
 async def questions_and_answers(case: Case) -> None:
     """A reviewer's, which holds nothing up, and a signatory's, which does."""
     await case.begin()
@@ -687,6 +701,39 @@ async def clock_stands_still_for_an_answer(case: Case) -> None:
     await case.accepted(OWNER, QuestionAnswer(question=asked.by.decision), "A year.")
     await case.reviewed()
     await case.signed()
+
+
+@scenario
+async def a_delegate_signs(case: Case) -> None:
+    """In place of somebody who left the office to them; a signatory who is away."""
+    await case.begin(1)
+    await case.reviewed()
+    window = (None, datetime.now(UTC) + timedelta(days=7))
+    await case.world.registers.delegate("bo.head", "be.deputy", [Role.SIGNATORY], window, by="bo.head")
+    await case.refused("absent", "bo.head", await case.signature())
+    await case.signed({"business_unit_head": "be.deputy"})
+
+
+@scenario
+async def two_of_an_office_sign(case: Case) -> None:
+    """Anybody of those named, until as many have as are needed."""
+    (pack,) = shipped_packs()
+    step = SignatoryStep.model_validate(
+        {"office": "business_unit_head", "title": "Heads", "meaning": "approves", "people": HEADS, "needed": 2}
+    )
+    tiers = tuple(tier.model_copy(update={"signatories": (step,)}) for tier in pack.tiers)
+    head = Grant(id="grant-of-cy.head", person=HEADS[1], role=Role.SIGNATORY, office=step.office, by=OPERATOR)
+    async with case.world.registers.registry.head() as registry:
+        cy = Member(person=HEADS[1], unit="Example Sales")
+        await registry.append(
+            PeopleEntered(at=registry.now, by=OPERATOR, people=(cy,)),
+            Granted(at=registry.now, by=OPERATOR, grants=(head,)),
+        )
+    await case.begin(1, pack.model_copy(update={"version": "0.0.1", "tiers": tiers}))
+    await case.reviewed()
+    for person in reversed(HEADS):
+        await case.accepted(person, await case.signature())
+    assert (await case.state()).outcome is Outcome.APPROVED
 
 
 @scenario
