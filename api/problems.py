@@ -19,7 +19,7 @@ Problem                    the base; a status, a stable type, a title, and what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, ClassVar
 
 from fastapi import FastAPI
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:ringi:problem:"
@@ -230,7 +231,10 @@ def install_problems(app: FastAPI) -> None:
     """
 
     async def handle(request: Request, error: Exception) -> Response:
-        return problem_response(error, getattr(request.state, "request_id", None))
+        response = problem_response(error, getattr(request.state, "request_id", None))
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = ", ".join(_allowed(request))
+        return response
 
     app.add_exception_handler(HTTPException, handle)
     app.add_exception_handler(RequestValidationError, handle)
@@ -246,9 +250,13 @@ def install_problems(app: FastAPI) -> None:
             responses = operation["responses"]
             if "application/json" in responses.get("422", {}).get("content", {}):
                 responses["422"] = problems(422)[422]
+            refusals: dict[int | str, dict[str, Any]] = {}
             if operation.get("security"):
-                for status, refusal in _WHO_ASKS.items():
-                    responses.setdefault(str(status), refusal)
+                refusals |= _WHO_ASKS
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
+                refusals |= _TAKES_JSON
+            for status, refusal in refusals.items():
+                responses.setdefault(str(status), refusal)
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return schema
@@ -271,6 +279,18 @@ _WHO_ASKS = problems(400, 401, 403, 404, 503)
 """How whoever asks can be refused anywhere: known twice over, not known, disabled or from another site, not invited to
 this, not to be known now.
 """
+
+_TAKES_JSON = problems(400, 413, 415)
+"""How a body in JSON can be refused anywhere: no JSON, too large, or said to be something else."""
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all the routes that lead to where a request went; Starlette names those of the first one."""
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def _schemas() -> dict[str, Any]:

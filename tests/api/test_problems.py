@@ -59,6 +59,10 @@ def _app() -> FastAPI:
     ) -> int:
         return number + limit + if_match
 
+    @router.get("/reviews/{number}")
+    async def look(number: int) -> int:
+        return number
+
     @router.get("/refused")
     async def refused() -> None:
         raise DecisionRefused("It is late.", reason="late", status="never", type="never")
@@ -136,6 +140,11 @@ async def test_headers_of_the_status_are_kept(client: httpx2.AsyncClient) -> Non
     assert (await client.get("/away")).headers["retry-after"] == "7"
     assert (await client.get("/plain")).headers["retry-after"] == "3"
     assert (await client.delete("/hidden")).headers["allow"] == "GET"
+
+
+async def test_allow_names_the_methods_of_all_routes(client: httpx2.AsyncClient) -> None:
+    """Each method of a path is a route of its own."""
+    assert (await client.delete("/reviews/1")).headers["allow"] == "GET, POST"
 
 
 async def test_pointers_lead_into_the_body(client: httpx2.AsyncClient) -> None:
