@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
 
 from domain import decisions as said
 from domain.canonical import digest_of
@@ -31,7 +33,17 @@ from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, R
 DEFAULT_PACK = "nec-human-rights"
 
 
-Moment = Instant
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+def _written_out(moment: object) -> object:
+    """Pydantic takes a bare number as seconds since 1970, and "20260601" would be one."""
+    if isinstance(moment, str) and _MOMENT.match(moment):
+        return moment
+    raise PydanticCustomError("moment", "must be a date and time with its offset (RFC 3339)")
+
+
+Moment = Annotated[Instant, BeforeValidator(_written_out)]
 """A moment that comes in, with whatever offset, and is kept in UTC."""
 
 
@@ -67,10 +79,19 @@ class StepUpIn(In):
     id_token: Annotated[str, Field(min_length=1, max_length=8_192)]
 
 
+def _with_its_kind(schema: dict[str, JsonValue]) -> None:
+    """The kind has a default in Python, where the class says it; in JSON nothing else tells decisions apart."""
+    required = schema["required"]
+    assert isinstance(required, list)
+    required.insert(0, "kind")
+
+
 class DecisionIn(In):
     """What every decision has: its id (or the Idempotency-Key), and the digest of the content that was shown. `step_up`
     is for programs; a browser goes where the answer `step_up_required` says.
     """
+
+    model_config = ConfigDict(json_schema_extra=_with_its_kind)
 
     id: UUID | None = None
     digest: Digest
@@ -697,4 +718,4 @@ class RepairIn(In):
     than the record does, or is none of ours: that is terminated first.
     """
 
-    terminate: bool = False
+    terminate: Annotated[bool, Field(strict=True)] = False

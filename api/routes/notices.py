@@ -33,7 +33,7 @@ class PreferencesIn(In):
     pace: Pace
     kinds: Annotated[tuple[Kind, ...], Field(max_length=20)] = tuple(Kind)
     time_zone: TimeZone = "UTC"
-    hour: Annotated[int, Field(ge=0, le=23)] = 8
+    hour: Annotated[int, Field(ge=0, le=23, strict=True)] = 8
 
 
 class NoticeOut(BaseModel):

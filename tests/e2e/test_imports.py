@@ -108,7 +108,7 @@ async def test_a_mistake_among_people_is_said_and_nothing_is_taken(system: Syste
         ("a.person,ai-course,2026-02-30T09:00:00Z,", ["/3/completed_at"]),
         ("a.person,ai-course,2026-06-01T09:00:00Z,tomorrow", ["/3/expires_at"]),
         ("a.person,No course,2026-06-01T09:00:00Z,", ["/3/course"]),
-        ("no person's id,,x,y", ["/3/completed_at"]),
+        ("no person's id,,x,y", ["/3/person", "/3/course", "/3/completed_at", "/3/expires_at"]),
         (",ai-course,2026-06-01T09:00:00Z,", ["/3/person"]),
         ("a.person,ai-course", ["/3"]),
     ],
