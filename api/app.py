@@ -11,6 +11,7 @@ import httpx2
 from fastapi import Depends, FastAPI, Request, Response
 
 from api import docs
+from api.description import install_description
 from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
@@ -178,6 +179,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks = {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
     app.include_router(health_router(checks))
     install_problems(app)
+    install_description(app)
 
     async def away(request: Request, _error: Exception) -> Response:
         problem = Unavailable("The database can't be reached now; nothing was taken.")

@@ -73,7 +73,7 @@ async def _prefer(
         Header(
             description=f"`wait=N`: wait up to N seconds (at most {MAX_WAIT_SECONDS}) for the outcome; "
             f"{DEFAULT_WAIT_SECONDS} when nothing is said. RFC 7240.",
-            examples=["wait=10"],
+            examples=[["wait=10"]],
         ),
     ] = None,
 ) -> Preferences:

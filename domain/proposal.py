@@ -122,10 +122,18 @@ def _answer(value: object) -> object:
             raise ValueError("must be true or false, a whole number from 0, a choice, or a list of different choices")
 
 
-Jurisdiction = Annotated[str, AfterValidator(_country)]
+_UNIQUE = Field(json_schema_extra={"uniqueItems": True})
+
+Jurisdiction = Annotated[str, AfterValidator(_country), Field(json_schema_extra={"pattern": r"^[A-Z]{2}$"})]
 """The two letters of a country (ISO 3166-1 alpha-2), or EU."""
 
-Answer = Annotated[bool | int | str | tuple[str, ...], BeforeValidator(_answer)]
+Answer = Annotated[
+    bool
+    | Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+    | Slug
+    | Annotated[tuple[Slug, ...], Field(max_length=MOST_CHOICES), _UNIQUE],
+    BeforeValidator(_answer),
+]
 """The answer to a question: yes or no, a whole number, a choice, or several choices (kept in alphabetical order)."""
 
 Distinct = AfterValidator(_distinct)
@@ -158,13 +166,13 @@ class Proposal(Written):
     purpose: LongProse
     phase: ProjectPhase
     use_of_ai: LongProse
-    data: Annotated[tuple[DataKind, ...], Field(min_length=1, max_length=len(DataKind)), Distinct, InOrder]
-    affected: Annotated[tuple[Affected, ...], Field(min_length=1, max_length=len(Affected)), Distinct, InOrder]
+    data: Annotated[tuple[DataKind, ...], Field(min_length=1, max_length=len(DataKind)), Distinct, InOrder, _UNIQUE]
+    affected: Annotated[tuple[Affected, ...], Field(min_length=1, max_length=len(Affected)), Distinct, InOrder, _UNIQUE]
     how_affected: LongProse
     customers: Annotated[tuple[Counterparty, ...], Field(max_length=50)] = ()
     partners: Annotated[tuple[Counterparty, ...], Field(max_length=50)] = ()
-    jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(min_length=1, max_length=60), Distinct, InOrder]
-    staff: Annotated[tuple[Assigned, ...], Field(max_length=200), Distinct] = ()
+    jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(min_length=1, max_length=60), Distinct, InOrder, _UNIQUE]
+    staff: Annotated[tuple[Assigned, ...], Field(max_length=200), Distinct, _UNIQUE] = ()
     answers: Annotated[dict[Slug, Answer], Field(max_length=200)] = Field(default_factory=dict)
     documents: Annotated[tuple[Document, ...], Field(max_length=50)] = ()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
 
 class Value(BaseModel):
@@ -46,14 +46,26 @@ def _uuid_text(value: UUID) -> str:
     return str(value)
 
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_line)]
+# What JSON Schema is told of what the functions above check: no control characters, and something beside space.
+_LINE = Field(json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"})
+_PROSE = Field(
+    json_schema_extra={
+        "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+    }
+)
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_line), _LINE
+]
 """One line of text: 1 to 200 characters, no control characters."""
 
-Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_plain)]
+Prose = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_plain), _PROSE
+]
 """Text of 1 to 2,000 characters; line breaks and tabs are the only control characters."""
 
 LongProse = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000), AfterValidator(_plain)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000), AfterValidator(_plain), _PROSE
 ]
 """Text of 1 to 10,000 characters; line breaks and tabs are the only control characters."""
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from api.bodies import BoundedRoute
+from api.description import links
 from api.problems import Conflict, problems
 from api.schemas import DelegationIn, Delegations
 from api.services import TheCaller, TheServices
@@ -22,7 +23,10 @@ DelegationId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     "/delegations",
     status_code=201,
     summary="Leave roles to somebody for a time",
-    responses=problems(400, 401, 403, 409, 413, 422, 503),
+    responses={
+        201: links(("end it", "DELETE /delegations/{delegation}", {"delegation": "$response.body#/id"})),
+        **problems(400, 401, 403, 409, 413, 422, 503),
+    },
 )
 async def delegate(body: DelegationIn, caller: TheCaller, services: TheServices) -> Delegation:
     """Have somebody act for the caller, or, where an operator asks, for somebody else who can't. What waits for the giver

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from api import pages
 from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE
+from api.description import links
 from api.problems import Conflict, FieldError, Invalid, NotFound, problems
 from api.routes.sign_in import HOME, keep_session
 from api.same_origin import must_come_from
@@ -22,6 +23,9 @@ from store.registry import RegistryRefusedError
 router = APIRouter(route_class=BoundedRoute, tags=["invitations"])
 doors = APIRouter(route_class=BoundedRoute, tags=["invitations"])
 """What needs no session, because it leads to one."""
+
+LINK = "/invited"
+"""Where the links in letters lead; not under `/invitations`, where a token would stand in the place of an id."""
 
 InvitationId = Annotated[str, Path(pattern=r"^invitation-[0-9a-f-]{36}$")]
 Token = Annotated[str, Path(max_length=100)]
@@ -36,7 +40,10 @@ _PAGE: dict[int | str, dict[str, Any]] = {
     "/invitations",
     status_code=201,
     summary="Invite a council member",
-    responses=problems(400, 401, 403, 409, 413, 422, 503),
+    responses={
+        201: links(("revoke it", "DELETE /invitations/{invitation}", {"invitation": "$response.body#/id"})),
+        **problems(400, 401, 403, 409, 413, 422, 503),
+    },
 )
 async def invite(body: InvitationIn, caller: TheCaller, services: TheServices) -> InvitationOut:
     """Send a link by mail that signs a council member in, once, for these reviews only."""
@@ -49,7 +56,7 @@ async def invite(body: InvitationIn, caller: TheCaller, services: TheServices) -
     await _check_reviews(services, body)
 
     def letter(token: str) -> tuple[str, str]:
-        return pages.letter(f"{origin}/invitations/{token}", len(set(body.reviews)), body.expires_at)
+        return pages.letter(f"{origin}{LINK}/{token}", len(set(body.reviews)), body.expires_at)
 
     try:
         invitation = await services.invitations.invite(
@@ -86,7 +93,7 @@ async def revoke(
 
 
 @doors.get(
-    "/invitations/{token}",
+    LINK + "/{token}",
     summary="Look at an invitation",
     response_class=HTMLResponse,
     responses={**_PAGE, **problems(422, 503)},
@@ -100,7 +107,7 @@ async def look(token: Token, services: TheServices) -> Response:
 
 
 @doors.post(
-    "/invitations/{token}",
+    LINK + "/{token}",
     summary="Sign in by an invitation",
     status_code=303,
     response_class=RedirectResponse,

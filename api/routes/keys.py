@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api.bodies import BoundedRoute
+from api.description import links
 from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
 from api.schemas import KeyIn, KeyList, KeyOut, RegistryPage
 from api.services import TheCaller, TheServices
@@ -31,7 +32,13 @@ async def list_keys(_caller: TheCaller, services: TheServices) -> KeyList:
 
 
 @router.post(
-    "/keys", status_code=201, summary="Register a key", responses=problems(400, 401, 403, 409, 413, 415, 422, 503)
+    "/keys",
+    status_code=201,
+    summary="Register a key",
+    responses={
+        201: links(("revoke it", "DELETE /keys/{key}", {"key": "$response.body#/key"})),
+        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+    },
 )
 async def add_key(body: KeyIn, response: Response, caller: TheCaller, services: TheServices) -> KeyOut:
     """Have what a key signs count from now on. Only its public half is given; registering it again changes nothing."""

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.bodies import BoundedRoute, DocumentRoute, ImportRoute
+from api.description import links
 from api.imports import read_completions, read_people
 from api.problems import (
     ContentTooLarge,
@@ -58,7 +59,10 @@ def _any_body(kinds: tuple[str, ...]) -> dict[str, object]:
     status_code=201,
     summary="Upload a document",
     openapi_extra=_any_body(KINDS),
-    responses=problems(401, 403, 413, 415, 422, 503),
+    responses={
+        201: links(("download it", "GET /documents/{digest}", {"digest": "$response.body#/digest"})),
+        **problems(401, 403, 413, 415, 422, 503),
+    },
 )
 async def upload(request: Request, response: Response, caller: TheCaller, services: TheServices) -> DocumentOut:
     """Keep a document. Its address is its digest; a proposal names it by that."""
@@ -117,7 +121,15 @@ async def import_people(request: Request, caller: TheCaller, services: TheServic
     return PeopleImported(people=len(people), grants=granted)
 
 
-@router.get("/grants", tags=["people"], summary="List somebody's grants", responses=problems(401, 403, 422, 503))
+@router.get(
+    "/grants",
+    tags=["people"],
+    summary="List somebody's grants",
+    responses={
+        200: links(("revoke the first", "DELETE /grants/{grant}", {"grant": "$response.body#/grants/0/id"})),
+        **problems(401, 403, 422, 503),
+    },
+)
 async def grants_of(person: PersonId, caller: TheCaller, services: TheServices) -> Me:
     """The roles that a person holds, with the ids of the grants, for an operator."""
     caller.must_hold(Role.OPERATOR)

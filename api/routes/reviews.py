@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query, Response
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from structlog.contextvars import bind_contextvars
 
 from api.bodies import BoundedRoute
+from api.description import links
 from api.preferences import Prefer
 from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
 from api.schemas import (
@@ -51,6 +52,23 @@ _NO_SUCH_REVISION = "The review has no revision with this digest."
 _NO_SUCH_DECISION = "There is no such decision, or it is not yours to see."
 Limit = Annotated[int, Query(ge=1, le=500)]
 
+_ITS_REVIEW = {"review_id": "$response.body#/review"}
+_ITSELF = {**_ITS_REVIEW, "decision_id": "$response.body#/decision_id"}
+_STORED: dict[int | str, dict[str, Any]] = {
+    200: links(
+        ("see where it stands", "GET /reviews/{review_id}", _ITS_REVIEW),
+        ("decide", "POST /reviews/{review_id}/decisions", _ITS_REVIEW),
+        ("read the record", "GET /reviews/{review_id}/timeline", _ITS_REVIEW),
+        ("take it along as it was signed", "GET /reviews/{review_id}/decisions/{decision_id}/envelope", _ITSELF),
+    ),
+    202: {
+        "model": Pending,
+        "description": "Stored; its receipt is yet to come",
+        **links(("ask for the receipt", "GET /reviews/{review_id}/decisions/{decision_id}", _ITSELF)),
+    },
+}
+"""What a decision that was sent is answered, and where that leads."""
+
 
 @router.get("/me", tags=["people"], summary="Who I am here, and the roles I hold", responses=problems(401, 503))
 async def me(caller: TheCaller) -> Me:
@@ -74,7 +92,7 @@ async def assess_only(body: AssessIn, services: TheServices) -> Assessment:
     tags=["reviews"],
     summary="Submit a proposal",
     response_model=Receipt,
-    responses={202: {"model": Pending}, **problems(400, 401, 403, 409, 413, 422, 503)},
+    responses={**_STORED, **problems(400, 401, 403, 409, 413, 422, 503)},
 )
 async def submit(
     body: SubmissionIn, caller: TheCaller, services: TheServices, prefer: Prefer, key: IdempotencyKey = None
@@ -177,7 +195,7 @@ async def assessment(review: ReadableReview, services: TheServices) -> Assessmen
     tags=["decisions"],
     summary="Decide",
     response_model=Receipt,
-    responses={202: {"model": Pending}, **problems(400, 401, 403, 404, 409, 413, 422, 503)},
+    responses={**_STORED, **problems(400, 401, 403, 404, 409, 413, 422, 503)},
 )
 async def decide(
     review_id: NamedReview,
@@ -253,7 +271,17 @@ async def certificate(review: ReadableReview) -> Certificate:
     return review.certificate
 
 
-@router.get("/inbox", tags=["decisions"], summary="See what waits for me", responses=problems(401, 422, 503))
+@router.get(
+    "/inbox",
+    tags=["decisions"],
+    summary="See what waits for me",
+    responses={
+        200: links(
+            ("see where the first stands", "GET /reviews/{review_id}", {"review_id": "$response.body#/items/0/review"})
+        ),
+        **problems(401, 422, 503),
+    },
+)
 async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) -> Inbox:
     """What waits for the caller, by role or by name, the most urgent first."""
     items: list[InboxItemOut] = []

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.bodies import BoundedRoute
+from api.description import links
 from api.problems import Conflict, FieldError, Invalid, NotFound, problems
 from api.schemas import In, Moment
 from api.services import TheCaller, TheServices
@@ -34,7 +35,7 @@ def _known_type(name: str) -> str:
     return name
 
 
-EventType = Annotated[str, Field(max_length=64), AfterValidator(_known_type)]
+EventType = Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(TYPES)}), AfterValidator(_known_type)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -98,7 +99,13 @@ class PostList(BaseModel):
     "/webhooks",
     status_code=201,
     summary="Register a webhook",
-    responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+    responses={
+        201: links(
+            ("see what was posted", "GET /webhooks/{webhook}/posts", {"webhook": "$response.body#/id"}),
+            ("remove it", "DELETE /webhooks/{webhook}", {"webhook": "$response.body#/id"}),
+        ),
+        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+    },
 )
 async def register(body: WebhookIn, caller: TheCaller, services: TheServices) -> WebhookRegistered:
     """Post what happens from now on to this URL: CloudEvents, signed by the scheme of Standard Webhooks."""

@@ -185,8 +185,8 @@ OPEN = {
     "GET /readyz",
     "GET /sign-in",
     "GET /sign-in/callback",
-    "GET /invitations/{token}",
-    "POST /invitations/{token}",
+    "GET /invited/{token}",
+    "POST /invited/{token}",
 }
 """What says nothing of anybody, or leads to a session."""
 
@@ -314,7 +314,7 @@ def test_every_route_needs_a_token_or_a_session_but_health_and_the_doors() -> No
         for operation in operations.values()
         if not operation.get("security")
     }
-    assert {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invitations/{token}"} == open_ones
+    assert {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invited/{token}"} == open_ones
 
 
 async def test_nobody_reads_or_decides_what_is_not_theirs(own_system: System) -> None:

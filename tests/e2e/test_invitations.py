@@ -152,7 +152,7 @@ async def test_links_that_are_no_longer_good(place: Place, browser: Browser) -> 
     _, good = await link_to(place, review)
     changed = good[:-1] + ("A" if good[-1] != "A" else "B")
     pages = set()
-    for link in (used, revoked, expired, changed, f"{place.url}/invitations/x", f"{place.url}/invitations/%00%ff"):
+    for link in (used, revoked, expired, changed, f"{place.url}/invited/x", f"{place.url}/invited/%00%ff"):
         page = await browser.go(link)
         assert 410 == page.status_code, link
         pages.add(page.text)
@@ -215,7 +215,7 @@ async def test_every_route_is_closed_unless_it_is_named(place: Place, browser: B
     _, link = await link_to(place, review)
     await opens(browser, link)
     paths = (await place.http.get("/openapi.json")).json()["paths"]
-    open_to_all = {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invitations/{token}"}
+    open_to_all = {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invited/{token}"}
     named = {"/me", "/session", "/sign-out", "/step-up", "/inbox", "/documents/{digest}", "/packs/{pack}"}
     closed = [
         (method, path)
