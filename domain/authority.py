@@ -65,11 +65,11 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
 
 
 def unsigned(envelope: Envelope, digest: Digest, proof: Proof, keys: Iterable[SigningKey]) -> Rebuff | None:
-    """The refusal of a decision that has not its digest, or that no key signed which was in force when it was received."""
+    """The refusal of a decision that has not its digest, or that no key signed which counts on it."""
     data = stored_bytes(envelope)
     if sha256(data) != digest:
         return Rebuff(Reason.BAD_SIGNATURE, "It has another digest than the one that it was stored with.")
-    trusted = [key.public for key in keys if key.in_force(envelope.received_at)]
+    trusted = [key.public for key in keys if key.counts_on(digest, envelope.received_at)]
     if dsse.signed_by(dsse.DECISION, data, proof.signatures, trusted):
         return None
     return Rebuff(Reason.BAD_SIGNATURE, "It bears no signature of a key that was in force when it was received.")

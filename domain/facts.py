@@ -18,19 +18,30 @@ from domain.proof import IssuerKey
 from domain.proposal import Proposal
 from domain.revisions import changes
 from domain.state import Subject
-from domain.values import Instant, Line, PersonId, Value
+from domain.values import Digest, Instant, Line, PersonId, Value
 
 
 class SigningKey(Value):
-    """A key that the service signs, or signed, with."""
+    """A key that the service signs, or signed, with; `pending` are the digests of the decisions that had no receipt yet when
+    it was revoked.
+    """
 
     public: PublicKey
     added_at: Instant
     revoked_at: Instant | None = None
+    pending: tuple[Digest, ...] = ()
 
     def in_force(self, moment: datetime) -> bool:
         """Whether what was signed at this moment counts."""
         return self.added_at <= moment and (self.revoked_at is None or moment < self.revoked_at)
+
+    def counts_on(self, decision: Digest, received_at: datetime) -> bool:
+        """Whether its signature counts on the decision with this digest, which is to be applied now.
+
+        A date proves nothing once somebody else may have the key: after its revocation it counts on what was seen
+        to be there before.
+        """
+        return self.added_at <= received_at and (self.revoked_at is None or decision in self.pending)
 
 
 class Standing(Value):

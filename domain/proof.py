@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import JsonValue, StringConstraints
+from pydantic import JsonValue, StringConstraints, ValidationError
 
 from domain.dsse import Signature
 from domain.values import Digest, Line, Value
@@ -42,3 +42,11 @@ class Proof(Value):
 
     signatures: tuple[Signature, ...] = ()
     step_up: StepUp | None = None
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """What was stored with a decision, from its bytes."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError:  # nobody stores such a thing but a forger, and nothing stands behind what they say
+            return cls()

@@ -48,11 +48,14 @@ class KeyAdded(Registered):
 
 
 class KeyRevoked(Registered):
-    """What this key signs from here on counts no more; what it signed before stays valid."""
+    """What this key signs from here on counts no more; what it signed before stays valid: what is on record, and what was
+    `pending`, by its digests.
+    """
 
     type: Literal["key_revoked"] = "key_revoked"
     key: KeyId
     because: Prose
+    pending: tuple[Digest, ...] = ()
 
 
 class IssuerKeySeen(Registered):
@@ -222,8 +225,9 @@ class Registry:
         match event:
             case KeyAdded():
                 self.keys[event.key] = SigningKey(public=event.public, added_at=event.at)
-            case KeyRevoked(key=key) if key in self.keys:
-                self.keys[key] = self.keys[key].model_copy(update={"revoked_at": event.at})
+            case KeyRevoked(key=key, pending=pending) if key in self.keys:
+                gone = {"revoked_at": event.at, "pending": pending}
+                self.keys[key] = self.keys[key].model_copy(update=gone)
             case IssuerKeySeen(key=issuer_key):
                 self.issuer_keys[issuer_key.id] = issuer_key
             case PeopleEntered(people=people):

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
-from pydantic import ValidationError
 
 from activities.ports import Delivery, Found
 from domain.access import may_read
@@ -236,7 +235,7 @@ class Decisions:
     async def signed(self, decision: UUID, review: str) -> tuple[bytes, Proof] | None:
         """The exact bytes of a stored decision of this review, and what was stored with them."""
         row = await self._database.pool.fetchrow(_SIGNED, decision, review)
-        return None if row is None else (row["envelope"], proof_of(row["proof"]))
+        return None if row is None else (row["envelope"], Proof.read(row["proof"]))
 
     async def first_reuse(self, stored: UUID, person: PersonId) -> bool:
         """Note that a person used the id of this decision for something else. Returns whether they do so for the first time."""
@@ -362,14 +361,6 @@ class Decisions:
     async def _store_proposal(self, connection: Connection, proposal: Proposal) -> None:
         content = canonical_bytes(proposal)
         await connection.execute(_PROPOSAL, sha256(content), content)
-
-
-def proof_of(data: bytes) -> Proof:
-    """What was stored with a decision."""
-    try:
-        return Proof.model_validate_json(data)
-    except ValidationError:  # nobody stores such a thing but a forger, and nothing stands behind what they say
-        return Proof()
 
 
 def state_of(review_id: str, row: asyncpg.Record) -> Review:

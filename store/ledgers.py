@@ -20,12 +20,12 @@ from domain.events import Accepted, Event, Refused, TrainingChecked
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append
 from domain.notices import Notice, notices
+from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
 from domain.state import Review
 from domain.turns import Turn, changes
 from store.database import Connection, Database
-from store.decisions import proof_of
 from store.registers import Calendars, published_pack
 from store.standing import Named, look
 from store.turns import INSERT, row
@@ -285,7 +285,7 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
         return None
     envelope = Envelope.model_validate_json(row["envelope"])
     settled = row["status"] != "pending"
-    return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=proof_of(row["proof"]))
+    return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=Proof.read(row["proof"]))
 
 
 def _proposal(content: bytes) -> Proposal:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, Signer, key_id
 from domain.facts import SigningKey
 from domain.people import Delegation, Grant
-from domain.proof import IssuerKey
+from domain.proof import IssuerKey, Proof
 from domain.registry import (
     BOOTSTRAP,
     Delegated,
@@ -44,7 +44,7 @@ from store.database import Connection, Database
 
 _LOCK = "select seq, hash, at from registry for no key update"
 
-_KEYS = "select id, public, added_at, revoked_at from signing_keys"
+_KEYS = "select id, public, added_at, revoked_at, pending from signing_keys"
 
 _ISSUER_KEYS = "select key from issuer_keys where id = any($1)"
 
@@ -75,7 +75,11 @@ update registry set seq = $5, hash = $6, at = $7
 
 _ADD_KEY = "insert into signing_keys (id, public, added_at) values ($1, $2, $3)"
 
-_REVOKE_KEY = "update signing_keys set revoked_at = $2 where id = $1"
+_REVOKE_KEY = "update signing_keys set revoked_at = $2, pending = $3 where id = $1"
+
+_ALONE = "lock table decisions in access exclusive mode"
+
+_PENDING = "select digest, proof from decisions where status = 'pending' order by received_at, id"
 
 _SEE_ISSUER_KEY = "insert into issuer_keys (id, key) values ($1, $2) on conflict (id) do update set key = excluded.key"
 
@@ -224,7 +228,7 @@ class RegistryHead:
             case KeyAdded():
                 await run(_ADD_KEY, event.key, event.public, event.at)
             case KeyRevoked():
-                await run(_REVOKE_KEY, event.key, event.at)
+                await run(_REVOKE_KEY, event.key, event.at, list(event.pending))
             case IssuerKeySeen(key=key):
                 await run(_SEE_ISSUER_KEY, key.id, key.model_dump_json())
             case PeopleEntered(people=people):
@@ -312,8 +316,13 @@ class Registrar:
         Raises:
             RegistryRefusedError: it is not in force, or no other one is.
         """
-        async with self.head() as head:
-            await head.append(KeyRevoked(at=head.now, by=by, key=key, because=because))
+        async with self._database.transaction() as connection, self.head(connection) as head:
+            # Whoever stores a decision has looked into this table before they looked at the keys: after this, what was
+            # stored with the key can be seen, and nothing more is.
+            await connection.execute(_ALONE)
+            rows = await connection.fetch(_PENDING)
+            signed = (row["digest"] for row in rows if any(s.keyid == key for s in Proof.read(row["proof"]).signatures))
+            await head.append(KeyRevoked(at=head.now, by=by, key=key, because=because, pending=tuple(signed)))
 
     async def entries(self, after: int, limit: int) -> tuple[RecordedEntry, ...]:
         """The entries after `after`, as stored."""

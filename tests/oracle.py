@@ -27,7 +27,6 @@ from domain.review import decide, evolve
 from domain.state import Review
 from domain.values import Digest
 from store.database import Database
-from store.decisions import proof_of
 from store.registers import published_pack
 from tests.harness import Harness
 
@@ -173,7 +172,7 @@ async def past_of(system: Harness) -> Past:
 async def _decisions(database: Database) -> dict[UUID, Stored]:
     rows = await database.pool.fetch("select id, envelope, digest, proof from decisions")
     return {
-        row["id"]: Stored(Envelope.model_validate_json(row["envelope"]), row["digest"], proof_of(row["proof"]))
+        row["id"]: Stored(Envelope.model_validate_json(row["envelope"]), row["digest"], Proof.read(row["proof"]))
         for row in rows
     }
 

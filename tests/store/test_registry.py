@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import Client
 
+from activities.ports import Delivery
 from domain.canonical import canonical_bytes, digest_of, sha256
 from domain.completions import Completion
-from domain.decisions import Question, Reason, Submission
-from domain.drafts import stored_bytes
+from domain.decisions import Envelope, Question, Reason, Submission
+from domain.drafts import Draft, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.events import Accepted, Refused
 from domain.ledger import Evidence, Verification, WorkflowState, verify
@@ -462,6 +464,59 @@ async def test_a_key_that_is_revoked_counts_until_then_and_no_longer(system: Har
     assert isinstance(refused, Refused)
     assert refused.reason is Reason.BAD_SIGNATURE
     assert (await verified(system, review)).holds
+
+
+async def test_what_a_revoked_key_signs_counts_under_no_date(system: Harness) -> None:
+    """A thief who may write to the database as well dates what they store before the revocation; it was not there then."""
+    review = await opened(system, tier=3)
+    registry = system.registers.registry
+    await registry.add_key(OTHER.public, by=EXAMPLE_OPERATOR)
+    long_ago = datetime.now(UTC)
+    await registry.revoke_key(OTHER.keyid, "It leaked.", by=EXAMPLE_OPERATOR)
+    stored = await system.store(review, "jun.reviewer", Question(), "Who else?")
+    dated = Envelope.model_validate_json(stored.data).model_copy(update={"received_at": long_ago})
+    data = stored_bytes(dated)
+    await system.database.pool.execute(
+        "update decisions set envelope = $2, digest = $3, received_at = $4, proof = $5 where id = $1",
+        stored.decision,
+        data,
+        sha256(data),
+        long_ago,
+        canonical_bytes(Proof(signatures=(OTHER.signature(DECISION, data),))),
+    )
+    forged = replace(stored, data=data, digest=sha256(data))
+    (refused,) = (await commit(system, review, arrived(forged))).events
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.BAD_SIGNATURE
+    assert (await verified(system, review)).holds
+
+
+async def test_a_key_is_revoked_while_decisions_come_in(system: Harness) -> None:
+    """Each is stored in time and accepted, or its sender is told; none is taken and then refused."""
+    registry = system.registers.registry
+    await registry.add_key(OTHER.public, by=EXAMPLE_OPERATOR)
+    second = Decisions(system.database, OTHER)
+    reviews = [await opened(system, tier=3) for _ in range(12)]
+    drafts = [await system.draft(review, "rin.reviewer", Question(), "Who?") for review in reviews]
+
+    async def store(number: int, draft: Draft) -> Delivery | KeyNotInForceError:
+        await asyncio.sleep(number / 1000)
+        try:
+            return await second.store(draft)
+        except KeyNotInForceError as error:
+            return error
+
+    async def revoke() -> None:
+        await asyncio.sleep(0.005)
+        await registry.revoke_key(OTHER.keyid, "It may have leaked.", by=EXAMPLE_OPERATOR)
+
+    *outcomes, _ = await asyncio.gather(*(store(n, draft) for n, draft in enumerate(drafts)), revoke())
+    stored = [outcome for outcome in outcomes if isinstance(outcome, Delivery)]
+    assert 0 < len(stored) < len(drafts)
+    for delivery in stored:
+        (event, *_) = (await commit(system, delivery.review, arrived(delivery))).events
+        assert isinstance(event, Accepted)
+        assert (await verified(system, delivery.review)).holds
 
 
 async def test_nothing_is_stored_with_a_key_that_does_not_count(system: Harness) -> None:
