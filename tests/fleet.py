@@ -10,7 +10,7 @@ import csv
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +98,8 @@ class Fleet:
         async with connect(url) as database:
             client = await connect_to_temporal(self.temporal.address)
             receipts = Receipts(url, Decisions(database, SIGNER))
-            yield Harness(database, client, self.temporal.address, url, receipts, "ringi")
+            async with receipts.listening():
+                yield Harness(database, client, self.temporal.address, url, receipts, "ringi")
 
     async def watch(self) -> None:
         """Start again whatever has ended and is not held down; until cancelled."""
@@ -127,19 +128,24 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(*, apis: int = 2, workers: int = 2, **settings: str) -> AsyncIterator[Fleet]:
+async def fleet(
+    *, apis: int = 2, workers: int = 2, temporal_arguments: Sequence[str] = (), **settings: str
+) -> AsyncIterator[Fleet]:
     """All of it for the length of the block, durable, with the example people, whose staff is trained.
 
     Args:
         apis: how many API processes.
         workers: how many workers.
+        temporal_arguments: more for Temporal's server.
         settings: more of their settings, as in `RINGI_MESSAGES_PER_RUN`.
     """
     async with AsyncExitStack() as stack:
         path = Path(stack.enter_context(TemporaryDirectory(prefix="ringi-fleet-")))
         folder = stack.enter_context(DataFolder(path))
         postgres = await stack.enter_async_context(PostgresServer(folder))
-        temporal = await stack.enter_async_context(TemporalServer(folder, port=free_port()))
+        temporal = await stack.enter_async_context(
+            TemporalServer(folder, port=free_port(), arguments=temporal_arguments)
+        )
         await _entered(postgres)
         before_postgres = await stack.enter_async_context(Proxy(lambda: _to_postgres(postgres)))
         to_temporal = temporal.address.split(":")

@@ -25,7 +25,7 @@ from domain.proposal import Proposal
 from domain.registry import Registry, RegistryEntry
 from domain.review import decide, evolve
 from domain.state import Review
-from domain.values import Digest
+from domain.values import Digest, PersonId
 from store.database import Database
 from store.registers import published_pack
 from tests.harness import Harness
@@ -77,7 +77,7 @@ class Past:
         pack = review.pack_digest if envelope is None or review.open else envelope.pack_digest
         calendar = self.packs[pack].calendar if pack in self.packs else None
         return Facts(
-            standing=Standing(registry=seq) if envelope is None else registry.standing(envelope.person),
+            standing=Standing(registry=seq) if envelope is None else standing(registry, envelope.person),
             keys=tuple(registry.keys.values()),
             issuer_keys=tuple(registry.issuer_keys.values()),
             holders=tuple(_named(review, proposed, holders(registry, at))),
@@ -109,6 +109,12 @@ class Past:
         held = (done for entered, done in self.completions if entered <= entered_by)
         mine = (done for done in held if (done.person, done.course) in wanted)
         return tuple(sorted(mine, key=lambda done: (done.person, done.course, done.completed_at)))
+
+
+def standing(registry: Registry, person: PersonId) -> Standing:
+    """What the registry said of a person, with their grants in the order in which they are tried."""
+    said = registry.standing(person)
+    return said.model_copy(update={"grants": tuple(sorted(said.grants, key=lambda grant: grant.id))})
 
 
 def holders(registry: Registry, at: datetime) -> Iterator[Holder]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0)
 """How long each soaking test may go on; nothing in CI."""
@@ -12,6 +13,11 @@ MINUTES = float(os.environ.get("SOAK_MINUTES") or 0)
 def soaks() -> bool:
     """Whether this is a soak."""
     return MINUTES > 0
+
+
+def until() -> float:
+    """The moment, by the monotonic clock, up to which a test that begins now goes on."""
+    return time.monotonic() + 60 * MINUTES
 
 
 def seed() -> int:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import uuid4
 
@@ -173,20 +174,23 @@ async def test_400_signals_at_once(system: Harness) -> None:
         await goes_on(system, review, poisoned=400)
 
 
-@pytest.mark.timeout(300 + 2 * 60 * 60 * soak.soaks())
+@pytest.mark.soak
+@pytest.mark.timeout(300 + 2 * 60 * soak.MINUTES)
 async def test_generated_poison(system: Harness) -> None:
     """Thousands of messages that were never stored, and good decisions among them: none fails, none wedges, every single
     one is on record, and each good decision has its receipt.
     """
-    seed, rounds = soak.seed(), 400 if soak.soaks() else 20
+    seed, rounds, end = soak.seed(), 400 if soak.soaks() else 20, soak.until()
     print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
     rng = random.Random(seed)
     async with system.worker():
         reviews = [await system.submit() for _ in range(5)]
         generated = Poison(rng, stored_bytes(await _never_stored(system, reviews[0])))
 
-        async def flood(review: str) -> None:
+        async def flood(review: str) -> int:
             for number in range(rounds):
+                if number >= 20 and time.monotonic() > end:
+                    return number
                 signals = [generated.signal() for _ in range(50)]
                 await asyncio.gather(*(poison(system, review, name, *payloads) for name, payloads in signals))
                 if number % 5 == 0:
@@ -195,10 +199,10 @@ async def test_generated_poison(system: Harness) -> None:
                 assert asked.status == "accepted", asked
                 answer = QuestionAnswer(question=asked.decision_id)
                 assert (await system.decide(review, "aki.author", answer, "Nobody.")).status == "accepted"
+            return rounds
 
-        await asyncio.gather(*map(flood, reviews))
-        for review in reviews:
-            await goes_on(system, review, poisoned=50 * rounds, cancels=rounds // 5)
+        for review, number in zip(reviews, await asyncio.gather(*map(flood, reviews)), strict=True):
+            await goes_on(system, review, poisoned=50 * number, cancels=-(-number // 5))
 
 
 async def test_signals_before_the_first_task(system: Harness) -> None:

@@ -1,0 +1,38 @@
+"""Generated people doing generated things, right, wrong, late, doubled, stale and reordered, over HTTP: the model explains
+everything that came of it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests import soak
+from tests.fleet import fleet
+from tests.harness import WITHOUT_PAUSE
+from tests.model.run import Model
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300 + 2 * 60 * soak.MINUTES)
+async def test_the_model_explains_everything() -> None:
+    seed, end = soak.seed(), soak.until()
+    while True:
+        print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
+        async with (
+            fleet(
+                temporal_arguments=WITHOUT_PAUSE, RINGI_MESSAGES_PER_RUN="2", RINGI_RECONCILE_SECONDS="5"
+            ) as processes,
+            processes.inside() as system,
+        ):
+            report = await Model(seed, processes, system).run(cases=5, days=2, acts=14)
+        print(report)  # noqa: T201 - as above
+        assert not report.problems
+        assert report.runs > 20, "hardly a review continued as a new run"
+        assert report.became["accepted"] > 50
+        assert len(report.became) > 6
+        assert {"403", "404", "409 stale"} & set(report.answered)
+        seed += 1
+        if time.monotonic() > end:
+            return
