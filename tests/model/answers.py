@@ -95,7 +95,7 @@ class Answers:
                 possible = any(is_required(review.route, asked.body["kind"]) for review, _ in moments)
                 return None if possible else "its route asks for no renewed sign-in"
             case 403, _:
-                kind = str(asked.body["kind"])
+                kind = str(asked.body["act" if asked.body["kind"] == "claim" else "kind"])
                 under = [acting_grant(r, kind, held.grants, asked.person, held.units) for r, held in moments]
                 return None if None in under else "they held a role for it all the time"
         return f"no model answers like this: {asked.said}"

@@ -279,12 +279,12 @@ class Model:
         if turns:
             blocking = [each for each in turns if each[0].blocking]
             turn, person, kind = rng.choice(blocking if blocking and rng.random() < 0.8 else turns)
-            body = sayings.say(rng, review, kind, now, case.proposal, turn)
+            body = sayings.say(rng, review, kind, now, case.proposal, self._everybody, turn)
         else:
             kind = sayings.any_kind(rng)
             able = [grant.person for grant in self._registry.grants.values() if grant.role in ROLES[kind]]
             person = rng.choice(able if able and rng.random() < 0.6 else self._everybody)
-            body = sayings.say(rng, review, kind, now, case.proposal)
+            body = sayings.say(rng, review, kind, now, case.proposal, self._everybody)
         return person, {**body, "id": str(_uuid(rng))}
 
     async def _say(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from domain import sign_off
-from domain.decisions import Answer, Stance
+from domain.decisions import Act, Answer, Stance
 from domain.entitlement import ROLES
 from domain.people import Role
 from domain.proposal import Proposal
+from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
+from domain.values import PersonId
 from tests.e2e.system import PRINCIPLES
 
 Body = dict[str, Any]
@@ -35,6 +37,11 @@ RARE = {
 }
 """What ends a review, sends it back, or keeps somebody from it, is not said at every turn."""
 
+ACTS = get_args(Act)
+
+OFFERS = ("claim", "reassignment")
+"""What is said of who should do something."""
+
 GARBAGE = "5" * 64
 
 
@@ -46,14 +53,28 @@ def any_kind(rng: random.Random) -> str:
 def one_of(rng: random.Random, turn: Turn) -> str | None:
     """A kind of decision that answers this turn; None where the training register answers it."""
     kinds = [kind for kind in turn.kinds if kind in KINDS]
+    kinds += ["claim"] if turn.kinds[0] in ACTS and turn.person is None else []
     return rng.choices(kinds, [RARE.get(kind, 8) for kind in kinds])[0] if kinds else None
 
 
 def say(
-    rng: random.Random, review: Review, kind: str, now: datetime, proposal: Proposal, turn: Turn | None = None
+    rng: random.Random,
+    review: Review,
+    kind: str,
+    now: datetime,
+    proposal: Proposal,
+    everybody: Sequence[PersonId],
+    turn: Turn | None = None,
 ) -> Body:
-    """A decision of this kind about the review as it stands: one that answers the turn, or anything."""
-    return {"kind": kind, **_content(rng, review, kind, now, proposal, turn), "digest": _digest(rng, review, turn)}
+    """A decision of this kind about the review as it stands: one that answers the turn, or anything. What names somebody
+    names one of `everybody`.
+    """
+    content = (
+        _offer(rng, review, kind, everybody, turn)
+        if kind in OFFERS
+        else _content(rng, review, kind, now, proposal, turn)
+    )
+    return {"kind": kind, **content, "digest": _digest(rng, review, turn)}
 
 
 def malformed(rng: random.Random, body: Body) -> Body:
@@ -121,6 +142,18 @@ def _content(
             return {"proposal": proposal.model_copy(update=changed).model_dump(mode="json")}
         case _:
             return {"reason": reason}
+
+
+def _offer(rng: random.Random, review: Review, kind: str, everybody: Sequence[PersonId], turn: Turn | None) -> Body:
+    act = "signature" if review.stage is Stage.SIGN_OFF else "verdict_sheet"
+    act = turn.kinds[0] if turn is not None else rng.choice((act, act, act, *ACTS))
+    if kind == "claim":
+        return {"act": act}
+    held = [claim.person for claim in review.claims]
+    named = rng.choice(("person", "instead_of", "both"))
+    person = {} if named == "instead_of" else {"person": rng.choice(everybody)}
+    instead_of = {} if named == "person" else {"instead_of": rng.choice(held or everybody)}
+    return {"act": act, **person, **instead_of, "reason": "It should not wait."}
 
 
 def _verdicts(rng: random.Random, turn: Turn | None) -> list[Body]:
