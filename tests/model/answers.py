@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
+from api.schemas import AnyDecisionIn, DecisionIn
 from domain.access import may_read
+from domain.decisions import Envelope
 from domain.drafts import Draft, seal
-from domain.entitlement import acting_grant
 from domain.events import Event
 from domain.facts import Standing
 from domain.registry import Registry
@@ -18,6 +22,8 @@ from domain.review import evolve
 from domain.state import Review
 from domain.step_up import is_required
 from tests.oracle import Past, Stored, standing
+
+_DECISION: TypeAdapter[DecisionIn] = TypeAdapter(AnyDecisionIn)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,12 @@ class Asked:
     first: bool
     other: bool
     malformed: bool
+
+    @property
+    def draft(self) -> Draft:
+        """What was said, as the API understands it."""
+        said: DecisionIn = _DECISION.validate_json(json.dumps(self.body))
+        return said.draft(self.review, self.id, self.person)
 
     @property
     def reason(self) -> str | None:
@@ -95,9 +107,8 @@ class Answers:
                 possible = any(is_required(review.route, asked.body["kind"]) for review, _ in moments)
                 return None if possible else "its route asks for no renewed sign-in"
             case 403, _:
-                kind = str(asked.body["act" if asked.body["kind"] == "claim" else "kind"])
-                under = [acting_grant(r, kind, held.grants, asked.person, held.units) for r, held in moments]
-                return None if None in under else "they held a role for it all the time"
+                possible = any(_sealed(asked, review, held, asked.end) is None for review, held in moments)
+                return None if possible else "they held a role for it all the time"
         return f"no model answers like this: {asked.said}"
 
     def _another_is_pending(self, asked: Asked) -> bool:
@@ -121,31 +132,17 @@ class Answers:
         if stored is None:
             return "it was acknowledged and is not stored"
         envelope = stored.envelope
-        if (envelope.person, envelope.review) != (asked.person, asked.review):
-            return "it is stored for somebody or something else"
-        said = {name: asked.body.get(name) for name in ("kind", "reason", "digest")}
-        if said != {"kind": envelope.kind, "reason": envelope.reason, "digest": envelope.content_digest}:
+        if not asked.draft.repeats(envelope):
             return "something else is stored"
         if not asked.first:
             return None
-        draft = Draft(
-            decision_id=asked.id,
-            review=asked.review,
-            person=asked.person,
-            digest=envelope.content_digest,
-            content=envelope.content,
-            reason=envelope.reason,
-        )
         received = envelope.received_at
         if not asked.start <= received <= asked.end:
             return f"it was received at {received}"
         for review in self._reviews(asked):
             for registry in registries:
                 held = standing(registry, asked.person).at(asked.person, received)
-                if not may_read(review, asked.person, held):
-                    continue
-                grants, units = held.grants, held.units
-                if seal(draft, review, review.pack_digest, grants, received, units) == envelope:
+                if may_read(review, asked.person, held) and _sealed(asked, review, held, received) == envelope:
                     return None
         return "at no moment would it have been stored like this"
 
@@ -172,6 +169,11 @@ def _held(asked: Asked, registries: Iterable[Registry]) -> Iterator[Standing]:
         said = standing(registry, asked.person)
         for moment in (asked.start, asked.end):
             yield said.at(asked.person, moment)
+
+
+def _sealed(asked: Asked, review: Review, held: Standing, received: datetime) -> Envelope | None:
+    """What is stored for it where the review stands like this; None where they hold no role for it."""
+    return seal(asked.draft, review, review.pack_digest, held.grants, received, held.units)
 
 
 def _decision(event: Event) -> UUID | None:

@@ -23,7 +23,6 @@ from domain.decisions import Receipt
 from domain.entitlement import ROLES
 from domain.people import DELEGABLE, Holder, Role
 from domain.policy import read_pack
-from domain.proposal import Proposal
 from domain.registry import Registry, RegistryEntry
 from domain.review import waits_for
 from domain.state import Review
@@ -36,7 +35,7 @@ from tests.invariants import Told, kept
 from tests.model import people, sayings
 from tests.model.answers import Answers, Asked
 from tests.model.people import OFFICES, UNITS, Member
-from tests.model.sayings import Body
+from tests.model.sayings import Body, Speech
 from tests.oracle import holders, past_of
 
 QUICK = "quick"
@@ -63,8 +62,7 @@ class Case:
 
     review: str
     rng: random.Random
-    proposal: Proposal
-    pack: str
+    speech: Speech
     sent: list[tuple[str, Body]] = field(default_factory=list)
 
 
@@ -192,7 +190,7 @@ class Model:
             staff=tuple({(m.person, m.role): m for m in (*some, *staff[1:])}.values()) if rng.random() < 0.5 else staff,
         )
         pack = PACK.id if number % 2 == 0 else QUICK
-        case = Case(f"model-{self._seed}-{number}", rng, proposal, pack)
+        case = Case(f"model-{self._seed}-{number}", rng, Speech(rng, proposal, self._everybody))
         body = {"proposal": proposal.model_dump(mode="json"), "review": case.review, "pack": pack}
         decision = _uuid(rng)
         response = await self._clients[0].post(
@@ -279,12 +277,12 @@ class Model:
         if turns:
             blocking = [each for each in turns if each[0].blocking]
             turn, person, kind = rng.choice(blocking if blocking and rng.random() < 0.8 else turns)
-            body = sayings.say(rng, review, kind, now, case.proposal, self._everybody, turn)
+            body = case.speech.say(review, kind, now, turn)
         else:
             kind = sayings.any_kind(rng)
             able = [grant.person for grant in self._registry.grants.values() if grant.role in ROLES[kind]]
             person = rng.choice(able if able and rng.random() < 0.6 else self._everybody)
-            body = sayings.say(rng, review, kind, now, case.proposal, self._everybody)
+            body = case.speech.say(review, kind, now)
         return person, {**body, "id": str(_uuid(rng))}
 
     async def _say(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -16,10 +17,11 @@ from domain.proposal import Proposal
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
-from domain.values import PersonId
 from tests.e2e.system import PRINCIPLES
 
 Body = dict[str, Any]
+
+ACTS = get_args(Act)
 
 KINDS = tuple(kind for kind, roles in ROLES.items() if not {Role.SERVICE, Role.OPERATOR} & set(roles))
 """What people decide; a submission is sent elsewhere."""
@@ -33,14 +35,10 @@ RARE = {
     "no_opinion": 2,
     "change_request": 2,
     "escalation": 3,
+    "reassignment": 3,
     "submission": 0,
 }
 """What ends a review, sends it back, or keeps somebody from it, is not said at every turn."""
-
-ACTS = get_args(Act)
-
-OFFERS = ("claim", "reassignment")
-"""What is said of who should do something."""
 
 GARBAGE = "5" * 64
 
@@ -57,24 +55,71 @@ def one_of(rng: random.Random, turn: Turn) -> str | None:
     return rng.choices(kinds, [RARE.get(kind, 8) for kind in kinds])[0] if kinds else None
 
 
-def say(
-    rng: random.Random,
-    review: Review,
-    kind: str,
-    now: datetime,
-    proposal: Proposal,
-    everybody: Sequence[PersonId],
-    turn: Turn | None = None,
-) -> Body:
-    """A decision of this kind about the review as it stands: one that answers the turn, or anything. What names somebody
-    names one of `everybody`.
-    """
-    content = (
-        _offer(rng, review, kind, everybody, turn)
-        if kind in OFFERS
-        else _content(rng, review, kind, now, proposal, turn)
-    )
-    return {"kind": kind, **content, "digest": _digest(rng, review, turn)}
+@dataclass(frozen=True)
+class Speech:
+    """What is said of one proposal, among `everybody`."""
+
+    rng: random.Random
+    proposal: Proposal
+    everybody: Sequence[str]
+
+    def say(self, review: Review, kind: str, now: datetime, turn: Turn | None = None) -> Body:
+        """A decision of this kind about the review as it stands: one that answers the turn, or anything."""
+        return {"kind": kind, **self._content(review, kind, now, turn), "digest": _digest(self.rng, review, turn)}
+
+    def _content(self, review: Review, kind: str, now: datetime, turn: Turn | None) -> Body:
+        rng = self.rng
+        reason = rng.choice(("Because of those concerned.", "As the documents show.", "二度とない。", "' or 1=1 --"))
+        match kind:
+            case "verdict_sheet":
+                return {"verdicts": _verdicts(rng, turn)}
+            case "reopening":
+                return {"principle": rng.choice((*PRINCIPLES, "other")), "reason": reason}
+            case "answer":
+                questions: Sequence[UUID] = [asked.by.decision for asked in review.questions]
+                named = [q for q in questions if turn is not None and str(q) in turn.what]
+                return {"question": str(rng.choice(named or [UUID(int=1), *questions])), "reason": reason}
+            case "opinion":
+                advice = [f"Publish the error rates, {n}." for n in range(rng.randrange(3))]
+                return {"stance": rng.choice(list(Stance)), "advice": advice, "reason": reason}
+            case "advice_response":
+                waiting = [piece.id for piece in review.council.advice if piece.answer is None] or ["nothing"]
+                answers = [
+                    {"advice": piece, "answer": rng.choice((Answer.ACCEPTED, Answer.DECLINED)), "reason": reason}
+                    for piece in waiting[: 20 if turn is not None else 1]
+                ]
+                return {"answers": answers}
+            case "extension":
+                more = (
+                    timedelta(days=90) if turn is not None else timedelta(days=rng.choice((-1, 0, 1, 400)), seconds=3)
+                )
+                until = min(
+                    max(review.due_at or now, now) + more, now + timedelta(days=365 if turn is not None else 500)
+                )
+                late = [clock.person for clock in review.clocks if clock.overdue and clock.person]
+                whose = {"person": late[0]} if late and rng.random() < 0.7 else {}
+                return {"until": until.isoformat(), "reason": reason, **whose}
+            case "claim":
+                return {"act": _act(rng, review, turn)}
+            case "reassignment":
+                claims = [claim.person for claim in review.claims]
+                both = {"person": rng.choice(self.everybody), "instead_of": rng.choice(claims or self.everybody)}
+                fields = rng.choice((("person",), ("instead_of",), ("person", "instead_of")))
+                return {"act": _act(rng, review, turn), "reason": reason, **{name: both[name] for name in fields}}
+            case "ruling":
+                return {"ruling": rng.choice(("proceed", "proceed", "proceed", "decline")), "reason": reason}
+            case "signature":
+                stale = turn is None and rng.random() < 0.3
+                return {"basis": GARBAGE if stale else sign_off.basis(review)}
+            case "declining":
+                return {"basis": sign_off.basis(review), "reason": reason}
+            case "revision":
+                changed = {"purpose": f"{self.proposal.purpose} Revised: {rng.randrange(10**6)}."}
+                if rng.random() < 0.2:
+                    changed = {"title": f"{self.proposal.title} (revised)"}
+                return {"proposal": self.proposal.model_copy(update=changed).model_dump(mode="json")}
+            case _:
+                return {"reason": reason}
 
 
 def malformed(rng: random.Random, body: Body) -> Body:
@@ -99,61 +144,10 @@ def _digest(rng: random.Random, review: Review, turn: Turn | None) -> str:
     return review.content_digest
 
 
-def _content(
-    rng: random.Random, review: Review, kind: str, now: datetime, proposal: Proposal, turn: Turn | None
-) -> Body:
-    reason = rng.choice(("Because of those concerned.", "As the documents show.", "二度とない。", "' or 1=1 --"))
-    match kind:
-        case "verdict_sheet":
-            return {"verdicts": _verdicts(rng, turn)}
-        case "reopening":
-            return {"principle": rng.choice((*PRINCIPLES, "other")), "reason": reason}
-        case "answer":
-            questions: Sequence[UUID] = [asked.by.decision for asked in review.questions]
-            named = [q for q in questions if turn is not None and str(q) in turn.what]
-            return {"question": str(rng.choice(named or [UUID(int=1), *questions])), "reason": reason}
-        case "opinion":
-            advice = [f"Publish the error rates, {n}." for n in range(rng.randrange(3))]
-            return {"stance": rng.choice(list(Stance)), "advice": advice, "reason": reason}
-        case "advice_response":
-            waiting = [piece.id for piece in review.council.advice if piece.answer is None] or ["nothing"]
-            answers = [
-                {"advice": piece, "answer": rng.choice((Answer.ACCEPTED, Answer.DECLINED)), "reason": reason}
-                for piece in waiting[: 20 if turn is not None else 1]
-            ]
-            return {"answers": answers}
-        case "extension":
-            more = timedelta(days=90) if turn is not None else timedelta(days=rng.choice((-1, 0, 1, 400)), seconds=3)
-            until = min(max(review.due_at or now, now) + more, now + timedelta(days=365 if turn is not None else 500))
-            late = [clock.person for clock in review.clocks if clock.overdue and clock.person]
-            whose = {"person": late[0]} if late and rng.random() < 0.7 else {}
-            return {"until": until.isoformat(), "reason": reason, **whose}
-        case "ruling":
-            return {"ruling": rng.choice(("proceed", "proceed", "proceed", "decline")), "reason": reason}
-        case "signature":
-            stale = turn is None and rng.random() < 0.3
-            return {"basis": GARBAGE if stale else sign_off.basis(review)}
-        case "declining":
-            return {"basis": sign_off.basis(review), "reason": reason}
-        case "revision":
-            changed = {"purpose": f"{proposal.purpose} Revised: {rng.randrange(10**6)}."}
-            if rng.random() < 0.2:
-                changed = {"title": f"{proposal.title} (revised)"}
-            return {"proposal": proposal.model_copy(update=changed).model_dump(mode="json")}
-        case _:
-            return {"reason": reason}
-
-
-def _offer(rng: random.Random, review: Review, kind: str, everybody: Sequence[PersonId], turn: Turn | None) -> Body:
+def _act(rng: random.Random, review: Review, turn: Turn | None) -> str:
+    """What somebody says that they will do, or is to do: what the turn asks for, or mostly what the stage does."""
     act = "signature" if review.stage is Stage.SIGN_OFF else "verdict_sheet"
-    act = turn.kinds[0] if turn is not None else rng.choice((act, act, act, *ACTS))
-    if kind == "claim":
-        return {"act": act}
-    held = [claim.person for claim in review.claims]
-    named = rng.choice(("person", "instead_of", "both"))
-    person = {} if named == "instead_of" else {"person": rng.choice(everybody)}
-    instead_of = {} if named == "person" else {"instead_of": rng.choice(held or everybody)}
-    return {"act": act, **person, **instead_of, "reason": "It should not wait."}
+    return turn.kinds[0] if turn is not None and turn.kinds[0] in ACTS else rng.choice((act, act, act, *ACTS))
 
 
 def _verdicts(rng: random.Random, turn: Turn | None) -> list[Body]:
