@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from activities.commits import Commits
 from activities.ports import Courier, Delivery, NotThereError, Outbox, Overseer, UndeliverableError
 
 _BATCH = 50
 
+_LOOKED_AT = 200
+"""Open reviews looked at in one round when roles change: some twelve thousand in a minute."""
+
 _log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Hands on pending decisions, settles those of closed reviews, and wakes reviews whose gap in training has closed."""
+    """Hands on pending decisions, settles those of closed reviews, and wakes reviews whose gap in training has closed, or
+    whose route somebody else can fulfil than before.
+    """
 
     def __init__(
         self, outbox: Outbox, courier: Courier, commits: Commits, overseer: Overseer | None = None, every: float = 1.0
@@ -47,10 +53,11 @@ class Dispatcher:
         Returns:
             Whether the batch was full, so that more may be due at once.
         """
-        try:
-            await self._outbox.word_from_the_register()
-        except Exception as error:  # noqa: BLE001 - what waits for training is not to hold up all others
-            _log.warning("the register was not asked", extra={"error": type(error).__name__})
+        for asked in (self._outbox.word_from_the_register, partial(self._outbox.word_from_the_registry, _LOOKED_AT)):
+            try:
+                await asked()
+            except Exception as error:  # noqa: BLE001 - what waits for a register is not to hold up all others
+                _log.warning("a register was not asked", extra={"error": type(error).__name__})
         deliveries = await self._outbox.due(_BATCH)
         await asyncio.gather(*map(self._hand_on, deliveries))
         return len(deliveries) == _BATCH

@@ -175,7 +175,9 @@ class Book(Protocol):
         """What belongs on the ledger and is not put on it yet."""
 
     async def enter(self, found: Found) -> Delivery | None:
-        """Store the decision that puts it on record; None while the reconciler's last word on that review is pending."""
+        """Store the decision that puts it on record; None while it can't be: the reconciler's last word on that review is
+        pending, or nothing that this process signs counts.
+        """
 
     async def entered(self, found: Found) -> None:
         """Write down that it stands on record."""
@@ -225,6 +227,11 @@ class Outbox(Protocol):
 
     async def word_from_the_register(self) -> int:
         """Store a decision of the training register for each review that waits for a completion now on record."""
+
+    async def word_from_the_registry(self, limit: int) -> int:
+        """Store a decision of the registry for each of up to `limit` open reviews of which it has become another question
+        who can fulfil its route, since roles or absences changed.
+        """
 
 
 class Courier(Protocol):

@@ -136,7 +136,7 @@ class Reconciler:
         """
         for found in await self._book.not_entered():
             delivery = await self._book.enter(found)
-            if delivery is None:  # its last word on this review has no receipt yet
+            if delivery is None:  # not yet
                 continue
             await self._commits.settle(delivery)
             await self._book.entered(found)

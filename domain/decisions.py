@@ -262,6 +262,12 @@ class TrainingRecorded(Content):
     kind: Literal["training_recorded"] = "training_recorded"
 
 
+class RegistryChanged(Content):
+    """The registry's own word that roles or absences changed in a way that concerns who can fulfil the route."""
+
+    kind: Literal["registry_changed"] = "registry_changed"
+
+
 class Discrepancy(Content):
     """The reconciler's own word that the record and Temporal differed; the reason says how, `run` in which run."""
 
@@ -301,6 +307,7 @@ AnyContent = Annotated[
     | Reassignment
     | Withdrawal
     | TrainingRecorded
+    | RegistryChanged
     | Discrepancy
     | Repair,
     Field(discriminator="kind"),

@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from domain.canonical import canonical_bytes
-from domain.decisions import AnyContent, Discrepancy, Envelope, Submission, TrainingRecorded, governed_by
+from domain.decisions import (
+    AnyContent,
+    Discrepancy,
+    Envelope,
+    RegistryChanged,
+    Submission,
+    TrainingRecorded,
+    governed_by,
+)
 from domain.discrepancies import Difference
-from domain.entitlement import NO_UNITS, RECONCILER, REGISTER, acting_grant, meaning
+from domain.entitlement import NO_UNITS, RECONCILER, REGISTER, REGISTRY, acting_grant, meaning
 from domain.people import Grant
 from domain.state import Review
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
@@ -71,6 +79,11 @@ def seal(
 def training_recorded(decision_id: DecisionId, review: Review, received_at: datetime) -> Envelope:
     """The training register's word to a review that waits for training."""
     return _of_the_service(decision_id, review, REGISTER, TrainingRecorded(), received_at)
+
+
+def registry_changed(decision_id: DecisionId, review: Review, received_at: datetime) -> Envelope:
+    """The registry's word to a review that another answer is due to who can fulfil its route."""
+    return _of_the_service(decision_id, review, REGISTRY, RegistryChanged(), received_at)
 
 
 def discrepancy(decision_id: DecisionId, review: Review, difference: Difference, received_at: datetime) -> Envelope:

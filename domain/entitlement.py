@@ -37,6 +37,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "release": (Role.REVIEWER, Role.OFFICER, Role.SIGNATORY),
     "reassignment": (Role.OFFICER,),
     "training_recorded": (Role.SERVICE,),
+    "registry_changed": (Role.SERVICE,),
     "discrepancy": (Role.SERVICE,),
     "repair": (Role.OPERATOR,),
 }
@@ -60,7 +61,14 @@ NO_UNITS: Mapping[PersonId, str] = MappingProxyType({})
 RECONCILER = Grant(id="ringi", person="ringi:reconciler", role=Role.SERVICE)
 """What the reconciler acts under. It is granted to nobody."""
 
-SERVICES: dict[str, Grant] = {"training_recorded": REGISTER, "discrepancy": RECONCILER}
+REGISTRY = Grant(id="ringi", person="ringi:registry", role=Role.SERVICE)
+"""What the registry of people, roles and absences acts under. It is granted to nobody."""
+
+SERVICES: dict[str, Grant] = {
+    "training_recorded": REGISTER,
+    "registry_changed": REGISTRY,
+    "discrepancy": RECONCILER,
+}
 """The kinds of decision that the service itself makes, and what it makes them under."""
 
 _MEANINGS = {
@@ -82,6 +90,7 @@ _MEANINGS = {
     "release": "gives back what they claimed",
     "reassignment": "says who should do it, or ends a claim",
     "training_recorded": "records that training was completed",
+    "registry_changed": "records that roles or absences changed",
     "discrepancy": "records that Temporal and the record differed",
     "repair": "has the workflow started anew from the record",
 }

@@ -15,7 +15,7 @@ from domain.people import Grant, Role
 from domain.policy import Phase
 from domain.proof import Proof
 from domain.stages import Outcome, Stage
-from domain.state import Clock, Subject
+from domain.state import Clock, Lack, Subject
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, Slug, Value
 
 
@@ -208,6 +208,19 @@ class Passed(Happened):
     because: Prose
 
 
+class Blocked(Happened):
+    """By the roles and absences of now there is nobody, or are too few people, for this of what the route still asks for."""
+
+    type: Literal["blocked"] = "blocked"
+    lacking: tuple[Lack, ...]
+
+
+class Unblocked(Happened):
+    """There are people again for everything that the route still asks for."""
+
+    type: Literal["unblocked"] = "unblocked"
+
+
 class Closed(Happened):
     """The review has its outcome."""
 
@@ -233,6 +246,8 @@ Event = Annotated[
     | Lapsed
     | Struck
     | Passed
+    | Blocked
+    | Unblocked
     | Closed,
     Field(discriminator="type"),
 ]

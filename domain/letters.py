@@ -19,6 +19,7 @@ _FIRST_WORDS = {
     Kind.TURN: "Your turn",
     Kind.REMINDER: "Reminder",
     Kind.OVERDUE: "Overdue",
+    Kind.BLOCKED: "Blocked",
     Kind.ANSWER: "Answered",
     Kind.ADVICE: "Your advice",
     Kind.OUTCOME: "Closed",

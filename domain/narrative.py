@@ -23,6 +23,7 @@ from domain.decisions import (
     QuestionAnswer,
     Reassignment,
     Recusal,
+    RegistryChanged,
     Release,
     Reopening,
     Repair,
@@ -39,6 +40,7 @@ from domain.events import (
     Accepted,
     Assessed,
     Began,
+    Blocked,
     Closed,
     Concluded,
     Event,
@@ -53,6 +55,7 @@ from domain.events import (
     Seated,
     Struck,
     TrainingChecked,
+    Unblocked,
 )
 from domain.policy import Phase
 from domain.stages import Stage
@@ -165,6 +168,10 @@ def tell(event: Event) -> Told:
                 "no_opinion": "passed with no opinion obtained",
             }[event.result]
             return _engine(f"Stage {STAGES[event.stage]}: {how}.", event.because)
+        case Blocked(lacking=lacks):
+            return _engine("The route can't be fulfilled as things are.", "\n".join(lack.what for lack in lacks))
+        case Unblocked():
+            return _engine("The route can be fulfilled again.")
         case Closed():
             return _engine(f"Closed: {event.outcome}.", event.because)
 
@@ -294,6 +301,8 @@ def _decision(envelope: Envelope) -> str:
             return "Withdrew the proposal."
         case TrainingRecorded():
             return "A completion was recorded that this review waits for."
+        case RegistryChanged():
+            return "Roles or absences changed, and with them who can fulfil the route."
         case Discrepancy(what=what):
             return f"Temporal and this record differed: {DIFFERENCES[what]}."
         case Repair():

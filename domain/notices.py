@@ -35,15 +35,16 @@ class Kind(StrEnum):
     TURN = "turn"
     REMINDER = "reminder"
     OVERDUE = "overdue"
+    BLOCKED = "blocked"
     ANSWER = "answer"
     ADVICE = "advice"
     OUTCOME = "outcome"
 
 
-ABOUT_TURNS = frozenset({Kind.TURN, Kind.REMINDER, Kind.OVERDUE})
+ABOUT_TURNS = frozenset({Kind.TURN, Kind.REMINDER, Kind.OVERDUE, Kind.BLOCKED})
 
-ALWAYS = frozenset({Kind.OVERDUE})
-"""What is told at once, whatever somebody prefers: others wait already, and the one before them did not act."""
+ALWAYS = frozenset({Kind.OVERDUE, Kind.BLOCKED})
+"""What is told at once, whatever somebody prefers: others wait already, and nobody before them acted, or can."""
 
 
 class Notice(Value):
@@ -76,8 +77,8 @@ def notices(before: Review, after: Review, events: Sequence[Event]) -> tuple[Not
 
 
 def concerned(notice: Notice, review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]:
-    """Whom the notice is for, as the review stands now: nobody whose turn it no longer is, and nobody who may not read
-    the review. Sorted.
+    """Whom the notice is for, as the review stands now: nobody whose turn it no longer is, and, but for operators, nobody
+    who may not read the review. Sorted.
 
     Args:
         notice: what is told.
@@ -92,6 +93,8 @@ def concerned(notice: Notice, review: Review, holders: Iterable[Holder]) -> tupl
         people = {person for person in acting if any(is_for(turn, person, to) for turn in turns)}
     else:
         people = {notice.person} if notice.person is not None else set()
+    if notice.role is Role.OPERATOR:  # who grants roles needs not see what is proposed, and is told nothing of it
+        return tuple(sorted(people))
     return tuple(sorted(person for person in people if may_read(review, person, Standing.acting(person, holders))))
 
 
@@ -175,7 +178,7 @@ def _of_turns(before: Review, after: Review, events: Sequence[Event]) -> Iterabl
         if FellDue in urged:
             yield _of_turn(Kind.OVERDUE, turn)
         elif turn in new:
-            yield _of_turn(Kind.TURN, turn)
+            yield _of_turn(Kind.BLOCKED if "grant" in turn.kinds else Kind.TURN, turn)
         elif urged:
             yield _of_turn(Kind.REMINDER, turn)
 
@@ -237,4 +240,4 @@ def _is_about(notice: Notice, turn: Turn) -> bool:
         return False
     if notice.person != turn.person and notice.person not in turn.claimed_by:
         return False
-    return "answer" not in turn.kinds or notice.what == turn.what
+    return not turn.is_one_of_many or notice.what == turn.what

@@ -434,7 +434,7 @@ class RoleCourses(Written):
     courses: tuple[RequiredCourse, ...] = Field(min_length=1, max_length=20)
 
 
-STEPPING_UP = KINDS - {"submission", "training_recorded"}
+STEPPING_UP = KINDS - {"submission", "training_recorded", "registry_changed", "discrepancy"}
 """The kinds for which a renewed sign-in can be asked: made by people, on a route that is known."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
 
-from domain import claims, conflicts, council, deadlines, principles, revisions, sign_off, training
+from domain import claims, conflicts, council, deadlines, fulfilment, principles, revisions, sign_off, training
 from domain.authority import mandate, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
@@ -31,6 +31,7 @@ from domain.decisions import (
     Reason,
     Reassignment,
     Recusal,
+    RegistryChanged,
     Release,
     Reopening,
     Repair,
@@ -46,6 +47,7 @@ from domain.events import (
     Accepted,
     Assessed,
     Began,
+    Blocked,
     Closed,
     Concluded,
     Event,
@@ -61,13 +63,14 @@ from domain.events import (
     Seated,
     Struck,
     TrainingChecked,
+    Unblocked,
 )
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.registry import BOOTSTRAP
-from domain.separation import JUDGING, OFFERING, PROPOSING, restricted
+from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, restricted
 from domain.stages import Outcome, Stage
 from domain.state import (
     Asked,
@@ -128,6 +131,8 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
                     )
     while (event := _follows(happened.review, facts, at)) is not None:
         happened.add(event)
+    if not all(isinstance(event, Refused) for event in happened.events):
+        _look_for_who_can(happened, facts, at)
     return happened.events
 
 
@@ -148,6 +153,10 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return event.outcome is Outcome.DECLINED and isinstance(before, Refused)
         case Closed():
             return _ends(review, event.at) == event
+        case Blocked(lacking=lacks):
+            return review.open and lacks not in ((), review.blocked)
+        case Unblocked():
+            return review.open and review.blocked != ()
         case _:
             return True
 
@@ -184,7 +193,7 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
         return ()
     with_owner = (*_owner_turns(review), *deadlines.turns(review))
     if review.changes is not None or _held(review):
-        return restricted(review, with_owner)
+        return restricted(review, (*with_owner, *fulfilment.turns(review)))
     match review.stage:
         case Stage.PRINCIPLE_REVIEW:
             own = principles.turns(review)
@@ -194,7 +203,8 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
             own = training.turns(review)
         case Stage.SIGN_OFF:
             own = sign_off.turns(review)
-    return restricted(review, (*deadlines.timed(review, claims.narrowed(review, own)), *with_owner))
+    own = deadlines.timed(review, claims.narrowed(review, own))
+    return restricted(review, (*own, *with_owner, *fulfilment.turns(review)))
 
 
 class _Happened:
@@ -234,7 +244,7 @@ def _refuses(review: Review, envelope: Envelope, under: Mandate, facts: Facts, a
     """Why this decision can't be taken, if it can't, although its maker might make it."""
     if isinstance(envelope.content, Submission | Revision):
         return _refuses_proposal(review, envelope, under, facts)
-    if isinstance(envelope.content, Discrepancy | Repair):  # of the workflow, and not of what was shown to anybody
+    if isinstance(envelope.content, Discrepancy | RegistryChanged | Repair):  # not of what was shown to anybody
         return None
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
@@ -397,6 +407,13 @@ def _strike(happened: _Happened, before: Review, person: PersonId, at: datetime)
             happened.add(Returned(at=at, stage=back, because=because))
 
 
+def _look_for_who_can(happened: _Happened, facts: Facts, at: datetime) -> None:
+    """Put on record that somebody is lacking for the route, or no longer, where that is news."""
+    lacks = fulfilment.lacking(happened.review, facts.holders)
+    if happened.review.open and lacks != happened.review.blocked:
+        happened.add(Blocked(at=at, lacking=lacks) if lacks else Unblocked(at=at))
+
+
 def _follows(review: Review, facts: Facts, at: datetime) -> Event | None:
     """The next thing that follows by itself, or nothing."""
     if review.closed or review.stage is None or review.route is None:
@@ -489,10 +506,16 @@ def _evolve(review: Review, event: Event) -> Review:
             following = ORDER[min(ORDER.index(stage) + 1, len(ORDER) - 1)]
             passed = {**review.passed, stage: Passage(result=result, because=because)}
             return _with(deadlines.at_rest(review), stage=following, passed=passed)
+        case Blocked(lacking=lacks, at=at):
+            return _with(review, blocked=lacks, blocked_since=review.blocked_since or at)
+        case Unblocked():
+            return _with(review, blocked=(), blocked_since=None)
         case Closed(outcome=outcome, because=because, certificate=certificate, at=at):
             return _with(
                 deadlines.at_rest(review),
                 clocks=(),
+                blocked=(),
+                blocked_since=None,
                 outcome=outcome,
                 outcome_because=because,
                 closed_at=at,
@@ -551,7 +574,7 @@ def _accepted(review: Review, event: Accepted) -> Review:
             return claims.with_reassignment(review, given, reassignment)
         case TrainingRecorded():
             return _with(review, training=None)
-        case Revision() | Extension() | Declining() | Withdrawal() | Discrepancy() | Repair():
+        case Revision() | Extension() | Declining() | Withdrawal() | RegistryChanged() | Discrepancy() | Repair():
             return review
 
 
@@ -618,6 +641,7 @@ def _owner_turns(review: Review) -> tuple[Turn, ...]:
         what="Answer the change request with a new revision.",
         role=Role.OWNER,
         person=review.subject.owner,
+        not_for=excluded(review, "revision"),
         since=review.phase_since,
         due_at=review.due_at,
     )

@@ -220,6 +220,13 @@ class Clock(Value):
         return tuple(found)
 
 
+class Lack(Value):
+    """Something of the route that nobody can do, or too few people; `stage` is where the review comes to stand still."""
+
+    stage: Stage
+    what: Prose
+
+
 class Passage(Value):
     """How a stage was passed."""
 
@@ -254,6 +261,10 @@ class Review(Value):
     passed: dict[Stage, Passage] = Field(default_factory=dict)
     returned: str | None = None
     """Why it last went back to a stage in this round, if it did."""
+    # Left out where nothing is lacking, so that the digests of reviews that never were blocked stay as they are.
+    blocked: tuple[Lack, ...] = Field(default=(), exclude_if=lambda lacks: not lacks)
+    """What nobody can do of all that the route still asks for."""
+    blocked_since: Instant | None = Field(default=None, exclude_if=lambda since: since is None)
 
     sheets: tuple[Sheet, ...] = ()
     changes: Given | None = None

@@ -13,7 +13,7 @@ class Turn(Value):
     """One act that the review waits for.
 
     Either `person` is named, or any holder of `role` (in `office`, where one is named) who is not in `not_for`. `kinds`
-    are the decisions that answer it (`completion`: the training register's word); `principles` what a verdict sheet then
+    are the decisions that answer it (`completion`: the training register's word; `grant`: the registry's, of roles given); `principles` what a verdict sheet then
     has to judge; `blocking` says whether the review stands still without it, `paused` whether nobody is late with it for
     now, as the owner has a question to answer first.
 
@@ -40,6 +40,11 @@ class Turn(Value):
     paused: bool = False
     claimed_by: tuple[PersonId, ...] = ()
     taken: bool = False
+
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether only its words tell it from others that wait for the same person: questions, and what is lacking."""
+        return "answer" in self.kinds or "grant" in self.kinds
 
 
 def falls_to(turn: Turn, holder: Holder) -> bool:
@@ -81,10 +86,10 @@ def changes(before: Iterable[Turn], after: Iterable[Turn]) -> tuple[Change, ...]
 
 def _numbered(turns: Iterable[Turn]) -> dict[tuple[object, ...], Turn]:
     # A turn stays the same one while what is said of it changes (how many agree so far); of two questions to the owner
-    # each is one of its own, and so is a reviewer's for one more principle.
+    # each is one of its own, and so is what is lacking, and a reviewer's for one more principle.
     numbered: dict[tuple[object, ...], Turn] = {}
     for turn in turns:
-        asked = turn.what if "answer" in turn.kinds else turn.principles
+        asked = turn.what if turn.is_one_of_many else turn.principles
         key = (turn.stage, turn.kinds, turn.role, turn.office, turn.person, asked)
         number = sum(known[:-1] == key for known in numbered)
         numbered[(*key, number)] = turn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,11 +15,12 @@ from activities.ports import Delivery, Found
 from domain.access import may_read
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope, Receipt
-from domain.drafts import Draft, discrepancy, seal, stored_bytes, training_recorded
+from domain.drafts import Draft, discrepancy, registry_changed, seal, stored_bytes, training_recorded
 from domain.dsse import DECISION, Signer, key_id
-from domain.entitlement import REGISTER
+from domain.entitlement import RECONCILER, REGISTER, REGISTRY
 from domain.facts import Standing
-from domain.people import Role
+from domain.fulfilment import lacking
+from domain.people import Holder, Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.state import Review, Subject
@@ -26,7 +28,7 @@ from domain.step_up import is_required
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
 from store.registry import KeyNotInForceError
-from store.standing import look
+from store.standing import Named, look
 
 GRACE = timedelta(seconds=3)
 """For so long the dispatcher leaves a new decision to whoever stored it."""
@@ -85,6 +87,29 @@ and (select count(*) from completions c where c.person = w.person and c.course =
 and not exists (
     select from decisions d where d.review_id = w.review_id and d.status = 'pending' and d.kind = 'training_recorded'
 )
+"""
+
+_ROLES = """
+select r.seq + (select count(*) from delegations where starts_at <= $1)
+    + (select count(*) from delegations where ends_at <= $1)
+from registry r
+"""
+"""A number that grows with whatever changes who may act: an entry of the registry, or a delegation that begins or ends."""
+
+_UNSEEN = """
+select id, state from reviews r where outcome is null and state is not null and roles_seen < $1
+and not exists (
+    select from decisions d where d.review_id = r.id and d.status = 'pending' and d.kind = 'registry_changed'
+)
+order by roles_seen limit $2
+"""
+
+# Not where a commit is under way, or has been since: it may have read the roles before they changed.
+_SEEN = """
+update reviews r set roles_seen = $3 from (
+    select r.id from reviews r join unnest($1::text[], $2::integer[]) as l (id, seq) on r.id = l.id and r.seq = l.seq
+    order by r.id for no key update of r skip locked
+) as unchanged where r.id = unchanged.id
 """
 
 
@@ -276,10 +301,49 @@ class Decisions:
                     stored += 1
         return stored
 
+    async def word_from_the_registry(self, limit: int) -> int:
+        """Look at who can fulfil the routes of up to `limit` open reviews, where that was not done since roles or absences
+        changed; store a decision of the registry for each of which the record says something else.
+
+        Returns:
+            How many there were.
+        """
+        pool = self._database.pool
+        async with pool.acquire() as connection:
+            now = await self._database.now(connection)
+            changes = await connection.fetchval(_ROLES, now)
+            rows = await connection.fetch(_UNSEEN, changes, limit)
+            if not rows:
+                return 0
+            reviews = [state_of(row["id"], row) for row in rows]
+            holders = (await look(connection, None, named=Named.of(reviews, now))).holders
+        same, stored = [], 0
+        for review in reviews:
+            if lacking(review, holders) == review.blocked:
+                same.append(review)
+            else:
+                stored += await self._has_changed(review.id, holders)
+            await asyncio.sleep(0)  # others have their turn: this is the worker's loop
+        await pool.execute(_SEEN, [review.id for review in same], [review.seq for review in same], changes)
+        return stored
+
+    async def _has_changed(self, review_id: str, holders: Sequence[Holder]) -> bool:
+        async with self._database.transaction() as connection:
+            review = await self._shared(connection, review_id)
+            if lacking(review, holders) == review.blocked:
+                return False
+            now = await self._database.now(connection)
+            await self._standing(connection, REGISTRY.person, now)
+            with suppress(PendingError):
+                await self._insert(connection, registry_changed(uuid4(), review, now), timedelta(0))
+                return True
+        return False
+
     async def word_from_the_reconciler(self, found: Found) -> Delivery:
         """Store the decision that puts on record what the reconciler found. Repeating it changes nothing.
 
         Raises:
+            KeyNotInForceError: what this process signs does not count.
             PendingError: its last word on this review has no receipt yet.
         """
         async with self._database.transaction() as connection:
@@ -288,6 +352,7 @@ class Decisions:
                 return _delivery(Envelope.model_validate_json(data), data, fresh=False)
             review = await self._shared(connection, found.review)
             now = await self._database.now(connection)
+            await self._standing(connection, RECONCILER.person, now)
             return await self._insert(connection, discrepancy(found.id, review, found.difference, now), GRACE)
 
     async def hasten(self, review_id: str) -> None:

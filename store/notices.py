@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from activities.ports import Letter, MailAttempt
 from domain.letters import Item, letter
 from domain.notices import TOLD_WITHIN, Kind, Notice, Preferences, as_it_stands, concerned
+from domain.people import Role
 from domain.state import Review
 from domain.values import Line, MailAddress, PersonId, ReviewId
 from store.database import Connection, Database
@@ -113,8 +114,8 @@ where notice = $1 and person = $2
 """
 
 _OF_PERSON = """
-select n.id, n.review_id, r.title, n.seq, n.kind, n.what, n.due_at, n.queued_at, t.person, t.state, t.mail,
-    t.due_at as mail_at, t.settled_at, m.attempts, m.error, r.state as review
+select n.id, n.review_id, r.title, n.seq, n.kind, n.what, n.role, n.due_at, n.queued_at, t.person, t.state,
+    t.mail, t.due_at as mail_at, t.settled_at, m.attempts, m.error, r.state as review
 from tellings t join notices n on n.id = t.notice join reviews r on r.id = n.review_id left join mails m on m.id = t.mail
 where t.person = $1 and t.notice < $2 order by t.notice desc limit $3
 """
@@ -288,9 +289,15 @@ class Notices:
     async def of_person(
         self, person: PersonId, may_read: Callable[[Review], bool], limit: int, before: int
     ) -> tuple[tuple[Told, ...], int | None]:
-        """What a person was told, the newest first, of the reviews that they may read; and where the next page begins."""
+        """What a person was told, the newest first, of the reviews that they may read, or as operator; and where the next
+        page begins.
+        """
         rows = await self._database.pool.fetch(_OF_PERSON, person, before, limit)
-        told = tuple(_told(row) for row in rows if may_read(_state(row["review_id"], row["review"])))
+        told = tuple(
+            _told(row)
+            for row in rows
+            if row["role"] == Role.OPERATOR or may_read(_state(row["review_id"], row["review"]))
+        )
         return told, rows[-1]["id"] if len(rows) == limit else None
 
     async def of_review(self, review: ReviewId, limit: int, after: int) -> tuple[tuple[Told, ...], int | None]:

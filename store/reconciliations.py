@@ -12,6 +12,7 @@ from domain.ledger import Evidence, Verification, WorkflowState, verify
 from domain.reconciliation import Known, Look
 from store.database import Connection, Database
 from store.decisions import Decisions, PendingError
+from store.registry import KeyNotInForceError
 from store.reviews import Reviews
 
 # A workflow that ended is known to Temporal for its namespace's retention, which is an hour at least.
@@ -178,7 +179,7 @@ class Reconciliations:
         """Store the decision that puts it on record."""
         try:
             return await self._decisions.word_from_the_reconciler(found)
-        except PendingError:
+        except (PendingError, KeyNotInForceError):  # for now; it stays to be put on record
             return None
 
     async def entered(self, found: Found) -> None:

@@ -6,14 +6,14 @@ very entry after which all the rest was so, and whoever has the registry can che
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
 from domain.facts import Facts, Standing
 from domain.policy import Route
-from domain.state import Subject
+from domain.state import Review, Subject
 from domain.values import Digest, PersonId
 from store.database import Connection, Pool
 
@@ -77,6 +77,13 @@ class Named:
         steps = (office for step in route.signatories for office in (step.office, step.deputy))
         offices = (route.officer, route.deputy_officer, *steps)
         return cls(tuple(office for office in offices if office is not None), (subject.owner, subject.author), at)
+
+    @classmethod
+    def of(cls, reviews: Iterable[Review], at: datetime) -> Self:
+        """Those whom the routes of any of these reviews name."""
+        each = [cls.by(r.route, r.subject, at) for r in reviews if r.route is not None and r.subject is not None]
+        offices = dict.fromkeys(office for named in each for office in named.offices)
+        return cls(tuple(offices), tuple(dict.fromkeys(p for named in each for p in named.proposers)), at)
 
 
 async def look(

@@ -27,7 +27,7 @@ State = Literal["waiting", "mailing", "sent", "failed", "past", "unwanted", "no_
 
 class PreferencesIn(In):
     """What a person wants by mail: how often, about what, and at which hour of their day a daily mail comes. What is
-    overdue is told soon after it became so, whatever is said here.
+    overdue, or lacks somebody who can do it, is told soon after it became so, whatever is said here.
     """
 
     pace: Pace

@@ -28,6 +28,7 @@ from domain.decisions import (
     QuestionAnswer,
     Reassignment,
     Recusal,
+    RegistryChanged,
     Release,
     Reopening,
     Repair,
@@ -105,6 +106,7 @@ def contents(draw: st.DrawFn, review: Review) -> AnyContent:
         st.builds(Submission),
         st.builds(Revision, proposal=st.integers(1, 4).map(text_digest)),
         st.builds(TrainingRecorded),
+        st.builds(RegistryChanged),
         st.builds(Discrepancy, what=st.sampled_from(Differs)),
         st.builds(Repair),
     ]

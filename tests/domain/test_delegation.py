@@ -9,6 +9,8 @@ from domain.entitlement import meaning
 from domain.events import Accepted, Refused
 from domain.narrative import tell
 from domain.people import Assigned, Role
+from domain.review import waits_for
+from domain.turns import falls_to
 from tests.domain.builders import (
     DAY,
     ENGINEER,
@@ -168,3 +170,14 @@ def test_the_name_of_the_giver_stands_in_the_meaning() -> None:
     assert meaning(case.review, "change_request", grant(RIN, Role.REVIEWER), JUN).startswith(f"for {RIN}: ")
     assert meaning(case.review, "conflict", grant(RIN, Role.REVIEWER), JUN).startswith("declares a conflict")
     assert OFFICER not in meaning(case.review, "ruling", grant(OFFICER, Role.OFFICER, "officer"), OFFICER)
+
+
+def test_what_the_owner_owes_does_not_wait_for_a_delegate_who_judged() -> None:
+    """They could not give it: it is not in their inbox either."""
+    case = Case()
+    case.accepts(OFFICER, ChangeRequest())
+    case.delegates(OWNER, OFFICER, Role.OWNER)
+    (turn,) = (turn for turn in waits_for(case.review) if "revision" in turn.kinds)
+    assert not any(falls_to(turn, holder) for holder in case.holders())
+    case.delegations.clear()
+    assert {OWNER} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}

@@ -25,6 +25,7 @@ from domain.decisions import (
     Reason,
     Reassignment,
     Recusal,
+    RegistryChanged,
     Release,
     Reopening,
     Repair,
@@ -36,7 +37,7 @@ from domain.decisions import (
     Withdrawal,
 )
 from domain.discrepancies import Differs
-from domain.entitlement import RECONCILER, REGISTER
+from domain.entitlement import RECONCILER, REGISTER, REGISTRY
 from domain.events import Accepted, Event, Reminded
 from domain.narrative import tell
 from tests.domain.builders import (
@@ -104,7 +105,12 @@ def everything() -> list[Event]:
     fourth.accepts(OFFICER, Reassignment(act="verdict_sheet", instead_of=REVIEWERS[0]))
     fourth.accepts(REVIEWERS[0], sheet())
     fourth.accepts(REVIEWERS[0], Conflict())
-    return [*case.events, *other.events, *third.events, *fourth.events]
+    fifth = Case(route(deputies=False))
+    fifth.disabled.add(HEAD)
+    fifth.accepts(REGISTRY.person, RegistryChanged())
+    fifth.disabled.clear()
+    fifth.accepts(REGISTRY.person, RegistryChanged())
+    return [*case.events, *other.events, *third.events, *fourth.events, *fifth.events]
 
 
 EVERYTHING = everything()

@@ -33,6 +33,7 @@ from domain.decisions import (
     Reason,
     Reassignment,
     Recusal,
+    RegistryChanged,
     Release,
     Reopening,
     Revision,
@@ -41,8 +42,9 @@ from domain.decisions import (
     TrainingRecorded,
     VerdictSheet,
 )
-from domain.entitlement import REGISTER, ROLES
+from domain.entitlement import REGISTER, REGISTRY, ROLES
 from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refused
+from domain.fulfilment import lacking
 from domain.ledger import GENESIS, Evidence, WorkflowState, append, read_model, verify
 from domain.narrative import tell
 from domain.people import DELEGABLE, Assigned, Grant, Role
@@ -309,6 +311,13 @@ class Process(RuleBasedStateMachine):
         else:
             self.case.grants.append(some)
 
+    @precondition(lambda self: self.case.review.open)
+    @rule()
+    def the_registry_speaks(self) -> None:
+        """As the sweep has it do; afterwards the record says what is so."""
+        self.case.accepts(REGISTRY.person, RegistryChanged())
+        assert self.case.review.blocked == lacking(self.case.review, self.case.holders())
+
     @precondition(lambda self: not self.case.review.closed)
     @rule(text=st.integers(1, 6), principle=st.none() | st.sampled_from(PRINCIPLES))
     def it_is_revised(self, text: int, principle: str | None) -> None:
@@ -425,7 +434,7 @@ class Process(RuleBasedStateMachine):
         review = self.case.review
         if review.closed:
             return
-        turns = [turn for turn in waits_for(review) if turn.blocking]
+        turns = [turn for turn in waits_for(review) if turn.blocking and turn.kinds != ("grant",)]
         assert turns
         coming = any(deadline.kind == "due" for deadline in review.deadlines)
         absent = [g for g in GRANTS if g not in self.case.grants]

@@ -102,6 +102,7 @@ def test_every_kind_of_judging_is_a_kind_that_there_is() -> None:
         "claim",
         "release",
         "training_recorded",
+        "registry_changed",
         "discrepancy",
         "repair",
     }

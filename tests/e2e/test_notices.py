@@ -243,7 +243,7 @@ async def test_everybody_says_what_they_want_by_mail(system: System) -> None:
 
 
 def _kinds() -> tuple[str, ...]:
-    return ("turn", "reminder", "overdue", "answer", "advice", "outcome")
+    return ("turn", "reminder", "overdue", "blocked", "answer", "advice", "outcome")
 
 
 async def test_people_are_written_to_where_the_import_says(without_worker: System) -> None:

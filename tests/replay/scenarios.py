@@ -346,6 +346,14 @@ class Case:
             await dispatcher.round()
             await asyncio.sleep(0.05)
 
+    async def word_from_the_registry(self) -> None:
+        """Let the dispatcher find that roles changed, and the review take note of it."""
+        dispatcher = Dispatcher(self.world.decisions, self._courier, self.commits)
+        before = await self.state()
+        while (await self.state()).blocked == before.blocked:
+            await dispatcher.round()
+            await asyncio.sleep(0.05)
+
     def _draft(self, person: str, content: AnyContent, reason: str | None, digest: str) -> Draft:
         self._said += 1
         return Draft(
@@ -895,6 +903,21 @@ async def somebody_was_faster(case: Case) -> None:
         await case.commits.commit(Commit(review=case.review, seen=(await case.state()).seq, message=message))
     await case.work()
     await case.settled()
+    await case.signed()
+
+
+@scenario
+async def nobody_can_sign_for_a_while(case: Case) -> None:
+    """The registry's word that the only signatory may not act, and that they may again."""
+    await case.begin(1)
+    people = (SIGNATORIES["business_unit_head"], "be.deputy")
+    for person in people:
+        await case.world.registers.disable(person, BOOTSTRAP, "On leave.")
+    await case.word_from_the_registry()
+    await case.reviewed()
+    for person in people:
+        await case.world.registers.enable(person, BOOTSTRAP, "Back.")
+    await case.word_from_the_registry()
     await case.signed()
 
 

@@ -198,6 +198,57 @@ async def test_the_register_says_nothing_to_a_review_that_has_gone_on(system: Ha
     assert [] == await words(system)
 
 
+async def leave(system: Harness, *people: str) -> None:
+    """Have these people not act any more."""
+    for person in people:
+        await system.registers.disable(person, "ops.operator", "They left.")
+
+
+async def of_the_registry(system: Harness) -> list[str]:
+    """The reviews to which the registry has something to say."""
+    rows = await system.database.pool.fetch(
+        "select review_id from decisions where kind = 'registry_changed' order by review_id"
+    )
+    return [row["review_id"] for row in rows]
+
+
+async def test_the_registry_speaks_to_exactly_those_who_lack_somebody(system: Harness) -> None:
+    """Once, however many ask; and where nothing is other than on record, nobody is looked at again."""
+    one, other = await opened(system, tier=1), await opened(system, tier=1)
+    await sheet_of(system, other, REVIEWERS[0])
+    assert 0 == await system.decisions.word_from_the_registry(10)
+    seen = "select count(*) from reviews where roles_seen > 0"
+    assert 2 == await system.database.pool.fetchval(seen)
+    await leave(system, *REVIEWERS)
+    assert 1 == sum(await asyncio.gather(*(system.decisions.word_from_the_registry(10) for _ in range(8))))
+    assert [one] == await of_the_registry(system)
+    assert 0 == await system.decisions.word_from_the_registry(10)
+
+
+async def test_the_registry_looks_at_so_many_reviews_at_a_time(system: Harness) -> None:
+    """And at the others the next time."""
+    reviews = sorted([await opened(system, tier=1) for _ in range(3)])
+    await leave(system, *REVIEWERS)
+    assert [2, 1, 0] == [await system.decisions.word_from_the_registry(2) for _ in range(3)]
+    assert reviews == await of_the_registry(system)
+
+
+async def test_a_review_that_goes_on_meanwhile_is_looked_at_again(system: Harness, database: DatabaseUrls) -> None:
+    """Its commit may have read the roles before they changed: it is not taken for looked at."""
+    review = await opened(system, tier=1)
+    connection = await asyncpg.connect(database.app_url)
+    behind = "select count(*) from reviews where roles_seen = 0"
+    try:
+        async with connection.transaction():
+            await connection.execute("select from reviews where id = $1 for no key update", review)
+            assert 0 == await system.decisions.word_from_the_registry(10)
+        assert 1 == await system.database.pool.fetchval(behind)
+    finally:
+        await connection.close()
+    assert 0 == await system.decisions.word_from_the_registry(10)
+    assert 0 == await system.database.pool.fetchval(behind)
+
+
 async def held_up(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Wait until somebody waits for a lock that this connection holds."""
     waiting = "select count(*) from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"

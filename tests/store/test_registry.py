@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import Client
 
-from activities.ports import Delivery
+from activities.ports import Delivery, Found
 from domain.canonical import canonical_bytes, digest_of, sha256
 from domain.completions import Completion
 from domain.decisions import Envelope, Question, Reason, Submission
+from domain.discrepancies import Difference, Differs
 from domain.drafts import Draft, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.events import Accepted, Refused
@@ -48,6 +49,7 @@ from domain.registry import (
 from runtime.packs import load_proposal, shipped_packs
 from store.database import connect
 from store.decisions import Decisions
+from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError
 from store.standing import look, standing_of
@@ -541,6 +543,16 @@ async def test_nothing_is_stored_with_a_key_that_does_not_count(system: Harness)
     with pytest.raises(KeyNotInForceError):
         await stranger.word_from_the_register()
     assert 1 == await system.decisions.word_from_the_register()
+    for person in ("rin.reviewer", "jun.reviewer"):
+        await system.registers.disable(person, EXAMPLE_OPERATOR, "They left.")
+    with pytest.raises(KeyNotInForceError):
+        await stranger.word_from_the_registry(10)
+    assert 0 < await system.decisions.word_from_the_registry(10)
+    found = Found(uuid4(), review, Difference(what=Differs.LOST, detail="It is gone."))
+    with pytest.raises(KeyNotInForceError):
+        await stranger.word_from_the_reconciler(found)
+    assert await Reconciliations(system.database, stranger).enter(found) is None
+    assert found.id == (await system.decisions.word_from_the_reconciler(found)).decision
     (grant,) = await system.registers.grants("kei.reviewer")
     with pytest.raises(KeyNotInForceError):
         await Registers(system.database, OTHER).revoke(grant.id, "It signs nothing more.", by=EXAMPLE_OPERATOR)
