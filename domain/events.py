@@ -90,7 +90,8 @@ class Assessed(Happened):
     """A revision of the proposal was assessed; a round of review begins with it.
 
     Of a revision in place of another, `changes` tells what differs, `reopened` which principles are judged by something
-    else than before, and `carried` whose verdicts stand, and on which principles.
+    else than before, and `carried` whose verdicts stand, and on which principles. `kept_away` are those who would judge
+    it, if its own words did not name them as staff, or their unit as the one that it comes from.
     """
 
     type: Literal["assessed"] = "assessed"
@@ -102,6 +103,7 @@ class Assessed(Happened):
     changes: tuple[str, ...] = ()
     reopened: tuple[Slug, ...] = ()
     carried: dict[PersonId, tuple[Slug, ...]] = Field(default_factory=dict)
+    kept_away: tuple[PersonId, ...] = ()
 
 
 class Returned(Happened):

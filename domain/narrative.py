@@ -120,7 +120,7 @@ def tell(event: Event) -> Told:
                 f"Assessed revision {event.revision}: {a.score} of {a.max_score} points, tier {a.tier} "
                 f"({a.route.tier_name}). Round {event.round} of review begins."
             )
-            return _engine(f"{route}{_verdicts(event)}", _changed(event), event.content_digest)
+            return _engine(f"{route}{_verdicts(event)}{_kept_away(event)}", _changed(event), event.content_digest)
         case Returned():
             return _engine(f"Back to {STAGES[event.stage]}.", event.because)
         case Began():
@@ -186,6 +186,12 @@ def _verdicts(event: Assessed) -> str:
     )
     carried = "; ".join(f"{person} on {', '.join(names)}" for person, names in sorted(event.carried.items()))
     return f"{anew} Verdicts carried: {carried}." if carried else anew
+
+
+def _kept_away(event: Assessed) -> str:
+    if not event.kept_away:
+        return ""
+    return f" Its own words (staff, unit) keep from judging it: {', '.join(event.kept_away)}."
 
 
 def _changed(event: Assessed) -> str:

@@ -70,7 +70,7 @@ from domain.people import Role
 from domain.policy import Phase
 from domain.rebuff import Rebuff
 from domain.registry import BOOTSTRAP
-from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, restricted
+from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, restricted, too_close
 from domain.stages import Outcome, Stage
 from domain.state import (
     Asked,
@@ -346,6 +346,7 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
                     changes=facts.proposed.changes,
                     reopened=principles.reopened(before, facts.proposed.assessment) if before.revision else (),
                     carried=principles.carried(before, facts.proposed.subject, facts.proposed.assessment),
+                    kept_away=too_close(proposed_as(happened.review, facts.proposed.subject), facts.holders),
                 )
             )
         case ChangeRequest():

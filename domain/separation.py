@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from domain.decisions import Reason
 from domain.entitlement import ROLES, speaks_for_the_unit
-from domain.people import Grant, Role
+from domain.people import Grant, Holder, Role
 from domain.state import Review, Voice
 from domain.turns import Turn
 from domain.values import PersonId
@@ -229,6 +229,13 @@ def has_conflict(review: Review, person: PersonId, unit: str | None, under: Gran
     actor = Actor(person=person, voice=under.person, role=under.role, unit=unit, under=under)
     own_unit = unit in review.units and not _for_its_unit(review, actor)
     return person in review.aside or person in review.assigned or own_unit
+
+
+def too_close(review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]:
+    """Of these holders of roles, those who would judge the proposal if it did not name them as staff, or their unit. Sorted."""
+    judges = (holder for holder in holders if holder.grant.role in JUDGES)
+    found = {h.actor for h in judges if has_conflict(review, h.actor, h.actor_unit, h.grant)}
+    return tuple(sorted(found - {*review.aside, *review.proposed_by}))
 
 
 def restricted(review: Review, turns: Iterable[Turn]) -> tuple[Turn, ...]:

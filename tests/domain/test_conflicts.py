@@ -16,7 +16,8 @@ from domain.decisions import (
     Ruling,
     Submission,
 )
-from domain.events import Accepted, Lapsed, Refused, Returned, Struck
+from domain.events import Accepted, Assessed, Lapsed, Refused, Returned, Struck
+from domain.narrative import tell
 from domain.people import Assigned, Role
 from domain.policy import OWN, Phase
 from domain.review import waits_for
@@ -24,6 +25,7 @@ from domain.stages import Outcome, Stage
 from tests.domain.builders import (
     ADA,
     AUDITOR,
+    AUTHOR,
     CAI,
     DAY,
     DEPUTY,
@@ -241,3 +243,16 @@ def test_a_reviewer_who_is_away_can_step_aside_all_the_same() -> None:
     assert Reason.CONFLICT_OF_INTEREST is case.refusal(OUTSIDER, sheet())
     assert not case.may_read(OUTSIDER)
     case.accepts(OFFICER, Extension(until=case.now + 100 * DAY))
+
+
+def test_whom_a_proposals_own_words_keep_away_is_on_record() -> None:
+    """Named as staff, or of the unit that it names; in words that the officer reads. Others are not spoken of."""
+    case = Case(opened=False, staff=(Assigned(person=RIN, role="engineer"), Assigned(person=ENGINEER, role="engineer")))
+    case.units |= {OFFICER: UNIT, AUDITOR: UNIT}
+    case.accepts(AUTHOR, Submission(), digest=text_digest(1))
+    (assessed,) = (event for event in case.events if isinstance(event, Assessed))
+    assert (OFFICER, RIN) == assessed.kept_away
+    assert f"keep from judging it: {OFFICER}, {RIN}." in tell(assessed).what
+    (plain,) = (event for event in Case().events if isinstance(event, Assessed))
+    assert () == plain.kept_away
+    assert "keep from judging" not in tell(plain).what
