@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 import structlog
-import uvicorn
-from fastapi import FastAPI
 from temporalio.worker import Worker
 
 from activities.commits import Commits
@@ -27,6 +25,7 @@ from runtime.keys import signer_of
 from runtime.logging import configure_logging
 from runtime.mail import SmtpMailer
 from runtime.rounds import Rounds
+from runtime.serving import serving
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.webhooks import WebhookPoster
 from runtime.witness import TemporalWitness
@@ -90,7 +89,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
         if settings.worker_health_port is None:
             yield
             return
-        async with _serving(health_app(checks), settings.worker_health_port):
+        async with serving(health_app(checks), settings.worker_health_port):
             yield
 
 
@@ -129,24 +128,6 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-class _HealthServer(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the worker."""
-        yield
-
-
-@asynccontextmanager
-async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
-    server = _HealthServer(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
-    serving = asyncio.create_task(server.serve())
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving
 
 
 if __name__ == "__main__":

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,17 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import asyncpg
-import httpx2
-import uvicorn
 
 from benchmarks import bare
 from cli.setup import enter_examples, set_up
 from domain.completions import Completion
 from domain.dsse import Signer
-from runtime.embedded import Child, DataFolder, PostgresServer, TemporalServer, free_port, python_process
+from runtime.embedded import DataFolder, PostgresServer, TemporalServer, free_port, python_process
 from runtime.issuer import Issuer, issuer_app, signing_key
 from runtime.keys import KEY_FILE, key_in
 from runtime.packs import load_proposal, shipped_packs
+from runtime.serving import serving
 from store.database import connect
 from store.registers import Registers
 
@@ -64,7 +60,7 @@ async def running(people: Sequence[str]) -> AsyncIterator[System]:
         temporal = await stack.enter_async_context(TemporalServer(folder, port=free_port()))
         await _entered(postgres, key_in(path))
         issuer = Issuer(signing_key(path), f"http://{HOST}:{(issuer_port := free_port())}")
-        await stack.enter_async_context(_serving(issuer, issuer_port))
+        await stack.enter_async_context(serving(issuer_app(issuer.key, issuer.url), issuer_port))
         api_port, health_port = free_port(), free_port()
         environment = {
             "TEMPORAL_CONFIG_FILE": os.devnull,
@@ -84,7 +80,9 @@ async def running(people: Sequence[str]) -> AsyncIterator[System]:
             child = python_process(folder, name, ["-m", *module], env=environment)
             stack.push_async_callback(child.stop)
             if name != "bare worker":
-                await _ready(child, f"http://{HOST}:{api_port if name == 'API' else health_port}/readyz")
+                await child.ready(
+                    f"http://{HOST}:{api_port if name == 'API' else health_port}/readyz", seconds=_READY_SECONDS
+                )
         tokens = {person: issuer.mint(person) for person in people}
         yield System(temporal.address, postgres.app_url, f"http://{HOST}:{api_port}", tokens, str(path / KEY_FILE))
 
@@ -105,32 +103,3 @@ async def _entered(postgres: PostgresServer, signer: Signer) -> None:
         await owner.execute(bare.TABLE)
     finally:
         await owner.close()
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the program."""
-        yield
-
-
-@asynccontextmanager
-async def _serving(issuer: Issuer, port: int) -> AsyncIterator[None]:
-    app = issuer_app(issuer.key, issuer.url)
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[socket.create_server((HOST, port))]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
-
-
-async def _ready(child: Child, url: str) -> None:
-    async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient(trust_env=False) as client:
-        while True:
-            child.check()
-            with contextlib.suppress(httpx2.TransportError):
-                if (await client.get(url)).status_code == httpx2.codes.OK:
-                    return
-            await asyncio.sleep(0.05)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-
-import httpx2
-import uvicorn
 
 from cli import show
 from cli.exits import CliError, Exit
@@ -26,6 +21,7 @@ from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, T
 from runtime.embedded.processes import check_port
 from runtime.issuer import AUDIENCE, CLIENT_ID, KeyFileError, issuer_app, signing_key
 from runtime.keys import KEY_FILE, SigningKeyError, key_in
+from runtime.serving import serving
 
 HOST = "127.0.0.1"
 
@@ -130,8 +126,8 @@ async def running(folder: DataFolder, ports: Ports, progress: Progress) -> Async
         environment = _environment(folder, postgres, temporal, ports, addresses, health_port)
         api = await stack.enter_async_context(_child(folder, "API", ("cli.main", "api"), environment))
         worker = await stack.enter_async_context(_child(folder, "worker", ("worker",), environment))
-        await _ready(api, addresses.api)
-        await _ready(worker, f"http://{HOST}:{health_port}")
+        await api.ready(f"{addresses.api}/readyz", seconds=READY_SECONDS)
+        await worker.ready(f"http://{HOST}:{health_port}/readyz", seconds=READY_SECONDS)
         yield System(folder, addresses, (worker, api, temporal.child, postgres.child))
 
 
@@ -267,43 +263,14 @@ async def _child(
         await child.stop()
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the command."""
-        yield
-
-
 @asynccontextmanager
 async def _issuer(folder: DataFolder, port: int, url: str) -> AsyncIterator[None]:
     """Serve the issuer's documents from this process."""
-    try:
-        app = issuer_app(signing_key(folder.path), url)
-        listener = socket.create_server((HOST, port))
-    except KeyFileError as error:
-        raise EmbeddedError(f"The token issuer can't be started: {error}.") from error
-    except OSError as error:
-        raise EmbeddedError(f"The token issuer can't listen on port {port}: {error.strerror}.") from error
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(serving(issuer_app(signing_key(folder.path), url), port))
+        except KeyFileError as error:
+            raise EmbeddedError(f"The token issuer can't be started: {error}.") from error
+        except OSError as error:
+            raise EmbeddedError(f"The token issuer can't listen on port {port}: {error.strerror}.") from error
         yield
-    finally:
-        server.should_exit = True
-        await serving
-
-
-async def _ready(child: Child, url: str) -> None:
-    try:
-        async with asyncio.timeout(READY_SECONDS), httpx2.AsyncClient(trust_env=False, timeout=5) as client:
-            while True:
-                child.check()
-                with contextlib.suppress(httpx2.TransportError):
-                    if (await client.get(f"{url}/readyz")).status_code == httpx2.codes.OK:
-                        return
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        said = child.last_words() or "it said nothing"
-        raise EmbeddedError(
-            f"The {child.name} was not ready within {READY_SECONDS} s: {said} (its log: {child.log})."
-        ) from None

@@ -7,6 +7,7 @@ is then found by its port or by PostgreSQL's own lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import functools
 import json
@@ -23,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import httpx2
 
 POLL_SECONDS = 0.05
 END_SECONDS = 10
@@ -320,6 +323,26 @@ class Child:
                 f"{self.name} ended with exit code {self.returncode}: {self.last_words() or 'it said nothing'} "
                 f"(its log: {self.log})."
             )
+
+    async def ready(self, url: str, *, seconds: float) -> None:
+        """Wait until `url`, which is its own, answers with 200.
+
+        Raises:
+            EmbeddedError: it has ended, or takes longer; the message has its last words.
+        """
+        try:
+            async with asyncio.timeout(seconds), httpx2.AsyncClient(trust_env=False, timeout=5) as client:
+                while True:
+                    self.check()
+                    with contextlib.suppress(httpx2.TransportError):  # it does not listen yet
+                        if (await client.get(url)).status_code == httpx2.codes.OK:
+                            return
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            said = self.last_words() or "it said nothing"
+            raise EmbeddedError(
+                f"{self.name} was not ready within {seconds:g} s: {said} (its log: {self.log})."
+            ) from None
 
 
 def python_process(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sysconfig
@@ -11,9 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx2
-
-from runtime.embedded.processes import POLL_SECONDS, Child, DataFolder, EmbeddedError, check_port, free_port
+from runtime.embedded.processes import Child, DataFolder, EmbeddedError, check_port, free_port
 
 READY_SECONDS = 60
 
@@ -83,7 +80,9 @@ class TemporalServer:
         env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
         child = self._child = Child.start(self._folder, "Temporal", command, env=env)
         try:
-            await self._ready(child, http_port)
+            # Over HTTP, not the SDK: a process that has used the SDK can abort while the interpreter shuts down.
+            url = f"http://127.0.0.1:{http_port}/api/v1/namespaces/default"
+            await child.ready(url, seconds=READY_SECONDS)
         except BaseException:
             await child.kill()
             raise
@@ -113,25 +112,6 @@ class TemporalServer:
     def ui_url(self) -> str | None:
         """Where a browser finds Temporal's UI."""
         return None if self._ui_port is None else f"http://127.0.0.1:{self._ui_port}"
-
-    async def _ready(self, child: Child, http_port: int) -> None:
-        # Over HTTP, not the SDK: a process that has used the SDK can abort while the interpreter shuts down.
-        url = f"http://127.0.0.1:{http_port}/api/v1/namespaces/default"
-        try:
-            async with asyncio.timeout(READY_SECONDS), httpx2.AsyncClient(trust_env=False, timeout=5) as client:
-                while True:
-                    child.check()
-                    try:
-                        if (await client.get(url)).status_code == httpx2.codes.OK:
-                            return
-                    except httpx2.TransportError:
-                        pass  # it does not listen yet
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError:
-            said = child.last_words() or "it said nothing"
-            raise EmbeddedError(
-                f"Temporal did not start within {READY_SECONDS} s: {said} (its log: {child.log})."
-            ) from None
 
 
 def binary() -> str:
