@@ -39,8 +39,6 @@ class Dispatcher:
         while True:
             try:
                 busy = await self.round()
-            except asyncio.CancelledError:
-                raise
             except Exception as error:  # noqa: BLE001 - a loop that must outlive whatever its servers do
                 _log.warning("dispatcher round failed", extra={"error": type(error).__name__})
                 busy = False

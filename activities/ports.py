@@ -1,4 +1,4 @@
-"""What the activities need from the outside, as small protocols; `store` implements them."""
+"""What the activities need from the outside, as small protocols; `store` and `runtime` implement them."""
 
 from __future__ import annotations
 
