@@ -111,6 +111,16 @@ def test_every_setting_is_one_of_ours_and_makes_sense(
     assert "ringi_app:a@postgres" in settings.database_url.get_secret_value()
 
 
+def test_every_setting_can_be_set_and_is_explained(compose: dict[str, Any]) -> None:
+    """A setting that is added is passed on by the compose file, and has its line in the operations page."""
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    passed_on = set().union(*(environment(compose, service).keys() for service in OURS))
+    # The key is given as a secret instead of a file, and a webhook in a container's own loopback is nobody's.
+    assert names - passed_on == {"RINGI_SIGNING_KEY_FILE", "RINGI_WEBHOOKS_TO_LOOPBACK"}
+    table = (ROOT / "docs" / "operations.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+    assert names == set(re.findall(r"`(RINGI_[A-Z_]+)`", table))
+
+
 def test_what_ringi_up_sets_is_set_here_too(compose: dict[str, Any]) -> None:
     """API and worker get here what `ringi up` gives them."""
     together = environment(compose, "api").keys() | environment(compose, "worker").keys()
