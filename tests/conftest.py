@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 from temporalio.client import Client
 
 from runtime.embedded import DataFolder, PostgresServer, TemporalServer, free_port
@@ -54,6 +56,20 @@ def _clean_environment() -> Iterator[None]:
         patch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
         patch.setenv(*RUN_MARK.split("=", 1))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a test has the process log to is gone with it: the stream may be closed by then, as a command's is."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+    root.setLevel(level)
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 import pytest
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Replayer
 
@@ -41,16 +38,11 @@ CANARY = "canary"
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Where JSON lines are sent, until the test has ended."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def log() -> io.StringIO:
+    """Where JSON lines are sent."""
     stream = io.StringIO()
     configure_logging("json", "INFO", stream=stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
+    return stream
 
 
 def lines(log: io.StringIO, **fields: object) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Annotated
 from uuid import UUID
 
@@ -29,16 +28,11 @@ class Log(io.StringIO):
 
 
 @pytest.fixture
-def log() -> Iterator[Log]:
-    """Where JSON lines are sent, until the test has ended."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def log() -> Log:
+    """Where JSON lines are sent."""
     stream = Log()
     configure_logging("json", "INFO", stream=stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
+    return stream
 
 
 def test_an_event_is_a_line_with_its_fields(log: Log) -> None:

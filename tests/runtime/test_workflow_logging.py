@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 
@@ -19,16 +16,11 @@ from tests.runtime.chatty import Chatty
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Where JSON lines are sent, until the test has ended."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def log() -> io.StringIO:
+    """Where JSON lines are sent."""
     stream = io.StringIO()
     configure_logging("json", "INFO", stream=stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
+    return stream
 
 
 async def test_a_workflow_logs_with_its_ids_and_is_silent_on_replay(servers: Servers, log: io.StringIO) -> None:
