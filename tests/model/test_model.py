@@ -26,7 +26,7 @@ async def test_the_model_explains_everything() -> None:
             ) as processes,
             processes.inside() as system,
         ):
-            report = await Model(seed, processes, system).run(cases=5, days=2, acts=14)
+            report = await Model(seed, processes, system).run(cases=4, days=2, acts=12)
         print(report)  # noqa: T201 - as above
         assert not report.problems
         assert report.runs > 20, "hardly a review continued as a new run"
