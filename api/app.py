@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,12 +12,14 @@ import httpx2
 from fastapi import Depends, FastAPI, Request, Response
 
 from api import docs
+from api.attempts import Recorder, RecordsRefusals
 from api.description import install_description
 from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
 from api.problems import Unavailable, install_problems, problem_response
 from api.provider import Provider
 from api.routes import (
+    attempts,
     delegations,
     events,
     invitations,
@@ -43,6 +46,7 @@ from runtime.logging import configure_logging
 from runtime.repairs import Repairs
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.witness import TemporalWitness
+from store.attempts import Attempts
 from store.database import Database, connect
 from store.decisions import Decisions
 from store.documents import Documents
@@ -113,6 +117,8 @@ def create_app(settings: Settings) -> FastAPI:
             )
             courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
             book = Reconciliations(database, decisions)
+            refused = Attempts(database)
+            recorder = app.state.recorder = Recorder(refused)
             more = {"identity provider": _publishes(provider), "signing key": _counts(registers.registry)}
             app.state.database = database
             app.state.identity = Identity(
@@ -127,6 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
                 receipts=receipts,
                 notices=Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url),
                 webhooks=Webhooks(database, settings.public_url or UNNAMED),
+                attempts=refused,
                 feed=feed,
                 sessions=sessions,
                 invitations=Invitations(database, registers.registry),
@@ -137,15 +144,19 @@ def create_app(settings: Settings) -> FastAPI:
                 doctor=Doctor(database, decisions, book, client, settings.task_queue, more),
                 repairs=Repairs(client, courier, book, TemporalWitness(client, settings.task_queue), decisions),
             )
+            flushing = asyncio.create_task(recorder.every_minute())
             async with receipts.listening(), feed.listening():
                 yield
+            flushing.cancel()
             await app.state.services.close()
+            await recorder.flush()
 
     app = FastAPI(title=TITLE, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     known = (
         reviews.router,
         record.router,
         operations.router,
+        attempts.router,
         keys.router,
         registers.router,
         registers.documents,
@@ -191,6 +202,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(KeyNotInForceError, unsigned)
     for kind in _DATABASE_IS_AWAY:
         app.add_exception_handler(kind, away)
+    app.add_middleware(RecordsRefusals)
     app.add_middleware(RequestContext)
     return app
 

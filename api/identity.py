@@ -121,7 +121,7 @@ class Identity:
         """
         person, until = await self._tokens.read(token)
         if await self._sessions.is_disabled(person):
-            raise Disabled
+            raise Disabled(person)
         return Authenticated(person, until)
 
     async def by_session(self, request: Request, token: str) -> Authenticated:
@@ -138,8 +138,9 @@ class Identity:
             raise Unauthenticated(
                 "The session has ended; sign in again.", headers={"WWW-Authenticate": "Bearer"} | expired()
             )
+        request.state.person = session.person
         if session.disabled:
-            raise Disabled
+            raise Disabled(session.person)
         must_come_from(self._origin, request)
         if session.reviews is not None:
             review = request.path_params.get("review_id")
@@ -161,7 +162,7 @@ async def authenticated(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Authenticated:
-    """Who asks, by an access token or by a session; `app.state.identity` tells.
+    """Who asks, by an access token or by a session; `app.state.identity` tells. From here on, `request.state.person` does.
 
     Raises:
         MalformedRequest: there are both.
@@ -179,7 +180,9 @@ async def authenticated(
         return await identity.by_session(request, cookie)
     if bearer is None or given > 1:
         raise Unauthenticated("An access token is needed, or a session.", headers={"WWW-Authenticate": "Bearer"})
-    return await identity.by_token(bearer.credentials)
+    who = await identity.by_token(bearer.credentials)
+    request.state.person = who.person
+    return who
 
 
 Who = Annotated[Authenticated, Depends(authenticated)]

@@ -19,7 +19,7 @@ from api.problems import problem_response
 REQUEST_ID_HEADER = "X-Request-ID"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-_METHODS = frozenset(HTTPMethod)
+METHODS = frozenset(HTTPMethod)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ class RequestContext:
             finally:
                 _log.info(
                     "request",
-                    method=scope["method"] if scope["method"] in _METHODS else "other",
+                    method=scope["method"] if scope["method"] in METHODS else "other",
                     route=route_of(scope),
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 1),

@@ -71,6 +71,8 @@ class Problem(HTTPException):
     Args:
         detail: what the person who gets it can do with it; never what they sent, never what we are made of.
         headers: what the status asks for, as `WWW-Authenticate` or `Retry-After`.
+        refuses: whether something that somebody tried is refused with it, and belongs among the attempts on record; not
+            where one more step is asked for, or where the refusal is on a review's record itself.
         members: members of the document that are this problem's own.
     """
 
@@ -79,9 +81,15 @@ class Problem(HTTPException):
     title: ClassVar[str | None] = None
 
     def __init__(
-        self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: JsonValue
+        self,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        refuses: bool = True,
+        **members: JsonValue,
     ) -> None:
         super().__init__(self.status.value, detail or "", headers)
+        self.refuses = refuses
         self.members = members
 
     def document(self) -> dict[str, JsonValue]:
@@ -118,8 +126,9 @@ class Disabled(Forbidden):
     slug = "disabled"
     title = "Disabled"
 
-    def __init__(self) -> None:
+    def __init__(self, person: str) -> None:
         super().__init__("Your account is disabled here.", reason="disabled")
+        self.person = person
 
 
 class CrossSite(Forbidden):
@@ -146,9 +155,12 @@ class StepUpRequired(Forbidden):
     slug = "step-up-required"
     title = "Sign in again"
 
-    def __init__(self, detail: str | None = None, *, max_age: int = 0, **members: JsonValue) -> None:
+    def __init__(
+        self, detail: str | None = None, *, max_age: int = 0, refuses: bool = True, **members: JsonValue
+    ) -> None:
         challenge = f'Bearer error="insufficient_user_authentication", max_age={max_age}'
-        super().__init__(detail, headers={"WWW-Authenticate": challenge}, reason="step_up_required", **members)
+        headers = {"WWW-Authenticate": challenge}
+        super().__init__(detail, headers=headers, refuses=refuses, reason="step_up_required", **members)
 
 
 class NotFound(Problem):
@@ -199,10 +211,22 @@ class Unavailable(Problem):
     title = "Unavailable for now"
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 5, **members: JsonValue) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **members)
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, refuses=False, **members)
 
 
-def problem_response(error: Exception, request_id: str | None) -> Response:
+class ProblemResponse(JSONResponse):
+    """A problem document as an answer."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, document: dict[str, JsonValue], headers: Mapping[str, str] | None) -> None:
+        code = document["status"]
+        assert isinstance(code, int)
+        super().__init__(document, status_code=code, headers=headers)
+        self.document = document
+
+
+def problem_response(error: Exception, request_id: str | None) -> ProblemResponse:
     """The one place where an exception becomes an answer; one that we don't expect says nothing of itself."""
     headers: Mapping[str, str] | None = None
     match error:
@@ -219,9 +243,7 @@ def problem_response(error: Exception, request_id: str | None) -> Response:
             document = _document(status, _slug(status), status.phrase, "Something went wrong on our side.")
     if request_id is not None:
         document["instance"] = REQUEST_PREFIX + request_id
-    code = document["status"]
-    assert isinstance(code, int)
-    return JSONResponse(document, status_code=code, headers=headers, media_type=MEDIA_TYPE)
+    return ProblemResponse(document, headers)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -234,6 +256,18 @@ def install_problems(app: FastAPI) -> None:
         response = problem_response(error, getattr(request.state, "request_id", None))
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             response.headers["Allow"] = ", ".join(_allowed(request))
+        if HTTPStatus.BAD_REQUEST <= response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and getattr(
+            error, "refuses", True
+        ):
+            document = response.document
+            request.state.refusal = {
+                "status": response.status_code,
+                "problem": str(document["type"]).removeprefix(TYPE_PREFIX),
+                "reason": document.get("reason"),
+                "detail": document.get("detail"),
+            }
+        if isinstance(error, Disabled):
+            request.state.person = error.person
         return response
 
     app.add_exception_handler(HTTPException, handle)

@@ -26,6 +26,7 @@ from domain.values import PersonId, ReviewId
 from runtime.doctor import Doctor
 from runtime.repairs import Repairs
 from runtime.settings import Settings
+from store.attempts import Attempts
 from store.decisions import Decisions, IdReusedError
 from store.feed import Feed
 from store.invitations import Invitations
@@ -54,6 +55,7 @@ class Services:
     receipts: Receipts
     notices: Notices
     webhooks: Webhooks
+    attempts: Attempts
     feed: Feed
     sessions: Sessions
     invitations: Invitations

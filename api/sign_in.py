@@ -154,7 +154,7 @@ class SignIn:
             raise SignInRefused(_NOT_SIGNED_IN)
         if arrival.session is None:
             if await self._sessions.is_disabled(id_token.person):
-                raise Disabled
+                raise Disabled(id_token.person)
             began = await self._sessions.begin(id_token.person, id_token.auth_time, instead_of=session_cookie)
             return Returned(arrival.return_to, began)
         await self._signed_in_again(id_token, arrival, session_cookie)

@@ -46,9 +46,8 @@ class StepUp:
     async def _kept(self, draft: Draft, nonce: Digest) -> Proven:
         proven = await self._sessions.proven(draft.person, nonce)
         if proven is None:
-            raise await self._required(
-                draft, nonce, "This decision needs you to sign in again, over the decision itself."
-            )
+            asked = "This decision needs you to sign in again, over the decision itself."
+            raise await self._required(draft, nonce, asked, refuses=False)
         return proven
 
     async def _brought(self, draft: Draft, nonce: Digest, given: StepUpIn) -> Proven:
@@ -57,12 +56,13 @@ class StepUp:
         except SignInRefused as error:
             raise await self._required(draft, nonce, error.detail) from error
 
-    async def _required(self, draft: Draft, nonce: Digest, detail: str) -> StepUpRequired:
+    async def _required(self, draft: Draft, nonce: Digest, detail: str, *, refuses: bool = True) -> StepUpRequired:
         await self._sessions.ask_step_up(draft, nonce)
         there = urlencode({"nonce": nonce, "return_to": f"/reviews/{draft.review}"})
         return StepUpRequired(
             detail,
             max_age=int(MAX_AGE.total_seconds()),
+            refuses=refuses,
             nonce=nonce,
             authorize=f"/step-up?{there}",
             decision_id=str(draft.decision_id),

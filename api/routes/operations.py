@@ -64,7 +64,7 @@ async def repair(
         raise Unavailable("Temporal can't be asked now.") from error
     receipt = await services.settle(delivery, prefer.wait)
     if receipt is not None and receipt.status == "refused":
-        raise Conflict(receipt.detail, reason=receipt.reason, receipt=receipt.model_dump(mode="json"))
+        raise Conflict(receipt.detail, refuses=False, reason=receipt.reason, receipt=receipt.model_dump(mode="json"))
     if receipt is not None:
         return JSONResponse(receipt.model_dump(mode="json"), headers=prefer.applied)
     pending = Pending(decision_id=delivery.decision, review=review_id)

@@ -214,7 +214,7 @@ async def decide(
             raise NotFound(NO_SUCH_REVIEW)
         await _check_documents(services, body.proposed, "/proposal")
     draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
-    bind_contextvars(decision_id=str(draft.decision_id))
+    bind_contextvars(decision_id=str(draft.decision_id), kind=draft.content.kind)
     store = partial(services.decisions.store, draft, body.proposed, sees=caller.sees, roles=caller.roles)
     try:
         try:
@@ -306,7 +306,13 @@ def _answer(receipt: Receipt | None, draft: Draft, headers: dict[str, str]) -> R
     if receipt is None:
         return _pending(draft.decision_id, draft.review, headers)
     if receipt.status == "refused":
-        raise Conflict(receipt.detail, reason=receipt.reason, receipt=receipt.model_dump(mode="json"), headers=headers)
+        raise Conflict(
+            receipt.detail,
+            refuses=False,
+            reason=receipt.reason,
+            receipt=receipt.model_dump(mode="json"),
+            headers=headers,
+        )
     return JSONResponse(receipt.model_dump(mode="json"), headers=headers)
 
 

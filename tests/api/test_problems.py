@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from api.bodies import BoundedRoute
 from api.middleware import RequestContext
-from api.problems import Conflict, NotFound, Problem, Unavailable, install_problems, problems
+from api.problems import Conflict, Disabled, NotFound, Problem, Unavailable, install_problems, problems
 
 CANARY = "canary-7f3a"
 
@@ -228,5 +228,5 @@ def test_every_problem_has_its_own_type() -> None:
         return [kind, *(inner for child in kind.__subclasses__() for inner in tree(child))]
 
     kinds = [kind for kind in tree(Problem) if hasattr(kind, "status") and kind.__module__ == "api.problems"]
-    types = [kind().document()["type"] for kind in kinds]
+    types = [(kind("somebody") if kind is Disabled else kind()).document()["type"] for kind in kinds]
     assert len(types) == len(set(types)) == 13

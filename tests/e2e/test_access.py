@@ -151,6 +151,7 @@ RULES = {
     "DELETE /people/{person}/disabled": Rule(409, OPERATORS, f"/people/{NOBODY_HERE}/disabled?because=None."),
     "GET /grants": Rule(to=OPERATORS, path=f"/grants?person={OWNER}"),
     "DELETE /grants/{grant}": Rule(404, OPERATORS, "/grants/no-such-grant"),
+    "GET /attempts": Rule(to=OPERATORS | {"auditor"}),
     "GET /delegations": Rule(),
     "POST /delegations": Rule(
         409, body={"taker": NOBODY_HERE, "roles": ["reviewer"], "ends_at": "2100-01-01T00:00:00Z"}

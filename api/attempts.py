@@ -1,0 +1,115 @@
+"""Every refused attempt is on record before it is answered: who, what, why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import asyncpg
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.middleware import METHODS, route_of
+from store.attempts import Attempt, Attempts
+
+EACH = 60
+"""So many attempts of one person stand on record one by one in a minute; the rest of that minute is one entry."""
+
+NOBODY = 20
+"""The same for all those together of whom we don't know who they are."""
+
+PATIENCE = 2.0
+"""Seconds that an answer waits for the record at most."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """Writes attempts down, so many a minute one by one, and counts what is beyond that.
+
+    If the record can't be reached, an attempt is in the log instead. What was only counted is lost if the process is
+    killed before the minute is over.
+    """
+
+    def __init__(self, attempts: Attempts, clock: Callable[[], float] = time.monotonic) -> None:
+        self._attempts = attempts
+        self._clock = clock
+        self._minute = 0
+        self._seen: dict[str | None, int] = {}
+        self._beyond: dict[str | None, Attempt] = {}
+
+    async def note(self, attempt: Attempt) -> None:
+        """Put an attempt on record, or count it."""
+        minute = int(self._clock() // 60)
+        if minute != self._minute:
+            self._minute, self._seen = minute, {}
+            await self.flush()
+        person = attempt.person
+        seen = self._seen[person] = self._seen.get(person, 0) + 1
+        if seen <= (NOBODY if person is None else EACH):
+            await self._add(attempt)
+        else:
+            before = self._beyond.get(person)
+            self._beyond[person] = replace(attempt, times=1 if before is None else before.times + 1)
+
+    async def flush(self) -> None:
+        """Put on record what was only counted until now."""
+        beyond, self._beyond = self._beyond, {}
+        for attempt in beyond.values():
+            await self._add(attempt)
+
+    async def every_minute(self) -> None:
+        """Keep what was counted from waiting for the next attempt; until cancelled."""
+        while True:
+            await asyncio.sleep(60)
+            await self.flush()
+
+    async def _add(self, attempt: Attempt) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._attempts.add(attempt)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            about = {"person": attempt.person, "route": attempt.route, "times": attempt.times}
+            refusal = {"status": attempt.status, "problem": attempt.problem, "reason": attempt.reason}
+            _log.warning("a refused attempt is not on record", error=type(error).__name__, **about, **refusal)
+
+
+class RecordsRefusals:
+    """The middleware that has each refusal noted, by `app.state.recorder`, before its answer begins.
+
+    What is a refusal `api.problems` says, in one place for all routes: `request.state.refusal`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_when_noted(message: Message) -> None:
+            refusal = scope.get("state", {}).pop("refusal", None) if message["type"] == "http.response.start" else None
+            if refusal is not None:
+                recorder: Recorder = scope["app"].state.recorder
+                await recorder.note(_attempt(scope, refusal))
+            await send(message)
+
+        await self.app(scope, receive, send_when_noted if scope["type"] == "http" else send)
+
+
+def _attempt(scope: Scope, refusal: dict[str, object]) -> Attempt:
+    # What is bound for the log is checked before it is bound.
+    bound = structlog.contextvars.get_contextvars()
+    decision = bound.get("decision_id")
+    return Attempt(
+        method=scope["method"] if scope["method"] in METHODS else "other",
+        route=route_of(scope),
+        person=scope["state"].get("person"),
+        review_id=bound.get("review_id"),
+        decision_id=None if decision is None else UUID(decision),
+        kind=bound.get("kind"),
+        request_id=scope["state"].get("request_id"),
+        **refusal,  # type: ignore[arg-type]
+    )

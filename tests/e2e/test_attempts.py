@@ -1,0 +1,181 @@
+"""Refused attempts: each is on record, with who, what and why, before it is answered; and nothing that somebody wrote."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from api.attempts import EACH, NOBODY, Recorder
+from api.cookies import SESSION_COOKIE
+from domain.proposal import content_digest
+from store.attempts import Attempt, Attempts
+from store.database import connect
+from tests.conftest import DatabaseUrls
+from tests.e2e.browser import EVIL, Browser
+from tests.e2e.place import Place
+from tests.e2e.system import AUDITOR, AUTHOR, OFFICER, OPERATOR, REVIEWERS, System, example, sheet
+
+SECRET = "canary-4f1d"
+
+
+async def on_record(system: System, **query: Any) -> list[dict[str, Any]]:
+    """The attempts on record, the newest first."""
+    response = await system.person(AUDITOR).get("/attempts", **query)
+    assert 200 == response.status_code, response.text
+    found: list[dict[str, Any]] = response.json()["attempts"]
+    return found
+
+
+async def newest(system: System, **query: Any) -> tuple[Any, ...]:
+    """Who tried what, and why it was refused: the newest attempt."""
+    (last, *_) = await on_record(system, **query)
+    what = last["method"] + " " + (last["route"] or "-")
+    return last["person"], what, last["kind"], last["status"], last["problem"], last["reason"]
+
+
+async def test_who_what_and_why(own_system: System) -> None:
+    """One after the other: each leaves one entry, on top of those before."""
+    system = own_system
+    review = await system.opened(example(1))
+    decide = "POST /reviews/{review_id}/decisions"
+    stranger, owner, reviewer = "someone.else", "hana.owner", system.person(REVIEWERS[0])
+    assert [] == await on_record(system)
+
+    await system.http.get(f"/reviews/{review}")
+    assert (None, "GET /reviews/{review_id}", None, 401, "unauthenticated", None) == await newest(system)
+    await system.http.get("/me", headers={"Authorization": "Bearer not.a.token"})
+    assert (None, "GET /me", None, 401, "unauthenticated", None) == await newest(system)
+    await system.person(stranger).get(f"/reviews/{review}")
+    assert (stranger, "GET /reviews/{review_id}", None, 404, "not-found", None) == await newest(system, review=review)
+    digest = content_digest(example(1))
+    await system.person(owner).say(review, "ruling", digest=digest, ruling="proceed", reason="I'd like it.")
+    assert (owner, decide, "ruling", 403, "forbidden", None) == await newest(system, person=owner)
+    await system.person(owner).post("/keys", {"public": "x"})
+    assert (owner, "POST /keys") == (await newest(system))[:2]
+    await reviewer.say(review, "verdict_sheet", verdicts=[])
+    assert (REVIEWERS[0], decide, None, 422, "invalid", None) == await newest(system)
+    await reviewer.post(
+        "/delegations", {"taker": REVIEWERS[0], "roles": ["reviewer"], "ends_at": "2100-01-01T00:00:00Z"}
+    )
+    assert (REVIEWERS[0], "POST /delegations", None, 409, "conflict", None) == await newest(system)
+    again = str(uuid4())
+    await reviewer.accepted(review, "question", id=again, reason="Who checks it?")
+    await reviewer.say(review, "question", id=again, reason="Who else?")
+    assert (REVIEWERS[0], decide, "question", 409, "conflict", "id_reused") == await newest(system)
+    assert again == (await on_record(system))[0]["decision_id"]
+    await system.person(OFFICER).get("/reviews/no-such-review")
+    before = await on_record(system)
+    assert 9 == len(before)
+    assert all(attempt["request_id"] and attempt["detail"] and attempt["times"] == 1 for attempt in before)
+
+    # What is accepted is no attempt; what the process refused stands on its review's record.
+    await system.person(AUTHOR).say(review, "question", reason="May I?")
+    assert 10 == len(await on_record(system))
+    await reviewer.refused(review, "stale", "verdict_sheet", digest="0" * 64, verdicts=sheet())
+    await reviewer.accepted(review, "verdict_sheet", verdicts=sheet())
+    assert 10 == len(await on_record(system))
+
+
+async def test_whoever_is_disabled(own_system: System) -> None:
+    """They are known, and named."""
+    operator = own_system.person(OPERATOR)
+    assert 204 == (await operator.post(f"/people/{REVIEWERS[0]}/disabled", {"because": "Left."})).status_code
+    await own_system.person(REVIEWERS[0]).get("/inbox")
+    assert (REVIEWERS[0], "GET /inbox", None, 403, "disabled", "disabled") == await newest(own_system)
+
+
+async def test_a_page_of_another_site(place: Place, browser: Browser) -> None:
+    """The person whose browser it asks for them is named, as is why it was refused."""
+    await place.signs_in(browser, REVIEWERS[0])
+    cookie = browser.cookie(place.url, SESSION_COOKIE)
+    assert cookie is not None
+    sent = {"Cookie": f"{SESSION_COOKIE}={cookie.value}", "Sec-Fetch-Site": "cross-site", "Origin": EVIL}
+    assert 403 == (await place.http.post("/sign-out", headers=sent)).status_code
+    auditor = await place.person(AUDITOR)
+    (last, *_) = (await auditor.get("/attempts")).json()["attempts"]
+    assert (REVIEWERS[0], "/sign-out", "cross-site", "cross_site") == tuple(
+        last[name] for name in ("person", "route", "problem", "reason")
+    )
+
+
+async def test_nothing_that_somebody_wrote_is_on_record(own_system: System) -> None:
+    """Neither from the path, nor the query, a header, a cookie or the body."""
+    system = own_system
+    person = system.person("someone.else")
+    await person.get(f"/reviews/{SECRET}!", secret=SECRET, headers={"X-Request-ID": f"{SECRET} {SECRET}"})
+    await person.get(f"/nowhere/{SECRET}")
+    await person.post("/reviews", {"proposal": SECRET, SECRET: SECRET})
+    await person.post("/delegations", {"taker": "nobody.known", "roles": [SECRET]})
+    await system.http.get("/me", headers={"Authorization": f"Bearer {SECRET}"})
+    await system.http.get("/me", headers={"Cookie": f"__Host-ringi={SECRET}"})
+    await system.http.request(SECRET.upper().replace("-", ""), "/me")
+    rows = await system.database.pool.fetch("select * from attempts")
+    assert 7 == len(rows)
+    assert SECRET not in json.dumps([dict(row) for row in rows], default=str).lower()
+
+
+async def test_the_record_of_them_is_not_changed(own_system: System) -> None:
+    """By the application's own role."""
+    await own_system.http.get("/me")
+    for statement in ("update attempts set person = 'x'", "delete from attempts", "truncate attempts"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await own_system.database.pool.execute(statement)
+    assert 1 == len(await on_record(own_system))
+
+
+async def test_pages(own_system: System) -> None:
+    """The newest first, as many as asked for; auditors and operators read them."""
+    for _ in range(5):
+        await own_system.http.get("/me")
+    auditor = own_system.person(AUDITOR)
+    first = (await auditor.get("/attempts", limit=3)).json()
+    rest = (await auditor.get("/attempts", limit=3, before=first["next"])).json()
+    ids = [attempt["id"] for attempt in (*first["attempts"], *rest["attempts"])]
+    assert (5, sorted(ids, reverse=True), None) == (len(ids), ids, rest["next"])
+
+
+# How many.
+
+
+async def noted(recorder: Recorder, person: str | None, times: int) -> None:
+    """So many attempts of one person, or of nobody who is known."""
+    for number in range(times):
+        detail = f"Number {number}."
+        await recorder.note(
+            Attempt(method="GET", route="/keys", status=403, problem="forbidden", detail=detail, person=person)
+        )
+
+
+async def test_a_flood_fills_no_table_and_is_counted(database: DatabaseUrls) -> None:
+    """So many a minute one by one; the rest as one entry that says how many they were. One flood hides nobody else's."""
+    now = 0.0
+    async with connect(database.app_url) as opened:
+        store = Attempts(opened)
+        recorder = Recorder(store, lambda: now)
+        await noted(recorder, None, 500)
+        await noted(recorder, "fred.flood", 500)
+        await noted(recorder, "olga.once", 1)
+        assert NOBODY + EACH + 1 == len(await store.find(None, None, 1000, 2**62))
+        now = 61.0
+        await noted(recorder, "fred.flood", 1)
+        found = await store.find("fred.flood", None, 1000, 2**62)
+        assert EACH + 2 == len(found)
+        assert 501 == sum(attempt.times for attempt in found)
+        assert "Number 499." in {attempt.detail for attempt in found if attempt.times > 1}
+        await recorder.flush()
+        assert 1002 == sum(attempt.times for attempt in await store.find(None, None, 1000, 2**62))
+
+
+async def test_with_the_database_away(database: DatabaseUrls) -> None:
+    """It is answered all the same, and logged."""
+    async with connect(database.app_url) as opened:
+        recorder = Recorder(Attempts(opened))
+    with capture_logs() as logs:
+        await noted(recorder, "olga.once", 1)
+    (log,) = logs
+    assert ("a refused attempt is not on record", "olga.once", 403) == (log["event"], log["person"], log["status"])
