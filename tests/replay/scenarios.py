@@ -912,11 +912,11 @@ async def nobody_can_sign_for_a_while(case: Case) -> None:
     await case.begin(1)
     people = (SIGNATORIES["business_unit_head"], "be.deputy")
     for person in people:
-        await case.world.registers.disable(person, BOOTSTRAP, "On leave.")
+        await case.world.registers.disable(person, OPERATOR, "On leave.")
     await case.word_from_the_registry()
     await case.reviewed()
     for person in people:
-        await case.world.registers.enable(person, BOOTSTRAP, "Back.")
+        await case.world.registers.enable(person, OPERATOR, "Back.")
     await case.word_from_the_registry()
     await case.signed()
 
