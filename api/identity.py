@@ -26,7 +26,17 @@ from store.sessions import Session
 TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 OPEN_TO_INVITED = frozenset(
-    {"/me", "/session", "/sign-out", "/step-up", "/inbox", "/documents/{digest}", "/packs/{pack}"}
+    {
+        "/me",
+        "/me/notices",
+        "/session",
+        "/sign-out",
+        "/step-up",
+        "/inbox",
+        "/events",
+        "/documents/{digest}",
+        "/packs/{pack}",
+    }
 )
 """The routes, beside those of the reviews that they were invited to, that are there for who came by an invitation. A
 route that is not named here is not there for them, so that a new one can't be forgotten.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 from uuid import uuid4
@@ -20,7 +21,7 @@ from domain.access import may_audit, may_read
 from domain.canonical import sha256
 from domain.decisions import Receipt
 from domain.facts import Standing
-from domain.people import Grant, Role
+from domain.people import Grant, Holder, Role
 from domain.state import Review
 from domain.values import PersonId, ReviewId
 from runtime.doctor import Doctor
@@ -134,6 +135,10 @@ class Caller:
     def roles(self) -> frozenset[Role] | None:
         """The roles that they may act in; None if any that they hold."""
         return None if self.reviews is None else INVITED_AS
+
+    def acting(self, holders: Iterable[Holder]) -> tuple[Holder, ...]:
+        """Of what a person acts under, what they may act under as this caller."""
+        return tuple(holder for holder in holders if self.roles is None or holder.grant.role in self.roles)
 
     def may_read(self, review: Review) -> bool:
         """Whether they may read this review."""

@@ -124,10 +124,11 @@ async def events(
     on after that one: nothing is left out, and nothing comes twice. It ends with the token or the session.
     """
     yield ServerSentEvent(event="begin", id=str(start.mark), data=Begin(resumed=start.resumed), retry=RETRY_MS)
-    roles = _roles(caller.grants)
+    roles = _roles(caller.standing.grants)
     async for seen in services.feed.follow(follower, start.mark, BEAT):
-        if roles != (roles := _roles(seen.grants)):
-            yield ServerSentEvent(event="roles", data=RolesEvent(grants=seen.grants))
+        grants = tuple(holder.grant for holder in caller.acting(seen.holders))
+        if roles != (roles := _roles(grants)):
+            yield ServerSentEvent(event="roles", data=RolesEvent(grants=grants))
         match seen:
             case Rest():
                 yield ServerSentEvent(comment="still here", id=str(seen.mark))
@@ -140,8 +141,8 @@ async def events(
 
 def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent | EntryEvent | None:
     """What this person is told of it, if it is theirs to know as things stand."""
-    happening, person = seen.happening, caller.person
-    standing = Standing.acting(person, seen.holders)
+    happening, person, holders = seen.happening, caller.person, caller.acting(seen.holders)
+    standing = Standing.acting(person, holders)
     if (only and happening.review not in only) or not caller.sees(seen.state, person, standing):
         return None
     if happening.entry is not None:
@@ -154,8 +155,8 @@ def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent 
             who=told.who,
             what=told.what,
         )
-    was = happening.was is not None and is_for(happening.was, person, seen.holders)
-    now = happening.now is not None and is_for(happening.now, person, seen.holders)
+    was = happening.was is not None and is_for(happening.was, person, holders)
+    now = happening.now is not None and is_for(happening.now, person, holders)
     turn = happening.now if now else happening.was
     if turn is None or seen.state.subject is None or not (was or now):
         return None

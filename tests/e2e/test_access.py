@@ -342,6 +342,8 @@ async def test_nobody_reads_or_decides_what_is_not_theirs(own_system: System) ->
 
 INVITED = {
     "GET /me": 200,
+    "GET /me/notices": 200,
+    "GET /events": 200,
     "GET /step-up": 403,
     "GET /inbox": 200,
     "GET /session": 200,

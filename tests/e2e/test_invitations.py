@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from api.cookies import SESSION_COOKIE
 from tests.e2e.browser import EVIL, Browser
 from tests.e2e.place import Place, refused
 from tests.e2e.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, Person, example, new_id
+from tests.e2e.test_notices import Stream
 from tests.harness import until
 from tests.mail import mail_server
 
@@ -209,6 +211,37 @@ async def test_what_the_session_opens(place: Place, browser: Browser) -> None:
                 assert 204 == (await operator.delete(f"/grants/{grant['id']}")).status_code
 
 
+async def test_the_invited_are_told_of_their_cases_alone(place: Place, browser: Browser) -> None:
+    """By the stream, until the invitation is revoked, and in the list; as council member, whatever else they may be."""
+    system, member = place.system, "ulla.invited"
+    await system.granted((member, "council_member", "academic"), (member, "reviewer", ""))
+    other, review = await at_council(place), await at_council(place)
+    invitation, link = await link_to(place, review, person=member)
+    await opens(browser, link)
+
+    async def listed() -> list[str]:
+        notices = (await place.has(browser, "/me/notices")).json()["notices"]
+        return [notice["review"] for notice in notices]
+
+    await until(listed, seconds=20)
+    assert {review} == set(await listed())
+    cookie = place.session_of(browser)
+    headers = {"Cookie": f"{cookie.name}={cookie.value}", "Sec-Fetch-Site": "same-origin"}
+    async with place.http.stream("GET", "/events", headers=headers) as response:
+        assert 200 == response.status_code
+        stream = Stream(response.aiter_lines())
+        assert "begin" == (await stream.next())[0]
+        await system.granted((member, "auditor", ""))
+        for case in (other, review):
+            await system.person(OTHER).accepted(case, "opinion", stance="supports", reason="It is sound.")
+        seen = await stream.upto("entry", review=review)
+        assert 204 == (await (await place.person(OFFICER)).delete(f"/invitations/{invitation}")).status_code
+        with contextlib.suppress(EOFError):
+            while True:
+                seen.append(await stream.next())
+    assert {review} == {said.get("review") for _, said in seen}
+
+
 async def test_every_route_is_closed_unless_it_is_named(place: Place, browser: Browser) -> None:
     """Of all that the API's description lists, the invited find what is about their reviews and what says so."""
     review = await at_council(place)
@@ -216,7 +249,8 @@ async def test_every_route_is_closed_unless_it_is_named(place: Place, browser: B
     await opens(browser, link)
     paths = (await place.http.get("/openapi.json")).json()["paths"]
     open_to_all = {"/livez", "/readyz", "/sign-in", "/sign-in/callback", "/invited/{token}"}
-    named = {"/me", "/session", "/sign-out", "/step-up", "/inbox", "/documents/{digest}", "/packs/{pack}"}
+    named = {"/me", "/me/notices", "/session", "/sign-out", "/step-up", "/inbox", "/events", "/documents/{digest}"}
+    named.add("/packs/{pack}")
     closed = [
         (method, path)
         for path, operations in paths.items()
