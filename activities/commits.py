@@ -177,7 +177,9 @@ class _Unit:
 
     async def _take(self, stored: StoredDecision) -> Literal["accepted", "refused"]:
         envelope = stored.envelope
-        while (deadline := due_before(self.review, envelope.received_at)) is not None:
+        # Nothing is due before its time, whatever date somebody wrote, whose signature nobody has looked at yet.
+        received_at = min(envelope.received_at, self._head.now)
+        while (deadline := due_before(self.review, received_at)) is not None:
             await self._decide(FallDue(deadline=deadline.id), None)
         if self._unstorable is None:
             await self._decide(Take(envelope=envelope, digest=stored.digest, proof=stored.proof), stored)
