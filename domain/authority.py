@@ -28,6 +28,8 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
     separation, on a review where that role entitles to it; and where the route asks for it, with the person's own
     renewed sign-in. Whether it is signed at all, `unsigned` says.
     """
+    if envelope.review != review.id:
+        return Rebuff(Reason.INVALID, "It was made about another review.")
     standing = facts.standing
     if standing.disabled:
         return Rebuff(Reason.DISABLED, "Your account is disabled here.")

@@ -24,7 +24,7 @@ from domain.registry import RecordedEntry, RegistryAudit
 from domain.review import evolve, holds, state_digest, waits_for
 from domain.state import Review
 from domain.turns import Turn
-from domain.values import Digest, Line, PersonId, ReviewId, Value
+from domain.values import DecisionId, Digest, Line, PersonId, ReviewId, Value
 
 GENESIS: Digest = "0" * 64
 """What stands before the first entry."""
@@ -56,6 +56,17 @@ def append(review_id: ReviewId, seq: int, previous: Digest, events: Sequence[Eve
         previous = sha256(data)
         recorded.append(Recorded(seq=seq, data=data.decode(), hash=previous))
     return tuple(recorded)
+
+
+def settles(event: Event) -> DecisionId | None:
+    """The stored decision that this entry accepts or refuses, if it does: each is settled once."""
+    match event:
+        case Accepted(envelope=envelope):
+            return envelope.decision_id
+        case Refused(ordinal=None, decision=decision):
+            return decision
+        case _:
+            return None
 
 
 class Heading(Value):
@@ -157,10 +168,15 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
     previous = GENESIS
     seen: _Seen | None = None
     before: Event | None = None
+    settled: dict[DecisionId, int] = {}
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
         if entry is None:
             return Verification(number - 1, f"entry {number}: {problem}", previous, review)
+        decision = settles(entry.event)
+        if decision is not None and settled.setdefault(decision, number) != number:
+            again = f"entry {number}: the decision {decision} was settled by entry {settled[decision]}"
+            return Verification(number - 1, again, previous, review)
         if authority is not None and isinstance(entry.event, Accepted):
             wrong = authority.problem_with(review, entry.event)
             if wrong is not None:

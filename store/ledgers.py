@@ -10,6 +10,7 @@ from itertools import accumulate, takewhile
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
@@ -18,7 +19,7 @@ from domain.completions import Completion, required
 from domain.decisions import Envelope, Revision, Submission
 from domain.events import Accepted, Event, Refused, TrainingChecked
 from domain.facts import Facts, Proposed, propose
-from domain.ledger import Entry, append
+from domain.ledger import Entry, append, settles
 from domain.notices import Notice, notices
 from domain.proof import Proof
 from domain.proposal import Proposal
@@ -48,13 +49,23 @@ _LOCK = "select seq, head, state from reviews where id = $1 for no key update"
 
 _SINCE = "select data from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
-_DECISION = "select envelope, digest, status, proof from decisions where id = $1 and review_id = $2"
+# A row can be written by whoever has the application's password, the ledger only added to: so it alone says what is settled.
+_STORED = """
+select d.id, d.envelope, d.digest, d.status, d.proof, array(
+    select l.data from ledger l
+    where d.status = 'pending' and l.review_id = d.review_id
+    and position(convert_to(d.id::text, 'UTF8') in l.data) > 0
+) as naming
+from decisions d
+"""
 
-_SUBMISSION = "select envelope, digest, status, proof from decisions where review_id = $1 and kind = 'submission'"
+_DECISION = f"{_STORED} where d.id = $1 and d.review_id = $2"
 
-_PENDING = """
-select envelope, digest, status, proof from decisions
-where review_id = $1 and status = 'pending' and received_at <= $2 order by received_at, id
+_SUBMISSION = f"{_STORED} where d.review_id = $1 and d.kind = 'submission'"
+
+_PENDING = f"""
+{_STORED}
+where d.review_id = $1 and d.status = 'pending' and d.received_at <= $2 order by d.received_at, d.id
 """
 
 _PROPOSED = """
@@ -172,7 +183,7 @@ class LockedHead:
     async def pending(self, received_by: datetime) -> tuple[StoredDecision, ...]:
         """The decisions without a receipt that were received by then."""
         rows = await self._connection.fetch(_PENDING, self.review.id, received_by)
-        return tuple(stored for stored in map(_stored, rows) if stored is not None)
+        return tuple(stored for stored in map(_stored, rows) if stored is not None and not stored.settled)
 
     async def facts(self, review: Review, decision: StoredDecision | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
@@ -283,8 +294,14 @@ class LockedHead:
 def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
     if row is None:
         return None
-    envelope = Envelope.model_validate_json(row["envelope"])
-    settled = row["status"] != "pending"
+    try:
+        envelope = Envelope.model_validate_json(row["envelope"])
+    except ValidationError:  # somebody else than us wrote it, and it says nothing
+        return None
+    if envelope.decision_id != row["id"]:  # nor do we file one decision under the id of another
+        return None
+    told = (Entry.model_validate_json(data).event for data in row["naming"])
+    settled = row["status"] != "pending" or any(settles(event) == envelope.decision_id for event in told)
     return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=Proof.read(row["proof"]))
 
 

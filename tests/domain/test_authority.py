@@ -108,6 +108,13 @@ def test_a_revoked_key_counts_on_what_was_there_before_and_on_nothing_else() -> 
     assert reason(case, command, with_key(**listed)) is None
 
 
+def test_a_decision_counts_for_the_review_that_it_names() -> None:
+    """Not for another of the same text, however well it is signed."""
+    case = Case()
+    elsewhere = case.envelope(REVIEWERS[0], sheet()).model_copy(update={"review": "R-2"})
+    assert reason(case, taken(elsewhere)) is Reason.INVALID
+
+
 def test_one_key_counts_once_however_often_it_signed() -> None:
     """DSSE: several signatures of one key are one voice."""
     data = b"data"

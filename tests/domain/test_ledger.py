@@ -286,6 +286,17 @@ def test_no_stage_is_passed_and_no_outcome_reached_but_by_the_rules(left_out: in
         assert not verify(told).holds
 
 
+def test_a_decision_that_was_settled_twice_is_found() -> None:
+    """Accepted again, or refused and then accepted: the second entry is named, and the first."""
+    place = CASE.events.index(ASKED)
+    assert f"entry {place + 2}: the decision {ASKED.envelope.decision_id} was settled by entry {place + 1}" == (
+        verify(rechained((*CASE.events[: place + 1], *CASE.events[place:]))).difference
+    )
+    refused = Refused.of(ASKED.envelope, ASKED.digest, Reason.STALE, "It is stale.", ASKED.at)
+    said = verify(rechained((*CASE.events[:place], refused, *CASE.events[place:]))).difference or ""
+    assert said.startswith(f"entry {place + 2}: the decision ")
+
+
 def test_an_outcome_of_nowhere_is_found() -> None:
     """Approved in the middle, declined by nobody, withdrawn by nobody."""
     closed = next(event for event in CASE.events if isinstance(event, Closed))
