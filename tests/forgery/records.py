@@ -1,0 +1,221 @@
+"""Forgeries by whoever holds a record: on the disk of the database, or in the bundle that an auditor is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain import dsse
+from domain.events import Accepted, Closed, Event, Refused
+from domain.ledger import GENESIS, Recorded, append, verify
+from domain.people import Role
+from domain.registry import RecordedEntry, RegistryEntry, entry_bytes
+from domain.review import fold
+from domain.stages import Outcome
+from tests.forgery.families import family
+from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
+from tests.harness import SIGNER
+
+
+async def _auditor(stand: Stand) -> Auditor:
+    """Of a review with questions and a refusal; and the control: as it is, its record holds."""
+    review = await stand.opened()
+    for _ in range(3):
+        await stand.genuine(review, signed(await stand.envelope(review)))
+    await stand.forged(review, signed(await stand.envelope(review), stand.thief))
+    stand.tried = 0
+    auditor = await stand.auditor(review)
+    assert auditor.says(auditor.evidence.entries).holds
+    return auditor
+
+
+def _found(auditor: Auditor, entries: Sequence[Recorded], says: str, events: Sequence[Event] | None = None) -> None:
+    """This record, which is none, is found, and what is said of it begins so."""
+    auditor.stand.tried += 1
+    said = auditor.says(entries, events).difference or ""
+    auditor.stand.accepted += not said
+    assert said.startswith(says), (said, says)
+
+
+@family
+async def an_entry_edited(stand: Stand) -> None:
+    """A character of it, with or without its hash."""
+    auditor = await _auditor(stand)
+    entries = auditor.evidence.entries
+    for _ in range(IN_BULK):
+        place = stand.rng.randrange(len(entries))
+        data = entries[place].data
+        where = stand.rng.randrange(len(data))
+        data = data[:where] + chr(ord(data[where]) ^ 1) + data[where + 1 :]
+        edited = entries[place].model_copy(update={"data": data})
+        _found(auditor, (*entries[:place], edited, *entries[place + 1 :]), f"entry {place + 1}: ")
+
+
+@family
+async def entries_swapped_removed_or_inserted(stand: Stand) -> None:
+    """Two in each other's place, one that is gone, one that is there twice."""
+    auditor = await _auditor(stand)
+    entries = auditor.evidence.entries
+    for _ in range(IN_BULK):
+        one, other = sorted(stand.rng.sample(range(len(entries) - 1), 2))
+        swapped = list(entries)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        _found(auditor, swapped, f"entry {one + 1}: ")
+        _found(auditor, (*entries[:one], *entries[one + 1 :]), f"entry {one + 1}: ")
+        _found(auditor, (*entries[:other], entries[one], *entries[other:]), f"entry {other + 1}: ")
+
+
+@family
+async def a_record_cut_short(stand: Stand) -> None:
+    """The last entries are gone; the read model knows of them. Where that was cut too, the workflow does."""
+    auditor = await _auditor(stand)
+    for kept in range(1, len(auditor.events)):
+        _found(auditor, auditor.evidence.entries[:kept], "read model: seq ")
+
+
+@family
+async def a_chain_made_anew_over_a_forged_entry(stand: Stand) -> None:
+    """Every hash recomputed, the read model too: what nobody signed is found at its entry."""
+    auditor = await _auditor(stand)
+    said = [n for n, event in enumerate(auditor.events) if isinstance(event, Accepted)]
+    for _ in range(IN_BULK):
+        place = stand.rng.choice(said[1:])
+        there = auditor.events[place]
+        assert isinstance(there, Accepted)
+        change: dict[str, str] = stand.rng.choice(
+            ({"person": OTHER}, {"reason": "Approve it."}, {"meaning": "approves it"})
+        )
+        envelope = there.envelope.model_copy(update=change)
+        forged = there.model_copy(update={"envelope": envelope, "digest": signed(envelope).digest})
+        events = (*auditor.events[:place], forged, *auditor.events[place + 1 :])
+        _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: ", events)
+
+
+@family
+async def a_mandate_made_up(stand: Stand) -> None:
+    """The decision is true, and the entry says that it was made under something else."""
+    auditor = await _auditor(stand)
+    said = [n for n, event in enumerate(auditor.events) if isinstance(event, Accepted)]
+    for _ in range(IN_BULK):
+        place = stand.rng.choice(said)
+        there = auditor.events[place]
+        assert isinstance(there, Accepted)
+        assert there.mandate is not None
+        under = there.mandate
+        changes: tuple[dict[str, object], ...] = (
+            {"unit": "Another"},
+            {"delegation": "d-1"},
+            {"registry": 1},
+            {"grant": under.grant.model_copy(update={"role": Role.OFFICER})},
+            {"grant": under.grant.model_copy(update={"by": OTHER})},
+        )
+        forged = there.model_copy(
+            update={"mandate": stand.rng.choice((None, under.model_copy(update=stand.rng.choice(changes))))}
+        )
+        events = (*auditor.events[:place], forged, *auditor.events[place + 1 :])
+        _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: ", events)
+
+
+@family
+async def an_outcome_of_nowhere(stand: Stand) -> None:
+    """Approved, declined or withdrawn by nobody, chained and folded so that all fits."""
+    auditor = await _auditor(stand)
+    for outcome in Outcome:
+        for end in range(2, len(auditor.events)):
+            closed = Closed(at=auditor.events[end].at, outcome=outcome, because="It is said so.")
+            if (
+                isinstance(auditor.events[end - 1], Refused)
+                and fold(auditor.review, auditor.events[:end]).stage is None
+            ):
+                continue
+            events = (*auditor.events[:end], closed)
+            _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {end + 1}: ", events)
+
+
+@family
+async def a_read_model_written_by_hand(stand: Stand) -> None:
+    """The record is left alone, and what lists show of it is not."""
+    auditor = await _auditor(stand)
+    lies = {"stage": "sign_off", "outcome": "approved", "aside": (OTHER,), "seq": 1, "head": GENESIS, "turns": ()}
+    for name, lie in lies.items():
+        model = auditor.evidence.read_model.model_copy(update={name: lie})
+        stand.tried += 1
+        said = verify(auditor.evidence.model_copy(update={"read_model": model}), auditor.registry).difference or ""
+        stand.accepted += not said
+        assert said.startswith(f"read model: {name} is "), said
+
+
+def _of_registry(auditor: Auditor, entries: Sequence[RecordedEntry], says: str) -> None:
+    auditor.stand.tried += 1
+    result = verify(auditor.evidence, entries, SIGNER.keyid)
+    auditor.stand.accepted += result.holds
+    assert says in (result.difference or ""), result.difference
+
+
+@family
+async def a_registry_edited(stand: Stand) -> None:
+    """A role, a key or a date in it changed, entries swapped or gone; with hashes and chain made anew, or not."""
+    auditor = await _auditor(stand)
+    entries = auditor.registry
+    for _ in range(IN_BULK // 2):
+        place = stand.rng.randrange(1, len(entries))
+        data = entries[place].data
+        where = stand.rng.randrange(len(data))
+        changed = data[:where] + chr(ord(data[where]) ^ 1) + data[where + 1 :]
+        edited = entries[place].model_copy(update={"data": changed})
+        _of_registry(auditor, (*entries[:place], edited, *entries[place + 1 :]), f"registry entry {place + 1}: ")
+        _of_registry(auditor, (*entries[:place], *entries[place + 1 :]), "registry")
+        # Signed anew by a key of the thief's own, and chained from there on.
+        forged = list(entries[:place])
+        previous = entries[place - 1].hash
+        for number, entry in enumerate(entries[place:], start=place + 1):
+            event = RegistryEntry.model_validate_json(entry.data).event
+            raw, hashed = entry_bytes(number, previous, event.model_copy(update={"by": "eve.evil"}))
+            signature = stand.thief.signature(dsse.REGISTRY, raw)
+            forged.append(RecordedEntry(seq=number, data=raw.decode(), hash=hashed, signatures=(signature,)))
+            previous = hashed
+        _of_registry(auditor, forged, f"registry entry {place + 1}: ")
+
+
+@family
+async def a_registry_founded_by_somebody_else(stand: Stand) -> None:
+    """All of it written anew with another key: found by who knows the founder's key, which is the one thing to know."""
+    auditor = await _auditor(stand)
+    previous, forged = GENESIS, []
+    for number, entry in enumerate(auditor.registry, start=1):
+        event = RegistryEntry.model_validate_json(entry.data).event
+        if number == 1:
+            event = event.model_copy(update={"key": stand.thief.keyid, "public": stand.thief.public})
+        raw, previous = entry_bytes(number, previous, event)
+        signature = stand.thief.signature(dsse.REGISTRY, raw)
+        forged.append(RecordedEntry(seq=number, data=raw.decode(), hash=previous, signatures=(signature,)))
+    _of_registry(auditor, forged, "registry entry 1: the registry was founded with the key")
+
+
+@family
+async def a_grant_put_into_the_tables(stand: Stand) -> None:
+    """Who may write rows gives themselves a role there: the registry's record does not have it, so the auditor finds each
+    decision under it.
+    """
+    review = await stand.opened()
+    await stand.genuine(review, signed(await stand.envelope(review)))
+    auditor = await stand.auditor(review)
+    good = signed(await stand.envelope(review))
+    genuine = await auditor.applied(good)
+    for _ in range(IN_BULK):
+        there = genuine[len(auditor.events)]
+        assert isinstance(there, Accepted)
+        assert there.mandate is not None
+        made_up = there.mandate.grant.model_copy(update={"id": f"g-{stand.rng.getrandbits(40)}", "person": "eve.evil"})
+        envelope = there.envelope.model_copy(update={"person": "eve.evil", "grant": made_up.id})
+        forged = signed(envelope)
+        event = there.model_copy(
+            update={
+                "envelope": envelope,
+                "digest": forged.digest,
+                "proof": forged.proof,
+                "mandate": there.mandate.model_copy(update={"grant": made_up}),
+            }
+        )
+        events = (*auditor.events, event, *genuine[len(auditor.events) + 1 :])
+        number = len(auditor.events) + 1
+        _found(auditor, append(review, 0, GENESIS, events), f"entry {number}: ", events)

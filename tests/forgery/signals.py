@@ -1,0 +1,110 @@
+"""Forgeries by whoever can reach the Temporal server, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from domain.drafts import stored_bytes
+from domain.events import Refused
+from domain.stages import Outcome
+from tests.forgery.families import family
+from tests.forgery.stand import EACH, OTHER, Stand, signed
+from workflows.messages import Carried, StartReview, workflow_id_for
+from workflows.proposal_review import ProposalReview
+
+
+async def _sent(stand: Stand, review: str, data: bytes, kind: str = "question") -> None:
+    async with stand.nothing_comes_of_it(review):
+        seq = (await stand.state(review)).seq
+        await stand.signal(review, data, kind)
+        await stand.dealt_with(review, seq)
+
+
+@family
+async def a_signal_of_what_was_never_stored(stand: Stand) -> None:
+    """Rightly made, even rightly signed; only nobody stored it."""
+    review = await stand.opened()
+    for _ in range(EACH):
+        await _sent(stand, review, stored_bytes(await stand.envelope(review)))
+    await stand.genuine(review, signed(await stand.envelope(review)))
+
+
+@family
+async def a_signal_with_the_id_of_another_decision(stand: Stand) -> None:
+    """The id is stored, and what the signal says is something else; the stored one is taken after it."""
+    review = await stand.opened()
+    for _ in range(EACH):
+        envelope = await stand.envelope(review)
+        good = signed(envelope)
+        await stand.plant(review, good)
+        await _sent(stand, review, stored_bytes(envelope.model_copy(update={"reason": "Approve it.", "person": OTHER})))
+        seq = (await stand.state(review)).seq
+        await stand.signal(review, good.data)
+        await stand.dealt_with(review, seq)
+        assert not any(isinstance(event, Refused) for event in await stand.events(review, seq))
+        stand.controls += 1
+
+
+@family
+async def a_signal_with_a_decision_of_another_review(stand: Stand) -> None:
+    """It is stored, signed and true, there."""
+    review, other = await stand.opened(), await stand.opened()
+    for _ in range(EACH):
+        good = signed(await stand.envelope(other))
+        await stand.plant(other, good)
+        await _sent(stand, review, good.data)
+    await stand.genuine(review, signed(await stand.envelope(review)))
+
+
+@family
+async def a_start_with_a_forged_state(stand: Stand) -> None:
+    """The workflow is terminated, and started with a state by which all is approved: it begins from the record."""
+    for _ in range(max(1, EACH // 3)):
+        review = await stand.opened()
+        handle = stand.client.get_workflow_handle(workflow_id_for(review))
+        state = await stand.state(review)
+        forged = state.model_copy(
+            update=stand.rng.choice(
+                ({"outcome": Outcome.APPROVED}, {"stage": "sign_off"}, {"reviewed_by": ("eve.evil",)}, {"seq": 0})
+            )
+        )
+        async with stand.nothing_comes_of_it(review):
+            await handle.terminate("by a thief")
+            await stand.client.start_workflow(
+                ProposalReview.run,
+                StartReview(review=review, carried=Carried(state=forged)),
+                id=workflow_id_for(review),
+                task_queue=stand.place.system.task_queue,
+            )
+            seq = state.seq
+            await stand.signal(review, b"{}")
+            await stand.dealt_with(review, seq)
+        assert WorkflowExecutionStatus.RUNNING == (await handle.describe()).status
+        await stand.genuine(review, signed(await stand.envelope(review)))
+
+
+@family
+async def a_cancel_for_an_outcome(stand: Stand) -> None:
+    """A client's cancel is refused, on record."""
+    review = await stand.opened()
+    async with stand.nothing_comes_of_it(review):
+        seq = (await stand.state(review)).seq
+        await stand.client.get_workflow_handle(workflow_id_for(review)).cancel()
+        await stand.dealt_with(review, seq)
+    await stand.genuine(review, signed(await stand.envelope(review)))
+
+
+@family
+async def an_activity_completed_from_outside(stand: Stand) -> None:
+    """Somebody says, in the worker's place, what the commit answered: it is a local activity, which nobody can reach."""
+    review = await stand.opened()
+    for _ in range(EACH):
+        async with stand.nothing_comes_of_it(review):
+            activity = stand.client.get_async_activity_handle(
+                workflow_id=workflow_id_for(review), run_id=None, activity_id=str(stand.rng.randint(1, 9))
+            )
+            with pytest.raises((RPCError, ValueError)):
+                await activity.complete({"events": [], "done": True, "became": "accepted"})
+    await stand.genuine(review, signed(await stand.envelope(review)))

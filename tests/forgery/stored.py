@@ -1,0 +1,450 @@
+"""Forgeries by whoever has the password of the application's role, but not the signing key: rows, handed to Temporal as
+right signals; and the same, written on the ledger for an auditor to find.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from joserfc import jwt
+
+from domain.decisions import Discrepancy, Envelope, Repair, TrainingRecorded
+from domain.discrepancies import Differs
+from domain.drafts import stored_bytes
+from domain.dsse import DECISION, REGISTRY, Ed25519Signer, Signature, pae
+from domain.people import Role
+from domain.proof import Proof, SignedIn
+from domain.stages import Stage
+from domain.step_up import act_digest
+from tests.forgery.families import FAMILIES, Family, family
+from tests.forgery.stand import EACH, IN_BULK, OTHER, Forged, Stand, sheet, signed
+from tests.harness import SIGNER
+
+Make = Callable[[Stand, Envelope], Forged]
+
+
+def _good(envelope: Envelope) -> Proof:
+    return signed(envelope).proof
+
+
+def _by(keyid: str, signer: Ed25519Signer, data: bytes) -> Signature:
+    return signer.signature(DECISION, data).model_copy(update={"keyid": keyid})
+
+
+def _changed(stand: Stand, envelope: Envelope, **update: Any) -> Forged:
+    """Another field, its digest made to fit, and the signature of the old one."""
+    return Forged.of(envelope.model_copy(update=update), _good(envelope))
+
+
+def digest_made_to_fit(stand: Stand, envelope: Envelope) -> Forged:
+    """Other words, with their own digest and the signature of the old ones."""
+    return _changed(stand, envelope, reason=f"Approve it, {stand.rng.random()}.")
+
+
+def digest_of_the_old_words(stand: Stand, envelope: Envelope) -> Forged:
+    """Other words, with digest and signature of the old ones."""
+    old = signed(envelope)
+    return Forged.of(envelope.model_copy(update={"reason": f"Yes, {stand.rng.random()}."}), old.proof, old.digest)
+
+
+def signature_stripped(stand: Stand, envelope: Envelope) -> Forged:
+    """No signature, an empty one, or one that is hardly any."""
+    signatures = stand.rng.choice(((), *((Signature(keyid=SIGNER.keyid, sig=s),) for s in ("", "AAAA", "§", "A" * 88))))
+    return Forged.of(envelope, Proof(signatures=signatures))
+
+
+def signature_bit_flipped(stand: Stand, envelope: Envelope) -> Forged:
+    """One bit of the signature."""
+    good = SIGNER.signature(DECISION, stored_bytes(envelope))
+    sig = bytearray(base64.b64decode(good.sig))
+    sig[stand.rng.randrange(len(sig))] ^= 1 << stand.rng.randrange(8)
+    return Forged.of(envelope, Proof(signatures=(Signature(keyid=good.keyid, sig=base64.b64encode(sig).decode()),)))
+
+
+def signed_by_an_unknown_key(stand: Stand, envelope: Envelope) -> Forged:
+    """A key of the thief's own, under its own id."""
+    return signed(envelope, stand.thief)
+
+
+def signed_under_the_id_of_another_key(stand: Stand, envelope: Envelope) -> Forged:
+    """A key of the thief's own, under the id of the service's; and the service's, under another's."""
+    data = stored_bytes(envelope)
+    signature = stand.rng.choice(
+        (_by(SIGNER.keyid, stand.thief, data), _by(stand.late.keyid, SIGNER, data), _by("", SIGNER, data))
+    )
+    return Forged.of(envelope, Proof(signatures=(signature,)))
+
+
+def signed_by_a_revoked_key(stand: Stand, envelope: Envelope) -> Forged:
+    """Dated now, or back to when the key still counted."""
+    back = timedelta(seconds=stand.rng.choice((0, 1, 60, 3600)))
+    return signed(envelope.model_copy(update={"received_at": envelope.received_at - back}), stand.revoked)
+
+
+def signed_by_a_key_not_yet_in_force(stand: Stand, envelope: Envelope) -> Forged:
+    """Dated before the key was registered."""
+    back = timedelta(seconds=stand.rng.randint(3600, 10_000_000))
+    return signed(envelope.model_copy(update={"received_at": envelope.received_at - back}), stand.late)
+
+
+def signed_as_another_type(stand: Stand, envelope: Envelope) -> Forged:
+    """Rightly signed, but as something else than a decision."""
+    kind = stand.rng.choice((REGISTRY, "", DECISION + " ", DECISION.upper(), "application/json"))
+    return Forged.of(envelope, Proof(signatures=(SIGNER.signature(kind, stored_bytes(envelope)),)))
+
+
+def the_boundary_of_type_and_payload_moved(stand: Stand, envelope: Envelope) -> Forged:
+    """A signature over bytes that are the same once type and payload are put together another way."""
+    data, cut = stored_bytes(envelope), stand.rng.randint(1, 40)
+    moved = stand.rng.choice(
+        (
+            SIGNER.signature(DECISION + data[:cut].decode(errors="ignore"), data[cut:]),
+            SIGNER.signature(DECISION[:-cut], DECISION[-cut:].encode() + data),
+            SIGNER.signature("", pae(DECISION, data)),
+        )
+    )
+    return Forged.of(envelope, Proof(signatures=(moved,)))
+
+
+def signature_of_another_decision(stand: Stand, envelope: Envelope) -> Forged:
+    """One that the service really gave, to another decision of the same person."""
+    other = envelope.model_copy(update={"decision_id": UUID(int=stand.rng.getrandbits(128), version=4)})
+    return Forged.of(envelope, _good(other))
+
+
+def moved_to_another_id(stand: Stand, envelope: Envelope) -> Forged:
+    """The same words, as if they had been said again."""
+    return _changed(stand, envelope, decision_id=UUID(int=stand.rng.getrandbits(128), version=4))
+
+
+def moved_to_another_revision_or_round(stand: Stand, envelope: Envelope) -> Forged:
+    """Said about the text before, or in the round before."""
+    where = stand.rng.choice(("revision", "round"))
+    return _changed(stand, envelope, **{where: getattr(envelope, where) + stand.rng.choice((-1, 1, 7))})
+
+
+def moved_to_another_text_or_policy(stand: Stand, envelope: Envelope) -> Forged:
+    """Said by who was shown something else."""
+    where = stand.rng.choice(("content_digest", "pack_digest"))
+    return _changed(stand, envelope, **{where: f"{stand.rng.getrandbits(256):064x}"})
+
+
+def moved_to_another_stage(stand: Stand, envelope: Envelope) -> Forged:
+    """Said in another stage, or in none."""
+    return _changed(stand, envelope, stage=stand.rng.choice((None, *(s for s in Stage if s is not envelope.stage))))
+
+
+def moved_to_another_person(stand: Stand, envelope: Envelope) -> Forged:
+    """Said by somebody else, who may say such things."""
+    return _changed(stand, envelope, person=stand.rng.choice((OTHER, "omi.officer", "bo.head")))
+
+
+def moved_to_another_role_or_grant(stand: Stand, envelope: Envelope) -> Forged:
+    """Said as something else."""
+    change = stand.rng.choice(({"role": Role.OFFICER}, {"grant": str(UUID(int=stand.rng.getrandbits(128)))}))
+    return _changed(stand, envelope, **change)
+
+
+def moved_to_another_meaning(stand: Stand, envelope: Envelope) -> Forged:
+    """What the act means, in other words."""
+    return _changed(stand, envelope, meaning=f"approves as signatory, {stand.rng.random()}")
+
+
+def moved_to_another_moment(stand: Stand, envelope: Envelope) -> Forged:
+    """Dated back before a deadline or a revocation, or ahead."""
+    by = timedelta(microseconds=stand.rng.choice((-1, 1)) * stand.rng.randint(1, 10**13))
+    return _changed(stand, envelope, received_at=envelope.received_at + by)
+
+
+def under_a_grant_of_somebody_else(stand: Stand, envelope: Envelope) -> Forged:
+    """Signed by the service itself, had it been deceived: another's grant, or one that nobody has."""
+    grants = stand.grants[OTHER] + [str(UUID(int=stand.rng.getrandbits(128)))]
+    return signed(envelope.model_copy(update={"grant": stand.rng.choice(grants)}))
+
+
+def under_a_role_that_is_not_held(stand: Stand, envelope: Envelope) -> Forged:
+    """Signed by the service: as an officer or a signatory, by who is neither."""
+    roles = [role for role in Role if role is not envelope.role]
+    return signed(envelope.model_copy(update={"role": stand.rng.choice(roles)}))
+
+
+def by_who_has_no_role(stand: Stand, envelope: Envelope) -> Forged:
+    """Signed by the service: by an engineer, by nobody known, by the owner about their own proposal."""
+    person = stand.rng.choice(("hana.owner", "aki.author", "eve.evil", "ringi:reconciler", "ringi:bootstrap"))
+    return signed(envelope.model_copy(update={"person": person}))
+
+
+def as_the_service_itself(stand: Stand, envelope: Envelope) -> Forged:
+    """Signed by the service: a person says what only the register, the reconciler, or an operator says."""
+    content = stand.rng.choice((TrainingRecorded(), Discrepancy(what=stand.rng.choice(tuple(Differs))), Repair()))
+    role = stand.rng.choice((envelope.role, Role.SERVICE, Role.OPERATOR))
+    grant = stand.rng.choice((envelope.grant, "ringi"))
+    update = {"content": content, "kind": content.kind, "role": role, "grant": grant}
+    return signed(envelope.model_copy(update=update))
+
+
+QUESTIONS: tuple[Make, ...] = (
+    digest_made_to_fit,
+    digest_of_the_old_words,
+    signature_stripped,
+    signature_bit_flipped,
+    signed_by_an_unknown_key,
+    signed_under_the_id_of_another_key,
+    signed_by_a_revoked_key,
+    signed_by_a_key_not_yet_in_force,
+    signed_as_another_type,
+    the_boundary_of_type_and_payload_moved,
+    signature_of_another_decision,
+    moved_to_another_id,
+    moved_to_another_revision_or_round,
+    moved_to_another_text_or_policy,
+    moved_to_another_stage,
+    moved_to_another_person,
+    moved_to_another_role_or_grant,
+    moved_to_another_meaning,
+    moved_to_another_moment,
+    under_a_grant_of_somebody_else,
+    under_a_role_that_is_not_held,
+    by_who_has_no_role,
+    as_the_service_itself,
+)
+
+
+async def _questions(stand: Stand, make: Make) -> None:
+    review = await stand.opened()
+    for _ in range(EACH):
+        await stand.forged(review, make(stand, await stand.envelope(review)))
+    good = signed(await stand.envelope(review))
+    auditor = await stand.auditor(review)
+    genuine = await auditor.applied(good)
+    assert auditor.of(genuine).holds
+    for _ in range(IN_BULK):
+        envelope = Envelope.model_validate_json(good.data)
+        auditor.finds(genuine, make(stand, envelope))
+    await stand.genuine(review, good)
+
+
+# The person's own part.
+
+
+def _token(stand: Stand, envelope: Envelope, **claims: Any) -> str:
+    at = int(envelope.received_at.timestamp())
+    good = {
+        "iss": stand.idp_key.issuer,
+        "aud": stand.idp_key.audience,
+        "sub": envelope.person,
+        "nonce": act_digest(envelope),
+        "iat": at,
+        "auth_time": at,
+        "exp": at + 300,
+    }
+    kept = {name: value for name, value in (good | claims).items() if value is not None}
+    return jwt.encode({"alg": "ES256"}, kept, stand.idp, algorithms=["ES256"])
+
+
+def _proved(stand: Stand, envelope: Envelope, token: str | None = None, key: str | None = None) -> Forged:
+    return signed(envelope, step_up=SignedIn(token=token or _token(stand, envelope), key=key or stand.idp_key.id))
+
+
+def _b64(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def with_hmac(alg: str, body: str, secret: bytes, **header: str) -> str:
+    """A token that is signed with a secret; made by hand, since a library that means well makes none of a public key."""
+    said = f"{_b64({'alg': alg, **header})}.{body}"
+    mac = hmac.digest(secret, said.encode(), {"HS256": "sha256", "HS512": "sha512"}[alg])
+    return f"{said}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+
+def step_up_missing(stand: Stand, envelope: Envelope) -> Forged:
+    """The service signed, and the person did not sign in again."""
+    return signed(envelope)
+
+
+def step_up_over_another_decision(stand: Stand, envelope: Envelope) -> Forged:
+    """The same person's, a moment ago, over something else; or over nothing."""
+    other = envelope.model_copy(update={"reason": f"Something else, {stand.rng.random()}."})
+    nonce = stand.rng.choice((act_digest(other), None, "", "0" * 64, [act_digest(envelope)]))
+    return _proved(stand, envelope, _token(stand, envelope, nonce=nonce))
+
+
+def step_up_of_another_person(stand: Stand, envelope: Envelope) -> Forged:
+    """Somebody else signed in, over this very act."""
+    who = stand.rng.choice((OTHER, None, "", envelope.person.upper(), [envelope.person]))
+    return _proved(stand, envelope, _token(stand, envelope, sub=who))
+
+
+def step_up_expired_or_stale(stand: Stand, envelope: Envelope) -> Forged:
+    """A sign-in of an hour ago, of tomorrow, at no time, or one that had expired."""
+    at = int(envelope.received_at.timestamp())
+    claims = stand.rng.choice(
+        [{"auth_time": moment} for moment in (at - 3600, at + 86400, None, "now", True)]
+        + [{"exp": moment} for moment in (at - 600, None, "never")]
+    )
+    return _proved(stand, envelope, _token(stand, envelope, **claims))
+
+
+def step_up_for_another_audience_or_issuer(stand: Stand, envelope: Envelope) -> Forged:
+    """For another service, or in the name of another issuer."""
+    ours = stand.idp_key.audience
+    claims = stand.rng.choice(
+        [{"iss": issuer} for issuer in ("https://evil.example", None, "")]
+        + [{"aud": audience, "azp": "x"} for audience in ("ringi-other", None, [], [ours, "x"])]
+    )
+    return _proved(stand, envelope, _token(stand, envelope, **claims))
+
+
+def step_up_without_or_with_another_algorithm(stand: Stand, envelope: Envelope) -> Forged:
+    """`none`, in several spellings; HMAC with the issuer's public key for a secret; the algorithm's name changed."""
+    head, body, sig = _token(stand, envelope).split(".")
+    kind = stand.rng.choice(("none", "None", "NONE", "HS256", "HS512", "RS256", "stripped"))
+    if kind.startswith("HS"):
+        secret = stand.rng.choice((stand.idp.as_pem(private=False), json.dumps(stand.idp_key.jwk).encode()))
+        token = with_hmac(kind, body, secret)
+    else:
+        token = f"{head if kind == 'stripped' else _b64({'alg': kind})}.{body}.{sig if kind == 'RS256' else ''}"
+    return _proved(stand, envelope, token)
+
+
+def step_up_signed_by_a_key_never_seen(stand: Stand, envelope: Envelope) -> Forged:
+    """Another key: named as itself, as the issuer's, or brought along in the header."""
+    claims = json.loads(base64.urlsafe_b64decode(_token(stand, envelope).split(".")[1] + "=="))
+    header = stand.rng.choice(({}, {"jwk": stand.unseen.as_dict(private=False)}, {"kid": stand.idp_key.id}))
+    token = jwt.encode({"alg": "ES256", **header}, claims, stand.unseen, algorithms=["ES256"])
+    own = base64.urlsafe_b64decode(stand.unseen.thumbprint() + "=").hex()
+    return _proved(stand, envelope, token, stand.rng.choice((None, own, "0" * 64)))
+
+
+def step_up_edited(stand: Stand, envelope: Envelope) -> Forged:
+    """A true token, with a claim or a character changed."""
+    head, body, sig = _token(stand, envelope, nonce=stand.rng.choice(("x", act_digest(envelope)))).split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "==")) | {"nonce": act_digest(envelope), "acr": "high"}
+    flipped = bytearray(base64.urlsafe_b64decode(sig + "=="))
+    flipped[stand.rng.randrange(len(flipped))] ^= 1
+    bad = base64.urlsafe_b64encode(flipped).rstrip(b"=").decode()
+    return _proved(stand, envelope, stand.rng.choice((f"{head}.{_b64(claims)}.{sig}", f"{head}.{body}.{bad}")))
+
+
+STEP_UPS: tuple[Make, ...] = (
+    step_up_missing,
+    step_up_over_another_decision,
+    step_up_of_another_person,
+    step_up_expired_or_stale,
+    step_up_for_another_audience_or_issuer,
+    step_up_without_or_with_another_algorithm,
+    step_up_signed_by_a_key_never_seen,
+    step_up_edited,
+)
+
+
+async def _step_ups(stand: Stand, make: Make) -> None:
+    review = await stand.opened()
+    for _ in range(EACH):
+        await stand.forged(review, make(stand, await stand.envelope(review, content=sheet())))
+    envelope = await stand.envelope(review, content=sheet())
+    good = _proved(stand, envelope)
+    auditor = await stand.auditor(review)
+    genuine = await auditor.applied(good)
+    assert auditor.of(genuine).holds
+    for _ in range(IN_BULK):
+        auditor.finds(genuine, make(stand, envelope))
+    await stand.genuine(review, good)
+
+
+def _family_of(make: Make, way: Callable[[Stand, Make], Awaitable[None]]) -> Family:
+    return lambda stand: way(stand, make)
+
+
+for ways, makers in ((_questions, QUESTIONS), (_step_ups, STEP_UPS)):
+    for maker in makers:
+        assert maker.__name__ not in FAMILIES
+        FAMILIES[maker.__name__] = _family_of(maker, ways)
+
+
+# What is truly signed, in another place than where it belongs.
+
+
+@family
+async def a_bit_flipped_in_the_row(stand: Stand) -> None:
+    """One bit of the stored bytes, with or without a digest that fits: whatever that makes of them, the review goes on."""
+    review = await stand.opened()
+    for number in range(EACH * 2):
+        good = signed(await stand.envelope(review))
+        async with stand.nothing_comes_of_it(review):
+            seq = (await stand.state(review)).seq
+            data = bytearray(good.data)
+            data[stand.rng.randrange(len(data))] ^= 1 << stand.rng.randrange(7)
+            flipped = Forged(bytes(data), good.digest, good.proof, good.id)
+            if number % 2:
+                flipped = Forged.fitting(flipped)
+            await stand.plant(review, flipped)
+            await stand.signal(review, stand.rng.choice((flipped.data, good.data)) if number % 2 else flipped.data)
+            await stand.dealt_with(review, seq)
+    await stand.genuine(review, signed(await stand.envelope(review)))
+
+
+@family
+async def a_settled_decision_made_pending_again(stand: Stand) -> None:
+    """Whoever can write rows takes a receipt away: what is on the ledger is not applied a second time."""
+    review = await stand.opened()
+    for _ in range(EACH):
+        good = signed(await stand.envelope(review))
+        await stand.genuine(review, good)
+        await stand.pool.execute("update decisions set status = 'pending' where id = $1", good.id)
+        async with stand.nothing_comes_of_it(review):
+            await stand.signal(review, good.data)
+            # What comes behind it shows that it was dealt with.
+            seq = (await stand.state(review)).seq
+            await stand.signal(review, b"{}")
+            await stand.dealt_with(review, seq)
+        auditor = await stand.auditor(review)
+        twice = next(e for e in auditor.events if getattr(e, "digest", None) == good.digest)
+        stand.tried += 1
+        said = auditor.of((*auditor.events, twice)).difference or ""
+        assert said.startswith(f"entry {len(auditor.events) + 1}: the decision {good.id} was settled by entry"), said
+
+
+@family
+async def a_decision_under_the_id_of_another_row(stand: Stand) -> None:
+    """What was truly said once, filed once more under another id, with a signal that names that."""
+    review = await stand.opened()
+    good = signed(await stand.envelope(review))
+    await stand.genuine(review, good)
+    for _ in range(EACH):
+        named = good.data.replace(
+            str(good.id).encode(), str(row := UUID(int=stand.rng.getrandbits(128), version=4)).encode()
+        )
+        again = stand.rng.choice((good, Forged.fitting(Forged(named, "", good.proof, row))))
+        async with stand.nothing_comes_of_it(review):
+            seq = (await stand.state(review)).seq
+            await stand.plant(review, Forged(good.data, again.digest, good.proof, row), row=row)
+            await stand.signal(review, named)
+            await stand.dealt_with(review, seq)
+
+
+@family
+async def moved_to_another_review(stand: Stand) -> None:
+    """Truly said and signed about a proposal, and brought to another review of the very same text."""
+    review, other = await stand.opened(), await stand.opened()
+    for _ in range(EACH):
+        good = signed(await stand.envelope(other))
+        await stand.forged(review, good)
+    moved = signed(await stand.envelope(other))
+    auditor = await stand.auditor(review)
+    own = signed(await stand.envelope(review))
+    genuine = await auditor.applied(own)
+    for _ in range(IN_BULK):
+        auditor.finds(genuine, stand.rng.choice((moved, Forged.of(moved_back(moved, review), moved.proof))))
+    await stand.genuine(review, own)
+
+
+def moved_back(forged: Forged, review: str) -> Envelope:
+    """The envelope of another review, with this one's name on it."""
+    return Envelope.model_validate_json(forged.data).model_copy(update={"review": review})
