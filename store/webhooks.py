@@ -133,6 +133,10 @@ class Webhooks:
         """Post nothing more there. Returns whether anything was posted there until now."""
         return bool(await self._database.pool.fetchval(_REMOVE, webhook, by))
 
+    async def knows(self, webhook: UUID) -> bool:
+        """Whether this webhook was ever registered; it may have been removed since."""
+        return bool(await self._database.pool.fetchval("select exists (select from webhooks where id = $1)", webhook))
+
     async def posts(
         self, webhook: UUID, state: str | None, limit: int, before: datetime | None = None
     ) -> tuple[Posted, ...]:

@@ -50,7 +50,10 @@ GrantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 def _any_body(kinds: tuple[str, ...]) -> dict[str, object]:
-    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
+    # To OpenAPI, a body in JSON is its value and not its bytes.
+    content = {
+        kind: {"schema": {} if kind == "application/json" else {"type": "string", "format": "binary"}} for kind in kinds
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -142,7 +142,7 @@ async def list_webhooks(caller: TheCaller, services: TheServices) -> WebhookList
     )
 
 
-@router.get("/webhooks/{webhook}/posts", summary="List a webhook's posts", responses=problems(401, 403, 422, 503))
+@router.get("/webhooks/{webhook}/posts", summary="List a webhook's posts", responses=problems(401, 403, 404, 422, 503))
 async def posts(
     webhook: UUID,
     caller: TheCaller,
@@ -151,9 +151,11 @@ async def posts(
     limit: Limit = 50,
     before: Moment | None = None,
 ) -> PostList:
-    """What became of what was posted to a webhook, those queued last first."""
+    """What became of what was posted to a webhook, those queued last first; also after it was removed."""
     caller.must_hold(Role.OPERATOR)
     found = await services.webhooks.posts(webhook, state, limit, before)
+    if not found and not await services.webhooks.knows(webhook):
+        raise NotFound(_NO_SUCH_WEBHOOK)
     following = found[-1].queued_at if len(found) == limit else None
     return PostList(posts=[PostOut.model_validate(post) for post in found], next=following)
 

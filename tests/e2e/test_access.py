@@ -160,7 +160,7 @@ RULES = {
     "GET /notices": Rule(404, OPERATORS | OFFICERS | {"auditor"}, "/notices?review=no-such-review"),
     "GET /webhooks": Rule(to=OPERATORS),
     "POST /webhooks": Rule(422, OPERATORS, body={"url": "ftp://nowhere.example"}),
-    "GET /webhooks/{webhook}/posts": Rule(to=OPERATORS, path=f"/webhooks/{NO_ID}/posts"),
+    "GET /webhooks/{webhook}/posts": Rule(404, OPERATORS, f"/webhooks/{NO_ID}/posts"),
     "DELETE /webhooks/{webhook}": Rule(404, OPERATORS, f"/webhooks/{NO_ID}"),
     "GET /invitations": Rule(to=OPERATORS | OFFICERS),
     "POST /invitations": Rule(
