@@ -13,10 +13,10 @@ from domain.decisions import Envelope
 from domain.discrepancies import Difference
 from domain.events import Event
 from domain.facts import Facts
-from domain.ledger import Verification
 from domain.proof import Proof
 from domain.reconciliation import Known, Look, Sighting, Word
 from domain.state import Review
+from domain.verification import Verification
 
 
 class UnknownReviewError(Exception):

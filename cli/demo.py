@@ -21,8 +21,9 @@ from cli.setup import EXAMPLES
 from cli.up import Ports, System, running, until_told
 from domain.canonical import sha256
 from domain.certificate import Certificate
-from domain.ledger import Evidence, Recorded, verify
+from domain.ledger import Recorded
 from domain.proposal import Proposal, content_digest
+from domain.verification import Evidence, verify
 from runtime.embedded import DataFolder, EmbeddedError, free_port
 from runtime.packs import load_proposal
 

@@ -29,11 +29,11 @@ from domain.assessment import AnswersError
 from domain.assessment import assess as assess_proposal
 from domain.certificate import Certificate
 from domain.discrepancies import LOSSES
-from domain.ledger import Evidence
-from domain.ledger import verify as verify_evidence
 from domain.policy import PolicyPack
 from domain.problems import problems_of
 from domain.registry import RecordedEntry
+from domain.verification import Evidence
+from domain.verification import verify as verify_evidence
 from runtime.keys import make_key, signer_of
 from runtime.packs import FileError, load_pack, load_plain, load_proposal, shipped_packs
 from runtime.settings import Settings, SettingsError, load_settings

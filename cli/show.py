@@ -14,7 +14,7 @@ from rich.text import Text
 from domain.assessment import Assessment
 from domain.certificate import Certificate
 from domain.discrepancies import DIFFERENCES, LOSSES, Differs
-from domain.ledger import Evidence, Verification
+from domain.verification import Evidence, Verification
 
 # What people wrote is shown as it is: nothing in it is markup, and no line is cut where the output is no terminal.
 out = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)

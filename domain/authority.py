@@ -14,14 +14,14 @@ from domain.events import Mandate
 from domain.facts import Facts, SigningKey, Standing
 from domain.people import Delegation, Grant
 from domain.proof import Proof
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.separation import broken_rule
 from domain.state import Review
 from domain.step_up import refuse_step_up
 from domain.values import Digest
 
 
-def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> Mandate | Rebuff:
+def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> Mandate | Refusal:
     """Under what this decision was made, or why its maker might not make it.
 
     It must be made under a role that is in force now, by its holder or by whom the holder left it to, against no rule of
@@ -29,10 +29,10 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
     renewed sign-in. Whether it is signed at all, `unsigned` says.
     """
     if envelope.review != review.id:
-        return Rebuff(Reason.INVALID, "It was made about another review.")
+        return Refusal(Reason.INVALID, "It was made about another review.")
     standing = facts.standing
     if standing.disabled:
-        return Rebuff(Reason.DISABLED, "Your account is disabled here.")
+        return Refusal(Reason.DISABLED, "Your account is disabled here.")
     service = SERVICES.get(envelope.kind)
     grants = standing.grants if service is None else (service,)
     grant = next((g for g in grants if g.id == envelope.grant and g.role is envelope.role), None)
@@ -43,7 +43,7 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
         return _not_held(envelope)
     away = absence(standing, envelope.person, grant, envelope.received_at)
     if away is not None and envelope.kind != "conflict":
-        return Rebuff(
+        return Refusal(
             Reason.ABSENT,
             f"You left this role to {away.taker} until {away.ends_at:%Y-%m-%d}; end the delegation to act yourself.",
         )
@@ -52,12 +52,12 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
         rule = broken_rule(review, kind, person, under=grant, unit=standing.units.get(person))
         if rule is not None:
             who = "" if person == envelope.person else f"Of {person}, in whose place you act: "
-            return Rebuff(rule.reason, who + rule.sentence)
+            return Refusal(rule.reason, who + rule.sentence)
     if not entitles(review, kind, grant, standing.units.get(grant.person)):
         return not_entitled(review, kind, grant)
-    rebuff = refuse_step_up(review.route, envelope, proof.step_up, facts.issuer_keys)
-    if rebuff is not None:
-        return rebuff
+    refusal = refuse_step_up(review.route, envelope, proof.step_up, facts.issuer_keys)
+    if refusal is not None:
+        return refusal
     return Mandate(
         registry=standing.registry,
         grant=grant,
@@ -66,15 +66,15 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
     )
 
 
-def unsigned(envelope: Envelope, digest: Digest, proof: Proof, keys: Iterable[SigningKey]) -> Rebuff | None:
+def unsigned(envelope: Envelope, digest: Digest, proof: Proof, keys: Iterable[SigningKey]) -> Refusal | None:
     """The refusal of a decision that has not its digest, or that no key signed which counts on it."""
     data = stored_bytes(envelope)
     if sha256(data) != digest:
-        return Rebuff(Reason.BAD_SIGNATURE, "It has another digest than the one that it was stored with.")
+        return Refusal(Reason.BAD_SIGNATURE, "It has another digest than the one that it was stored with.")
     trusted = [key.public for key in keys if key.counts_on(digest, envelope.received_at)]
     if dsse.signed_by(dsse.DECISION, data, proof.signatures, trusted):
         return None
-    return Rebuff(Reason.BAD_SIGNATURE, "It bears no signature of a key that was in force when it was received.")
+    return Refusal(Reason.BAD_SIGNATURE, "It bears no signature of a key that was in force when it was received.")
 
 
 def absence(standing: Standing, person: str, grant: Grant, moment: datetime) -> Delegation | None:
@@ -98,5 +98,5 @@ def _lent(standing: Standing, envelope: Envelope, grant: Grant) -> Delegation | 
     )
 
 
-def _not_held(envelope: Envelope) -> Rebuff:
-    return Rebuff(Reason.NOT_ENTITLED, f"The role as {envelope.role} is no longer held.")
+def _not_held(envelope: Envelope) -> Refusal:
+    return Refusal(Reason.NOT_ENTITLED, f"The role as {envelope.role} is no longer held.")

@@ -14,7 +14,7 @@ from domain.decisions import Act, Claim, Envelope, Reason, Reassignment
 from domain.entitlement import current_step, steps_left
 from domain.facts import Facts
 from domain.people import Holder
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.separation import restricted
 from domain.stages import Stage
 from domain.state import Claimed, Given, Review
@@ -52,44 +52,44 @@ def narrowed(review: Review, turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(_narrowed(review, turn) for turn in turns)
 
 
-def refuse_claim(review: Review, act: Act, voice: PersonId, facts: Facts) -> Rebuff | None:
+def refuse_claim(review: Review, act: Act, voice: PersonId, facts: Facts) -> Refusal | None:
     """Why no place can be held for `voice`, if none can."""
     if not shared(review, act):
-        return Rebuff(Reason.OUT_OF_STAGE, f"Nobody is asked now for {WORDS[act]} that several people could give.")
+        return Refusal(Reason.OUT_OF_STAGE, f"Nobody is asked now for {WORDS[act]} that several people could give.")
     if review.overdue:
-        return Rebuff(Reason.LATE, "The time has run out, so nothing is held for anybody: whoever can, does it.")
+        return Refusal(Reason.LATE, "The time has run out, so nothing is held for anybody: whoever can, does it.")
     if act == "verdict_sheet" and voice in principles.voices(review):
-        return Rebuff(Reason.ALREADY_GIVEN, "Your voice was heard in this round; what is open of it is yours alone.")
+        return Refusal(Reason.ALREADY_GIVEN, "Your voice was heard in this round; what is open of it is yours alone.")
     if review.claim_of(voice) is not None:
-        return Rebuff(Reason.ALREADY_GIVEN, "You have claimed it already.")
+        return Refusal(Reason.ALREADY_GIVEN, "You have claimed it already.")
     return refuse_act(review, act, voice, facts)
 
 
-def refuse_release(review: Review, voice: PersonId) -> Rebuff | None:
+def refuse_release(review: Review, voice: PersonId) -> Refusal | None:
     """Why there is nothing to give back, if there is nothing."""
     if review.claim_of(voice) is None:
-        return Rebuff(Reason.UNKNOWN_REFERENCE, "You have claimed nothing here, or your claim has ended.")
+        return Refusal(Reason.UNKNOWN_REFERENCE, "You have claimed nothing here, or your claim has ended.")
     return None
 
 
 def refuse_reassignment(
     review: Review, envelope: Envelope, reassignment: Reassignment, officer: PersonId, facts: Facts
-) -> Rebuff | None:
+) -> Refusal | None:
     """Why the officer can't have it done by this person, or free the place of that one, if they can't."""
     act, person, instead_of = reassignment.act, reassignment.person, reassignment.instead_of
     if instead_of is not None and not any(c.person == instead_of and c.act == act for c in review.claims):
-        return Rebuff(Reason.UNKNOWN_REFERENCE, f"{instead_of} holds no claim to {WORDS[act]} here.")
+        return Refusal(Reason.UNKNOWN_REFERENCE, f"{instead_of} holds no claim to {WORDS[act]} here.")
     if person is None:
         return None
     if person in (envelope.person, officer):
-        return Rebuff(Reason.INVALID, "Nobody assigns a turn to themselves; whoever it falls to can claim it.")
+        return Refusal(Reason.INVALID, "Nobody assigns a turn to themselves; whoever it falls to can claim it.")
     turns = shared(review, act)
     if not turns:
-        return Rebuff(Reason.OUT_OF_STAGE, f"Nobody is asked now for {WORDS[act]} that several people could give.")
+        return Refusal(Reason.OUT_OF_STAGE, f"Nobody is asked now for {WORDS[act]} that several people could give.")
     if review.overdue:
-        return Rebuff(Reason.LATE, "The time has run out: extend it first, and then assign it.")
+        return Refusal(Reason.LATE, "The time has run out: extend it first, and then assign it.")
     if not _falls_to(turns, person, facts.holders):
-        return Rebuff(
+        return Refusal(
             Reason.INVALID,
             f"This does not fall to {person}: they hold no role for it on this route, or a rule keeps them from it.",
         )
@@ -97,7 +97,7 @@ def refuse_reassignment(
     return refuse_act(freed, act, person, facts)
 
 
-def refuse_act(review: Review, act: Act, voice: PersonId, facts: Facts) -> Rebuff | None:
+def refuse_act(review: Review, act: Act, voice: PersonId, facts: Facts) -> Refusal | None:
     """Why `voice` can't do this, although they might, if others claimed every place.
 
     Only the claim of somebody who can still act counts: whoever lost the role since, or is kept from it, holds nobody up.
@@ -109,7 +109,7 @@ def refuse_act(review: Review, act: Act, voice: PersonId, facts: Facts) -> Rebuf
     if act == "verdict_sheet" and voice in principles.voices(review):
         return None
     names = " and ".join(claim.person for claim in holding)
-    return Rebuff(
+    return Refusal(
         Reason.CLAIMED,
         f"{names} claimed it, so it is theirs to do. They can release it, and the officer can assign it to another.",
     )

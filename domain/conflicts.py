@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from domain.decisions import Envelope, Reason
 from domain.events import Struck
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.stages import Stage
 from domain.state import Advice, Consultation, Given, Review, joined
 from domain.values import DecisionId, PersonId
 
 
-def refuse_conflict(review: Review, envelope: Envelope) -> Rebuff | None:
+def refuse_conflict(review: Review, envelope: Envelope) -> Refusal | None:
     """Why nobody can step aside with this, if they can't."""
     if envelope.person in review.aside:
-        return Rebuff(Reason.ALREADY_GIVEN, "You have stepped aside from this proposal already.")
+        return Refusal(Reason.ALREADY_GIVEN, "You have stepped aside from this proposal already.")
     return None
 
 

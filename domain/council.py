@@ -15,7 +15,7 @@ from domain.events import Concluded, Event, Passed, Seated
 from domain.facts import Facts
 from domain.people import Grant, Holder, Role, Seat
 from domain.policy import CouncilRule, Phase
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.separation import broken_rule, excluded
 from domain.stages import Stage
 from domain.state import Advice, Advised, Given, Review, joined
@@ -81,51 +81,51 @@ def without_opinion(review: Review) -> bool:
     return unreachable(review) or not (in_time(review) or quorum_met(_rule(review), _heard(review)))
 
 
-def refuse_member(review: Review, envelope: Envelope) -> Rebuff | None:
+def refuse_member(review: Review, envelope: Envelope) -> Refusal | None:
     """Why a member's opinion or recusal can't be taken now, if it can't."""
     if review.phase is not Phase.CONSULTING or review.council.concluded is not None:
-        return Rebuff(Reason.OUT_OF_STAGE, "The Council is not being asked now.")
+        return Refusal(Reason.OUT_OF_STAGE, "The Council is not being asked now.")
     if envelope.person in review.council.recused:
-        return Rebuff(Reason.ALREADY_GIVEN, "You have stepped aside from this case.")
+        return Refusal(Reason.ALREADY_GIVEN, "You have stepped aside from this case.")
     if any(opinion.by.person == envelope.person for opinion in review.council.opinions):
-        return Rebuff(Reason.ALREADY_GIVEN, "You have already given your opinion in this round.")
+        return Refusal(Reason.ALREADY_GIVEN, "You have already given your opinion in this round.")
     if _late(review, envelope.person):
-        return Rebuff(Reason.LATE, "The time for opinions has run out; the officer decides whether to extend it.")
+        return Refusal(Reason.LATE, "The time for opinions has run out; the officer decides whether to extend it.")
     return None
 
 
-def refuse_response(review: Review, response: AdviceResponse) -> Rebuff | None:
+def refuse_response(review: Review, response: AdviceResponse) -> Refusal | None:
     """Why the officer's answers can't be taken now, if they can't."""
     if review.phase is not Phase.ANSWERING_ADVICE:
-        return Rebuff(Reason.OUT_OF_STAGE, "No advice of the Council waits for an answer now.")
+        return Refusal(Reason.OUT_OF_STAGE, "No advice of the Council waits for an answer now.")
     named = [answer.advice for answer in response.answers]
     if len(set(named)) != len(named):
-        return Rebuff(Reason.INVALID, "A piece of advice is answered twice in this response.")
+        return Refusal(Reason.INVALID, "A piece of advice is answered twice in this response.")
     known = {advice.id: advice for advice in review.council.advice}
     unknown = [name for name in named if name not in known]
     if unknown:
-        return Rebuff(Reason.UNKNOWN_REFERENCE, f"There is no advice with the id {unknown[0]!r}.")
+        return Refusal(Reason.UNKNOWN_REFERENCE, f"There is no advice with the id {unknown[0]!r}.")
     answered = [name for name in named if known[name].answer is not None]
     if answered:
-        return Rebuff(Reason.ALREADY_GIVEN, f"The advice {answered[0]} has its answer already.")
+        return Refusal(Reason.ALREADY_GIVEN, f"The advice {answered[0]} has its answer already.")
     return None
 
 
-def refuse_no_opinion(review: Review) -> Rebuff | None:
+def refuse_no_opinion(review: Review) -> Refusal | None:
     """Why the officer can't go on without an opinion now, if they can't."""
     if without_opinion(review):
         return None
-    return Rebuff(
+    return Refusal(
         Reason.OUT_OF_STAGE, "Going on without an opinion is for when the time has run out, or no quorum can be had."
     )
 
 
-def refuse_escalation(review: Review) -> Rebuff | None:
+def refuse_escalation(review: Review) -> Refusal | None:
     """Why the review can't be escalated to the Council now, if it can't."""
     if is_called(review):
-        return Rebuff(Reason.ALREADY_GIVEN, "The Council is asked about this proposal in any case.")
+        return Refusal(Reason.ALREADY_GIVEN, "The Council is asked about this proposal in any case.")
     if review.changes is not None:
-        return Rebuff(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
+        return Refusal(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
     return None
 
 

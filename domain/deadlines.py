@@ -16,7 +16,7 @@ from domain.events import Began, Event, FellDue, Paused, Reminded, Resumed
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Allowance, Phase
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.separation import excluded
 from domain.stages import Stage
 from domain.state import Asked, Clock, Deadline, Review
@@ -140,17 +140,17 @@ def falls_due(review: Review, name: str, facts: Facts, at: datetime) -> Event | 
     return Reminded(at=at, deadline=name, person=clock.person, again_at=again if in_time else None)
 
 
-def refuse_extension(review: Review, envelope: Envelope, extension: Extension, facts: Facts) -> Rebuff | None:
+def refuse_extension(review: Review, envelope: Envelope, extension: Extension, facts: Facts) -> Refusal | None:
     """Why the present wait, or one person in it, can't be given time until then, if they can't."""
     now, until = envelope.received_at, extension.until
     clocks = _extended(review, extension)
     if not clocks and extension.person is None:
-        return Rebuff(Reason.OUT_OF_STAGE, "Nothing waits that could be given more time.")
+        return Refusal(Reason.OUT_OF_STAGE, "Nothing waits that could be given more time.")
     if not clocks:
-        return Rebuff(Reason.UNKNOWN_REFERENCE, "Nobody of this name is asked for anything now by name.")
+        return Refusal(Reason.UNKNOWN_REFERENCE, "Nobody of this name is asked for anything now by name.")
     due = max(_due(clock, facts.calendar, now) for clock in clocks)
     if not max(due, now) < until <= now + LONGEST_EXTENSION:
-        return Rebuff(
+        return Refusal(
             Reason.INVALID, "The time can be extended past the present deadline, by at most 366 days from now."
         )
     return None

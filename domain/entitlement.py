@@ -8,7 +8,7 @@ from types import MappingProxyType
 from domain.decisions import Reason
 from domain.people import Grant, Role
 from domain.policy import OWN, Eligible, SignatoryStep
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
@@ -208,22 +208,22 @@ def is_seated(review: Review, grant: Grant) -> bool:
     return any((seat.person, seat.office) == (grant.person, grant.office) for seat in seats)
 
 
-def not_entitled(review: Review, kind: str, grant: Grant) -> Rebuff:
+def not_entitled(review: Review, kind: str, grant: Grant) -> Refusal:
     """Why a grant that does not entitle to this decision does not."""
     if _elsewhere(review, kind, grant):
-        return Rebuff(Reason.OUT_OF_STAGE, f"As {_words(grant.role)} you act during {_words(AT_HOME[grant.role])}.")
+        return Refusal(Reason.OUT_OF_STAGE, f"As {_words(grant.role)} you act during {_words(AT_HOME[grant.role])}.")
     if kind == "release":
-        return Rebuff(Reason.UNKNOWN_REFERENCE, "You have claimed nothing here, or your claim has ended.")
+        return Refusal(Reason.UNKNOWN_REFERENCE, "You have claimed nothing here, or your claim has ended.")
     rule = _rule_for(review, grant)
     if rule is not None:
-        return Rebuff(Reason.NOT_ENTITLED, f"On this route it is for {_allowed(review, rule)}.")
+        return Refusal(Reason.NOT_ENTITLED, f"On this route it is for {_allowed(review, rule)}.")
     if grant.role is Role.SIGNATORY and review.route is not None:
         step = current_step(review)
         if any(grant.office == signatory.office for signatory in review.route.signatories):
             turn = "" if step is None else f" The next signature: {step.title}."
-            return Rebuff(Reason.OUT_OF_STAGE, f"It is not your office's turn to sign.{turn}")
+            return Refusal(Reason.OUT_OF_STAGE, f"It is not your office's turn to sign.{turn}")
     office = "" if grant.office is None else f" ({grant.office})"
-    return Rebuff(
+    return Refusal(
         Reason.NOT_ENTITLED,
         f"Your role as {_words(grant.role)}{office} does not entitle you to this on this review, as it stands.",
     )

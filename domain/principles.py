@@ -16,7 +16,7 @@ from domain.entitlement import officers, units_of
 from domain.events import Closed, Event, Passed
 from domain.people import Role
 from domain.policy import Phase
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.separation import broken_rule, excluded
 from domain.stages import Outcome, Stage
 from domain.state import Found, Given, Review, Ruled, Sheet, Subject, joined, proposed_as
@@ -108,58 +108,58 @@ def voices_needed(review: Review) -> int:
     return min(max(review.route.reviewers.needed - agreeing(review), 0), free_seats(review))
 
 
-def refuse_sheet(review: Review, voice: PersonId, sheet: VerdictSheet) -> Rebuff | None:
+def refuse_sheet(review: Review, voice: PersonId, sheet: VerdictSheet) -> Refusal | None:
     """Why this verdict sheet, with the voice of this reviewer, can't be taken now, if it can't."""
     if review.route is None or review.stage is not Stage.PRINCIPLE_REVIEW:
-        return Rebuff(Reason.OUT_OF_STAGE, "The review is past principle review.")
+        return Refusal(Reason.OUT_OF_STAGE, "The review is past principle review.")
     if review.changes is not None:
-        return Rebuff(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
+        return Refusal(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
     wanted = open_to(review, voice)
     if not wanted:
-        return Rebuff(Reason.ALREADY_GIVEN, "You have already given your verdict sheet in this round.")
+        return Refusal(Reason.ALREADY_GIVEN, "You have already given your verdict sheet in this round.")
     if len(whole(review)) >= review.route.reviewers.panel:
-        return Rebuff(Reason.OUT_OF_STAGE, "The panel is complete; the officer rules.")
+        return Refusal(Reason.OUT_OF_STAGE, "The panel is complete; the officer rules.")
     if voice not in voices(review) and not free_seats(review):
-        return Rebuff(Reason.OUT_OF_STAGE, "The panel's seats are taken: its reviewers complete their verdicts first.")
+        return Refusal(Reason.OUT_OF_STAGE, "The panel's seats are taken: its reviewers complete their verdicts first.")
     judged = [verdict.principle for verdict in sheet.verdicts]
     unknown = [principle for principle in judged if principle not in review.route.principles]
     if unknown:
-        return Rebuff(Reason.INVALID, f"The route does not judge by: {', '.join(unknown)}.")
+        return Refusal(Reason.INVALID, f"The route does not judge by: {', '.join(unknown)}.")
     missing = [principle for principle in wanted if principle not in judged]
     if missing:
-        return Rebuff(Reason.INCOMPLETE, f"The sheet has no verdict on: {', '.join(missing)}.")
+        return Refusal(Reason.INCOMPLETE, f"The sheet has no verdict on: {', '.join(missing)}.")
     given = [principle for principle in judged if principle not in wanted]
     if given:
-        return Rebuff(Reason.ALREADY_GIVEN, f"Your verdict stands already on: {', '.join(given)}.")
+        return Refusal(Reason.ALREADY_GIVEN, f"Your verdict stands already on: {', '.join(given)}.")
     if len(judged) != len(wanted):
-        return Rebuff(Reason.INVALID, "The sheet has more than one verdict on a principle.")
+        return Refusal(Reason.INVALID, "The sheet has more than one verdict on a principle.")
     return None
 
 
-def refuse_reopening(review: Review, reopening: Reopening) -> Rebuff | None:
+def refuse_reopening(review: Review, reopening: Reopening) -> Refusal | None:
     """Why this principle can't be reopened now, if it can't."""
     if review.changes is not None:
-        return Rebuff(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
+        return Refusal(Reason.OUT_OF_STAGE, "Changes were asked for; the owner's new revision comes first.")
     if not any(reopening.principle in _judged(sheet) for sheet in _carried_sheets(review)):
-        return Rebuff(
+        return Refusal(
             Reason.UNKNOWN_REFERENCE, f"No verdict on {reopening.principle} is carried from an earlier revision."
         )
     return None
 
 
-def refuse_ruling(review: Review, ruling: Ruling) -> Rebuff | None:
+def refuse_ruling(review: Review, ruling: Ruling) -> Refusal | None:
     """Why the officer can't rule so now, if they can't."""
     if undecided(review):
         return None
     overdue = review.overdue and review.phase in (Phase.REVIEWING, Phase.WITH_OWNER, Phase.TRAINING)
     if not (overdue or review.owner_overdue):
-        return Rebuff(
+        return Refusal(
             Reason.OUT_OF_STAGE, "The officer rules when the panel is complete and undecided, or when time has run out."
         )
     if ruling.ruling == "decline":
         return None
     if not review.overdue or review.phase is not Phase.REVIEWING or not whole(review):
-        return Rebuff(
+        return Refusal(
             Reason.OUT_OF_STAGE,
             "Time alone lets no proposal proceed: the officer can decline it, or extend the time.",
         )

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from domain.discrepancies import Difference, Differs
-from domain.ledger import Verification
 from domain.review import state_digest
 from domain.values import Digest, Value
+from domain.verification import Verification
 
 
 class Sighting(Value):

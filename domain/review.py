@@ -68,7 +68,7 @@ from domain.events import (
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.registry import BOOTSTRAP
 from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, restricted, too_close
 from domain.stages import Outcome, Stage
@@ -120,14 +120,14 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
                 happened.add(Accepted(at=at, envelope=envelope, digest=digest, proof=proof, mandate=under))
                 _consequences(happened, review, envelope, facts, at)
             else:
-                rebuff = under
-                happened.add(Refused.of(envelope, digest, rebuff.reason, rebuff.detail, at))
-                if rebuff.reason is Reason.TRAINING_GAP:
+                refusal = under
+                happened.add(Refused.of(envelope, digest, refusal.reason, refusal.detail, at))
+                if refusal.reason is Reason.TRAINING_GAP:
                     _lapse(happened, at, "The training that the signatures rest on no longer holds.")
-                    happened.add(Returned(at=at, stage=Stage.TRAINING, because=rebuff.detail))
+                    happened.add(Returned(at=at, stage=Stage.TRAINING, because=refusal.detail))
                 elif isinstance(envelope.content, Submission) and review.stage is None and not review.closed:
                     happened.add(
-                        Closed(at=at, outcome=Outcome.DECLINED, because=_prose(f"Not opened: {rebuff.detail}"))
+                        Closed(at=at, outcome=Outcome.DECLINED, because=_prose(f"Not opened: {refusal.detail}"))
                     )
     while (event := _follows(happened.review, facts, at)) is not None:
         happened.add(event)
@@ -219,28 +219,28 @@ class _Happened:
         self.events = (*self.events, event)
 
 
-def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Mandate | Rebuff:
+def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Mandate | Refusal:
     """Under what this decision is taken, or why it can't be."""
     envelope, proof = command.envelope, command.proof
-    rebuff = unsigned(envelope, command.digest, proof, facts.keys) or _refuses_to_hear(review, envelope)
-    if rebuff is not None:
-        return rebuff
+    refusal = unsigned(envelope, command.digest, proof, facts.keys) or _refuses_to_hear(review, envelope)
+    if refusal is not None:
+        return refusal
     under = mandate(review, envelope, proof, facts)
-    return under if isinstance(under, Rebuff) else _refuses(review, envelope, under, facts, at) or under
+    return under if isinstance(under, Refusal) else _refuses(review, envelope, under, facts, at) or under
 
 
-def _refuses_to_hear(review: Review, envelope: Envelope) -> Rebuff | None:
+def _refuses_to_hear(review: Review, envelope: Envelope) -> Refusal | None:
     """Why nobody's decision of this kind can be taken on this review, if it can't."""
     if review.closed and not isinstance(envelope.content, Discrepancy):
-        return Rebuff(Reason.LATE, f"The review is closed: {review.outcome}.")
+        return Refusal(Reason.LATE, f"The review is closed: {review.outcome}.")
     if (review.stage is None) is not isinstance(envelope.content, Submission):
         if review.stage is None:
-            return Rebuff(Reason.OUT_OF_STAGE, "The review has not been opened yet.")
-        return Rebuff(Reason.ALREADY_GIVEN, "The proposal was submitted before.")
+            return Refusal(Reason.OUT_OF_STAGE, "The review has not been opened yet.")
+        return Refusal(Reason.ALREADY_GIVEN, "The proposal was submitted before.")
     return None
 
 
-def _refuses(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Rebuff | None:
+def _refuses(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Refusal | None:
     """Why this decision can't be taken, if it can't, although its maker might make it."""
     if isinstance(envelope.content, Submission | Revision):
         return _refuses_proposal(review, envelope, under, facts)
@@ -248,40 +248,40 @@ def _refuses(review: Review, envelope: Envelope, under: Mandate, facts: Facts, a
         return None
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
-        return Rebuff(Reason.STALE, revisions.stale(review, envelope))
+        return Refusal(Reason.STALE, revisions.stale(review, envelope))
     return _refuses_content(review, envelope, under, facts, at)
 
 
-def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts: Facts) -> Rebuff | None:
+def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts: Facts) -> Refusal | None:
     if isinstance(envelope.content, Revision):
         if envelope.content_digest != review.content_digest:
-            return Rebuff(Reason.STALE, revisions.stale(review, envelope))
+            return Refusal(Reason.STALE, revisions.stale(review, envelope))
         if review.changes is None:
-            return Rebuff(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
+            return Refusal(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
         if envelope.content.proposal == review.content_digest:
-            return Rebuff(Reason.INVALID, "The revision is the same text as the one it should replace.")
+            return Refusal(Reason.INVALID, "The revision is the same text as the one it should replace.")
         if envelope.pack_digest != review.pack_digest:
-            return Rebuff(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
+            return Refusal(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
     if facts.proposed is None:
-        return Rebuff(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
+        return Refusal(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
     named = _names(envelope)
     assessed = facts.proposed.assessment
     if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
-        return Rebuff(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
+        return Refusal(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
     subject = facts.proposed.subject
     if under.grant.person not in (subject.owner, subject.author):
-        return Rebuff(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
+        return Refusal(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
     if review.subject is not None and subject.owner != review.subject.owner:
-        return Rebuff(Reason.INVALID, "A revision can't change who owns the proposal.")
+        return Refusal(Reason.INVALID, "A revision can't change who owns the proposal.")
     if assessed.route.training_required and not subject.staff:
-        return Rebuff(
+        return Refusal(
             Reason.INVALID,
             "Whoever will work on it must be trained on this route, and the proposal names nobody: name its staff.",
         )
     return None
 
 
-def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Rebuff | None:
+def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Refusal | None:
     voice = under.grant.person
     match envelope.content:
         case VerdictSheet() as sheet:
@@ -291,13 +291,13 @@ def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: 
             return principles.refuse_reopening(review, reopening)
         case ChangeRequest():
             if review.changes is not None:
-                return Rebuff(Reason.ALREADY_GIVEN, "Changes were asked for already.")
+                return Refusal(Reason.ALREADY_GIVEN, "Changes were asked for already.")
         case Question():
             if len(review.questions) >= 20:
-                return Rebuff(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
+                return Refusal(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
         case QuestionAnswer(question=question):
             if all(asked.by.decision != question for asked in review.questions):
-                return Rebuff(Reason.UNKNOWN_REFERENCE, "No open question has this id.")
+                return Refusal(Reason.UNKNOWN_REFERENCE, "No open question has this id.")
         case Escalation():
             return council.refuse_escalation(review)
         case Opinion() | Recusal():
@@ -313,10 +313,10 @@ def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: 
         case Ruling() as ruling:
             return claims.refuse_act(review, "ruling", voice, facts) or principles.refuse_ruling(review, ruling)
         case Signature() | Declining() as seal:
-            rebuff = claims.refuse_act(review, "signature", voice, facts) or sign_off.refuse_seal(review, seal)
-            if rebuff is None and isinstance(seal, Signature):
+            refusal = claims.refuse_act(review, "signature", voice, facts) or sign_off.refuse_seal(review, seal)
+            if refusal is None and isinstance(seal, Signature):
                 return training.refuse_untrained(review, facts, at)
-            return rebuff
+            return refusal
         case Claim(act=act):
             return claims.refuse_claim(review, act, voice, facts)
         case Release():

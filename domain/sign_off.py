@@ -12,7 +12,7 @@ from domain.decisions import Declining, Envelope, Reason, Signature
 from domain.entitlement import current_step, signatory_offices, steps_left, units_of
 from domain.events import Closed, Event, Passed
 from domain.people import Role
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.separation import excluded
 from domain.stages import Outcome, Stage
 from domain.state import Given, Review, Sheet, Signed, conditions, declined_advice, dissent
@@ -66,14 +66,14 @@ def since(review: Review, shown: Digest) -> str:
     return "Nobody was ever shown this to sign on this revision."
 
 
-def refuse_seal(review: Review, seal: Signature | Declining) -> Rebuff | None:
+def refuse_seal(review: Review, seal: Signature | Declining) -> Refusal | None:
     """Why this signature, or declining, can't be taken now, if it can't."""
     if review.stage is not Stage.SIGN_OFF or current_step(review) is None:
-        return Rebuff(Reason.OUT_OF_STAGE, "The review is not in sign-off.")
+        return Refusal(Reason.OUT_OF_STAGE, "The review is not in sign-off.")
     if any(question.holds_sign_off for question in review.questions):
-        return Rebuff(Reason.OUT_OF_STAGE, "A question to the owner is open; the answer comes first.")
+        return Refusal(Reason.OUT_OF_STAGE, "A question to the owner is open; the answer comes first.")
     if seal.basis != basis(review):
-        return Rebuff(Reason.STALE, f"{since(review, seal.basis)} Look at the review again.")
+        return Refusal(Reason.STALE, f"{since(review, seal.basis)} Look at the review again.")
     return None
 
 

@@ -18,7 +18,7 @@ from domain.decisions import AnyContent, Envelope, Reason
 from domain.drafts import Draft
 from domain.policy import Route
 from domain.proof import IssuerKey, StepUp
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
 
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519")
@@ -63,14 +63,14 @@ def is_required(route: Route | None, kind: str) -> bool:
 
 def refuse_step_up(
     route: Route | None, envelope: Envelope, step_up: StepUp | None, keys: Iterable[IssuerKey]
-) -> Rebuff | None:
+) -> Refusal | None:
     """Why the person's own part is missing or does not hold, if it does not."""
     if not is_required(route, envelope.kind):
         return None
     if step_up is None:
-        return _rebuff("This decision needs you to sign in again, over the decision itself.")
+        return _refusal("This decision needs you to sign in again, over the decision itself.")
     problem = problem_with(step_up, act_digest(envelope), envelope.person, envelope.received_at, keys)
-    return None if problem is None else _rebuff(f"The renewed sign-in does not hold: {problem}.")
+    return None if problem is None else _refusal(f"The renewed sign-in does not hold: {problem}.")
 
 
 def problem_with(
@@ -104,8 +104,8 @@ def problem_with(
     return None
 
 
-def _rebuff(sentence: str) -> Rebuff:
-    return Rebuff(Reason.STEP_UP_REQUIRED, sentence)
+def _refusal(sentence: str) -> Refusal:
+    return Refusal(Reason.STEP_UP_REQUIRED, sentence)
 
 
 def _moment(value: object) -> datetime | None:

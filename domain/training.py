@@ -10,7 +10,7 @@ from domain.events import Event, Passed, TrainingChecked
 from domain.facts import Facts
 from domain.people import Role
 from domain.policy import Phase
-from domain.rebuff import Rebuff
+from domain.refusal import Refusal
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
@@ -23,20 +23,20 @@ def checked(review: Review, facts: Facts, at: datetime) -> TrainingChecked:
     return TrainingChecked(at=at, check=check(staff, requirements, facts.completions, at))
 
 
-def refuse_word(review: Review) -> Rebuff | None:
+def refuse_word(review: Review) -> Refusal | None:
     """Why the register's word that a completion arrived is of no use now, if it is of none."""
     if review.phase is not Phase.TRAINING:
-        return Rebuff(Reason.OUT_OF_STAGE, "The review does not wait for training.")
+        return Refusal(Reason.OUT_OF_STAGE, "The review does not wait for training.")
     return None
 
 
-def refuse_untrained(review: Review, facts: Facts, at: datetime) -> Rebuff | None:
+def refuse_untrained(review: Review, facts: Facts, at: datetime) -> Refusal | None:
     """Why nothing can be signed now, if the training that was there no longer holds."""
     gaps = checked(review, facts, at).check.gaps
     if not gaps:
         return None
     names = "; ".join(f"{gap.person} lacks {gap.course}" for gap in gaps)
-    return Rebuff(Reason.TRAINING_GAP, f"The staff's training no longer holds: {names}."[:2000])
+    return Refusal(Reason.TRAINING_GAP, f"The staff's training no longer holds: {names}."[:2000])
 
 
 def follows(review: Review, facts: Facts, at: datetime) -> Event | None:

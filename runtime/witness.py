@@ -15,8 +15,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.ledger import WorkflowState
 from domain.reconciliation import Sighting, Word
+from domain.verification import WorkflowState
 from workflows.messages import Result, WhereItStands, workflow_id_for
 from workflows.proposal_review import ProposalReview
 

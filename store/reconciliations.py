@@ -8,8 +8,8 @@ from datetime import datetime
 
 from activities.ports import Delivery, Found, LastRound
 from domain.discrepancies import ON_RECORD, Difference, Differs
-from domain.ledger import Evidence, Verification, WorkflowState, verify
 from domain.reconciliation import Known, Look
+from domain.verification import Evidence, Verification, WorkflowState, verify
 from store.database import Connection, Database
 from store.decisions import Decisions, PendingError
 from store.registry import KeyNotInForceError

@@ -11,12 +11,13 @@ from domain.access import oversees
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
 from domain.facts import Standing
-from domain.ledger import Entry, Heading, ReadModel, Recorded
+from domain.ledger import Entry, Recorded
 from domain.people import Role
 from domain.proposal import Proposal
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import Digest, PersonId
+from domain.verification import Heading, ReadModel
 from store.database import Database
 from store.decisions import state_of
 from store.turns import COLUMNS, FALLS_TO, turn

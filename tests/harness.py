@@ -33,12 +33,12 @@ from domain.decisions import AnyContent, Finding, Receipt, Signature, Submission
 from domain.drafts import Draft
 from domain.dsse import Ed25519Signer
 from domain.events import Accepted, Event, Refused
-from domain.ledger import Evidence, verify
 from domain.people import Person, Role
 from domain.proof import IssuerKey, SignedIn
 from domain.proposal import Proposal, content_digest
 from domain.state import Review
 from domain.step_up import act_digest
+from domain.verification import Evidence, verify
 from runtime.courier import TemporalCourier
 from runtime.embedded import Child, DataFolder, python_process
 from runtime.keys import pem

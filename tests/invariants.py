@@ -30,12 +30,13 @@ from domain.decisions import (
     VerdictSheet,
 )
 from domain.events import Accepted, Assessed, Event, Lapsed, Refused
-from domain.ledger import Entry, Evidence, ReadModel, Recorded, WorkflowState, read_model, verify
+from domain.ledger import Entry, Recorded
 from domain.people import Role
 from domain.reconciliation import differences
 from domain.registry import RecordedEntry
 from domain.review import fold
 from domain.separation import JUDGING, PROPOSING
+from domain.verification import Evidence, ReadModel, WorkflowState, read_model, verify
 from runtime.doctor import Doctor
 from tests.harness import Account, Harness
 from tests.oracle import Past, differs, past_of

@@ -15,8 +15,9 @@ from api.problems import NotFound, Unavailable, problems
 from api.schemas import History, HistoryEvent, Timeline, TimelineEntry
 from api.services import AuditableReview, ReadableReview, TheServices
 from domain import dsse
-from domain.ledger import Entry, Evidence
+from domain.ledger import Entry
 from domain.narrative import tell
+from domain.verification import Evidence
 from runtime.history import readable_history
 from runtime.witness import workflow_state
 from workflows.messages import workflow_id_for

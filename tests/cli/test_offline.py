@@ -16,8 +16,9 @@ from domain.assessment import Assessment, assess
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Reason
 from domain.events import Refused
-from domain.ledger import GENESIS, Evidence, WorkflowState, append, read_model
+from domain.ledger import GENESIS, append
 from domain.review import fold
+from domain.verification import Evidence, WorkflowState, read_model
 from runtime.issuer import signing_key
 from runtime.packs import load_proposal, shipped_packs
 

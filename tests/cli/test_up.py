@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from domain.ledger import Evidence
+from domain.verification import Evidence
 from runtime.embedded import DataFolder, free_port
 from tests.cli.processes import ROOT, Started, started, until
 

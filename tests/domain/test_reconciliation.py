@@ -9,10 +9,10 @@ import pytest
 from domain.decisions import AnyContent, Discrepancy, Question, Reason, Repair
 from domain.discrepancies import DIFFERENCES, LOSSES, ON_RECORD, Differs
 from domain.entitlement import RECONCILER, REGISTER
-from domain.ledger import Verification
 from domain.reconciliation import Known, Look, Sighting, Word, confirmed, differences
 from domain.review import state_digest
 from domain.state import Review
+from domain.verification import Verification
 from tests.domain.builders import HEAD, OFFICER, OPERATOR, OWNER, REVIEWERS, Case, sheet
 
 OPEN = Case()

@@ -45,7 +45,7 @@ from domain.decisions import (
 from domain.entitlement import REGISTER, REGISTRY, ROLES
 from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refused
 from domain.fulfilment import lacking
-from domain.ledger import GENESIS, Evidence, WorkflowState, append, read_model, verify
+from domain.ledger import GENESIS, append
 from domain.narrative import tell
 from domain.people import DELEGABLE, Assigned, Grant, Role
 from domain.review import decide, evolve, fold, state_digest, waits_for
@@ -53,6 +53,7 @@ from domain.stages import Outcome, Stage
 from domain.state import Clock, Review
 from domain.turns import Turn, falls_to
 from domain.values import Digest
+from domain.verification import Evidence, WorkflowState, read_model, verify
 from tests.domain.builders import (
     AUTHOR,
     COUNCIL,

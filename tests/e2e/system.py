@@ -26,8 +26,8 @@ from api.schemas import History, ReviewOut, Timeline
 from domain.canonical import digest_of
 from domain.certificate import Certificate
 from domain.decisions import Finding, Receipt
-from domain.ledger import Evidence
 from domain.proposal import Proposal
+from domain.verification import Evidence
 from runtime.issuer import CLIENT_ID, Issuer
 from runtime.packs import load_proposal, shipped_packs
 from runtime.settings import Settings

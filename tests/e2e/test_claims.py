@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from domain.ledger import verify
 from domain.policy import Allowance, Phase
+from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, OFFICER, PACK, REVIEWERS, System, example, sheet
 from tests.harness import SIGNER, until

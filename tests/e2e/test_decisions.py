@@ -17,7 +17,8 @@ from temporalio.client import Client
 
 from domain.decisions import Receipt
 from domain.events import Accepted, Refused
-from domain.ledger import Entry, verify
+from domain.ledger import Entry
+from domain.verification import verify
 from runtime.embedded import DataFolder, PostgresServer, free_port
 from runtime.issuer import Issuer
 from store.migrate import migrate

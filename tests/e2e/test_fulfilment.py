@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from domain.events import Blocked, Unblocked
-from domain.ledger import Entry, verify
+from domain.ledger import Entry
+from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, OFFICER, OPERATOR, REVIEWERS, SIGNATORIES, System, example, sheet
 from tests.harness import SIGNER, until

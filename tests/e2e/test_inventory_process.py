@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from domain.decisions import Finding
-from domain.ledger import verify
 from domain.proposal import Proposal
+from domain.verification import verify
 from tests.e2e.system import AUDITOR, LECTURE, ONLINE, OWNER, REVIEWERS, System, digest, example, sheet
 from tests.harness import until
 from tests.inventory import PATH, proposals

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from domain.ledger import verify
 from domain.policy import SignatoryStep
 from domain.stages import Stage
+from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, OWNER, PACK, REVIEWERS, SIGNATORIES, System, example, sheet
 from tests.harness import SIGNER

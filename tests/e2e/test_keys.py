@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from domain import dsse
 from domain.canonical import canonical_bytes
 from domain.dsse import DECISION, Ed25519Signer, Signature
-from domain.ledger import verify
 from domain.proof import Proof
 from domain.registry import RecordedEntry
+from domain.verification import verify
 from runtime.keys import pem
 from tests.e2e.system import (
     AUDITOR,

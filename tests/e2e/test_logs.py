@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer
 
-from domain.ledger import verify
+from domain.verification import verify
 from runtime.issuer import Issuer
 from runtime.logging import configure_logging
 from runtime.temporal import plugin

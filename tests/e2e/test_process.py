@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from domain.decisions import Finding
-from domain.ledger import verify
 from domain.people import Assigned
 from domain.policy import Phase
 from domain.stages import Stage
+from domain.verification import verify
 from tests.e2e.system import (
     AUDITOR,
     AUTHOR,

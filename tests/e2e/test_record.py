@@ -14,8 +14,9 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from domain.canonical import canonical_bytes
-from domain.ledger import Entry, verify
+from domain.ledger import Entry
 from domain.review import fold
+from domain.verification import verify
 from runtime.embedded.postgres import SUPERUSER
 from tests.conftest import Servers
 from tests.e2e.system import AUDITOR, OFFICER, OWNER, REVIEWERS, System, example, sheet

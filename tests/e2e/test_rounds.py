@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from api.schemas import ReviewOut
-from domain.ledger import verify
 from domain.proposal import Proposal
 from domain.stages import Stage
+from domain.verification import verify
 from tests.e2e.system import (
     AUDITOR,
     OFFICER,

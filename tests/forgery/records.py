@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from domain import dsse
 from domain.events import Accepted, Closed, Event, Refused
-from domain.ledger import GENESIS, Recorded, append, verify
+from domain.ledger import GENESIS, Recorded, append
 from domain.people import Role
 from domain.registry import RecordedEntry, RegistryEntry, entry_bytes
 from domain.review import fold
 from domain.stages import Outcome
+from domain.verification import verify
 from tests.forgery.families import family
 from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
 from tests.harness import SIGNER

@@ -24,11 +24,12 @@ from domain.drafts import Draft, seal, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
-from domain.ledger import Evidence, Recorded, Verification, WorkflowState, append, read_model, verify
+from domain.ledger import Recorded, append
 from domain.proof import IssuerKey, Proof
 from domain.registry import RecordedEntry
 from domain.review import decide, fold
 from domain.state import Review
+from domain.verification import Evidence, Verification, WorkflowState, read_model, verify
 from runtime.courier import TemporalCourier
 from store.registers import Registers
 from store.reviews import Reviews

@@ -16,9 +16,9 @@ from activities.messages import Opening
 from activities.ports import RecordBehindError, UnknownReviewError, UnstorableError
 from domain.decisions import Question, Reason
 from domain.events import Accepted, Event, Refused
-from domain.ledger import Evidence, WorkflowState, verify
 from domain.policy import Phase
 from domain.review import evolve
+from domain.verification import Evidence, WorkflowState, verify
 from runtime.packs import shipped_packs
 from store.ledgers import CATCH_UP, Ledgers
 from tests.conftest import DatabaseUrls, Servers

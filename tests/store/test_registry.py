@@ -23,7 +23,6 @@ from domain.discrepancies import Difference, Differs
 from domain.drafts import Draft, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.events import Accepted, Refused
-from domain.ledger import Evidence, Verification, WorkflowState, verify
 from domain.people import Assigned, Delegation, Grant, Person, Role
 from domain.proof import IssuerKey, Proof
 from domain.registry import (
@@ -46,6 +45,7 @@ from domain.registry import (
     RegistryEvent,
     refuse,
 )
+from domain.verification import Evidence, Verification, WorkflowState, verify
 from runtime.packs import load_proposal, shipped_packs
 from store.database import connect
 from store.decisions import Decisions

@@ -12,21 +12,10 @@ from hypothesis import strategies as st
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Question, Reason, Signature, Withdrawal
 from domain.events import Accepted, Assessed, Closed, Concluded, Event, Passed, Refused, Reminded, Seated
-from domain.ledger import (
-    GENESIS,
-    Entry,
-    Evidence,
-    Heading,
-    ReadModel,
-    Recorded,
-    Verification,
-    WorkflowState,
-    append,
-    read_model,
-    verify,
-)
+from domain.ledger import GENESIS, Entry, Recorded, append
 from domain.review import fold, state_digest
 from domain.stages import Outcome
+from domain.verification import Evidence, Heading, ReadModel, Verification, WorkflowState, read_model, verify
 from tests.domain.builders import HEAD, OFFICER, OWNER, REVIEWERS, START, Case, answers, route
 
 

@@ -8,7 +8,7 @@ from domain.decisions import Reason
 
 
 @dataclass(frozen=True)
-class Rebuff:
+class Refusal:
     """Why a decision does nothing, in a sentence for the person who made it."""
 
     reason: Reason

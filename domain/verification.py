@@ -1,0 +1,298 @@
+"""The check of a whole record: chain, fold, read model and workflow against each other, and whose every decision was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from domain.authority import mandate, unsigned
+from domain.canonical import sha256
+from domain.decisions import Discrepancy
+from domain.dsse import KeyId
+from domain.events import Accepted, Event, Refused
+from domain.facts import Facts
+from domain.ledger import GENESIS, Entry, Recorded, settles
+from domain.refusal import Refusal
+from domain.registry import RecordedEntry, RegistryAudit
+from domain.review import evolve, holds, state_digest, waits_for
+from domain.state import Review
+from domain.turns import Turn
+from domain.values import DecisionId, Digest, Line, PersonId, ReviewId, Value
+
+
+class Heading(Value):
+    """What lists show of a review."""
+
+    title: str
+    business_unit: str
+    owner: str
+    author: str
+    tier: int | None
+
+
+class ReadModel(Value):
+    """What the read model says of a review, in the form in which it can be compared with the fold.
+
+    The `heading` of a review that was not opened comes from its submission, which no entry tells of yet.
+    """
+
+    seq: int
+    head: Digest
+    state_digest: Digest
+    stage: str | None
+    phase: str | None
+    outcome: str | None
+    closed_at: datetime | None
+    aside: tuple[PersonId, ...] = ()
+    assigned: tuple[PersonId, ...] = ()
+    units: tuple[Line, ...] = ()
+    heading: Heading | None
+    turns: tuple[Turn, ...]
+
+
+class WorkflowState(Value):
+    """What the running, or finished, workflow says of a review, if it could be asked.
+
+    One that `answered` runs and has seen every entry; one that `finished` had by the review's outcome, and what was
+    refused after that went past it. One that `ended` did so otherwise: somebody terminated it, or it failed.
+    """
+
+    status: Literal["answered", "finished", "ended", "gone", "unreachable"]
+    seq: int | None = None
+    state_digest: Digest | None = None
+    detail: str | None = None
+
+
+class Evidence(Value):
+    """One review's record, its read model, and its workflow's word, to be checked against each other; and, where it was
+    put with them, the `registry` that says whose decisions and keys counted.
+    """
+
+    review: ReviewId
+    entries: tuple[Recorded, ...]
+    read_model: ReadModel
+    workflow: WorkflowState
+    registry: tuple[RecordedEntry, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a check: the number of entries that hold, and the first place where something differs, if any.
+
+    Where the registry was checked too, `registry` is how many of its entries hold, and `founder` the key that its first
+    entry is signed with: all its other entries rest on that one.
+    """
+
+    entries: int
+    difference: str | None
+    head: Digest
+    review: Review
+    registry: int = 0
+    founder: KeyId | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return self.difference is None
+
+
+def verify(
+    evidence: Evidence, registry: Sequence[RecordedEntry] | None = None, founder: KeyId | None = None
+) -> Verification:
+    """Recompute the chain and the fold, and name the first place where record, read model and workflow differ.
+
+    With the entries of the `registry`, also check these, and that every applied decision was signed by a key in force
+    and made by somebody who might, by the same rules that the commit applied. A registry can be written anew with keys of
+    the writer's own; it can't by who does not have the key `founder`, if it is known.
+
+    A workflow that cannot be asked is not a difference; one that answers otherwise is.
+    """
+    if registry is None:
+        return _verify(evidence, None)
+    authority = _Authority(registry, founder)
+    result = _verify(evidence, authority)
+    return replace(result, registry=authority.checked, founder=authority.founder)
+
+
+def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
+    review = Review(id=evidence.review)
+    previous = GENESIS
+    seen: _Seen | None = None
+    before: Event | None = None
+    settled: dict[DecisionId, int] = {}
+    for number, recorded in enumerate(evidence.entries, start=1):
+        problem, entry = _check_entry(evidence.review, number, previous, recorded)
+        if entry is None:
+            return Verification(number - 1, f"entry {number}: {problem}", previous, review)
+        decision = settles(entry.event)
+        if decision is not None and settled.setdefault(decision, number) != number:
+            again = f"entry {number}: the decision {decision} was settled by entry {settled[decision]}"
+            return Verification(number - 1, again, previous, review)
+        if authority is not None and isinstance(entry.event, Accepted):
+            wrong = authority.problem_with(review, entry.event)
+            if wrong is not None:
+                return Verification(number - 1, f"entry {number}: {wrong}", previous, review)
+        try:
+            possible = holds(review, before, entry.event)
+            review = evolve(review, entry.event) if possible else review
+        except (ValueError, LookupError, StopIteration):
+            possible = False
+        if not possible:
+            return Verification(number - 1, f"entry {number}: it cannot have happened here", previous, review)
+        previous, before = recorded.hash, entry.event
+        if number == evidence.workflow.seq:
+            seen = _Seen(review)
+        elif seen is not None and not _past_a_finished_workflow(entry.event):
+            seen = _Seen(seen.review, complete=False)
+    difference = _first_difference(evidence, review, previous, seen)
+    if difference is None and authority is not None:
+        difference = authority.rest()
+    return Verification(len(evidence.entries), difference, previous, review)
+
+
+class _Authority:
+    """Checks, decision after decision, that its maker might make it, by what the registry said then."""
+
+    def __init__(self, entries: Sequence[RecordedEntry], founder: KeyId | None) -> None:
+        self._entries = entries
+        self._audit = RegistryAudit(founder)
+
+    @property
+    def checked(self) -> int:
+        """How many entries of the registry hold."""
+        return self._audit.registry.seq
+
+    @property
+    def founder(self) -> KeyId | None:
+        """The key that founded the registry."""
+        return self._audit.founder
+
+    def problem_with(self, review: Review, event: Accepted) -> str | None:
+        """Why this decision should not have been applied to the review as it stood, if it should not."""
+        under, envelope = event.mandate, event.envelope
+        if under is None:
+            return "the decision does not say under what it was made"
+        problem = self._read_to(under.registry)
+        if problem is not None:
+            return problem
+        registry = self._audit.registry
+        if registry.seq != under.registry:
+            return f"it was applied as of entry {under.registry} of the registry, which is at {registry.seq} there"
+        refused = unsigned(envelope, event.digest, event.proof, registry.keys.values())
+        if refused is not None:
+            return f"the decision {envelope.decision_id}: {refused.detail}"
+        facts = Facts(
+            standing=registry.standing(envelope.person),
+            keys=tuple(registry.keys.values()),
+            issuer_keys=tuple(registry.issuer_keys.values()),
+        )
+        found = mandate(review, envelope, event.proof, facts)
+        if isinstance(found, Refusal):
+            return f"the decision {envelope.decision_id} of {envelope.person} was not theirs to make: {found.detail}"
+        if found != under:
+            return f"the decision {envelope.decision_id} was made under something else than the entry says"
+        return None
+
+    def rest(self) -> str | None:
+        """What is wrong with the entries of the registry that no decision needed, if anything is."""
+        return self._read_to(len(self._entries))
+
+    def _read_to(self, seq: int) -> str | None:
+        for entry in self._entries[self._audit.registry.seq : seq]:
+            problem = self._audit.check(entry)
+            if problem is not None:
+                return problem
+        return None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The fold of what the workflow has seen, and whether all that came after it goes past a finished one."""
+
+    review: Review
+    complete: bool = True
+
+
+def _past_a_finished_workflow(event: Event) -> bool:
+    """Whether it can be put on record when the review has its outcome: a refusal, or a word about the workflow."""
+    return isinstance(event, Refused) or (
+        isinstance(event, Accepted) and isinstance(event.envelope.content, Discrepancy)
+    )
+
+
+def _check_entry(review_id: ReviewId, number: int, previous: Digest, recorded: Recorded) -> tuple[str, Entry | None]:
+    data = recorded.data.encode(errors="surrogatepass")
+    if sha256(data) != recorded.hash:
+        return "its bytes do not have the hash that is stored with them", None
+    try:
+        entry = Entry.model_validate_json(data)
+    except ValidationError as error:
+        where = "/".join(str(part) for part in error.errors()[0]["loc"])
+        return f"its bytes are not an entry (at {where or 'the root'})", None
+    if entry.seq != number or recorded.seq != number:
+        return f"it is numbered {entry.seq}, so an entry is missing or out of place", None
+    if entry.review != review_id:
+        return f"it belongs to the review {entry.review}", None
+    if entry.previous != previous:
+        return "it does not follow from the entry before: the chain is broken", None
+    return "", entry
+
+
+def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _Seen | None) -> str | None:
+    rows = evidence.read_model
+    expected = read_model(review, head)
+    for name in ReadModel.model_fields:
+        stored, folded = getattr(rows, name), getattr(expected, name)
+        if name == "heading" and folded is None:
+            continue
+        if stored != folded:
+            return f"read model: {name} is {_brief(stored)}, and the ledger's fold says {_brief(folded)}"
+    workflow = evidence.workflow
+    if workflow.status == "ended" and not review.closed:
+        return f"workflow: it is {workflow.detail}, and the review has no outcome yet"
+    if workflow.status not in ("answered", "finished"):
+        return None
+    finished = workflow.status == "finished" and seen is not None and seen.complete
+    if seen is None or not (finished or workflow.seq == review.seq):
+        return f"workflow: it has seen {workflow.seq} entries of {review.seq}"
+    if workflow.status == "finished" and not seen.review.closed:
+        return f"workflow: it finished after {workflow.seq} entries, when the review had no outcome yet"
+    if workflow.state_digest != state_digest(seen.review):
+        return f"workflow: it has seen {workflow.seq} entries, and its state is another than the ledger's fold of them"
+    return None
+
+
+def read_model(review: Review, head: Digest) -> ReadModel:
+    """What the read model must say of this review, whose last entry has the hash `head`."""
+    subject = review.subject
+    return ReadModel(
+        seq=review.seq,
+        head=head,
+        state_digest=state_digest(review),
+        stage=review.stage,
+        phase=review.phase,
+        outcome=review.outcome,
+        closed_at=review.closed_at,
+        aside=review.aside,
+        assigned=review.assigned,
+        units=review.units,
+        heading=None
+        if subject is None
+        else Heading(
+            title=subject.title,
+            business_unit=subject.business_unit,
+            owner=subject.owner,
+            author=subject.author,
+            tier=None if review.route is None else review.route.tier,
+        ),
+        turns=waits_for(review),
+    )
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
