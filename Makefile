@@ -35,7 +35,7 @@ format: $(INSTALLED) ## Write the format and the mends that ruff is sure of
 	$(BIN)/ruff format
 
 test: $(INSTALLED) ## All tests, on real servers
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## 2,000 decisions under 66 faults; writes build/chaos.json (the same storm again: CHAOS_SEED=…)
 	$(BIN)/python -m tests.chaos

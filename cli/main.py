@@ -168,6 +168,9 @@ def api() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Longer than a proxy in front keeps a connection that nothing happens on: or else it sends a request into one
+            # that we are just ending.
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=8,
         )
     except SettingsError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import get_args
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -639,5 +640,5 @@ def within_validity(course: str, done: Completion, review: Review) -> bool:
     return course != ONLINE.id or done.completed_at + timedelta(days=365) > review.closed_at
 
 
-TestProcess = Process.TestCase
-TestProcess.settings = settings(max_examples=60, stateful_step_count=40)
+TestProcess = pytest.mark.timeout(300)(Process.TestCase)
+TestProcess.settings = settings(max_examples=40, stateful_step_count=40)

@@ -354,6 +354,7 @@ async def serving(app: ASGIApp, *, lifespan: bool = False, port: int = 0) -> Asy
                 lifespan="on" if lifespan else "off",
                 log_config=None,
                 access_log=False,
+                timeout_keep_alive=75,  # as in earnest
                 timeout_graceful_shutdown=1,
             )
         )
