@@ -2,7 +2,7 @@
 
 A claim holds a place in a turn. There are as many places as acts are still needed: verdicts, signatures of the office
 whose turn it is, or the one ruling. While every place is held, the turn is the claimants' alone. A claim decides nothing,
-and it ends by itself: with the act, with what was waited for, or when its time has run out.
+and it ends by itself: with the act, with what was waited for, when its time has run out, or with the claimant's role.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ def refuse_act(review: Review, act: Act, voice: PersonId, facts: Facts) -> Refus
 
     Only the claim of somebody who can still act counts: whoever lost the role since, or is kept from it, holds nobody up.
     """
-    turns = shared(review, act)
-    holding = [c for c in review.claims if c.act == act and _falls_to(turns, c.person, facts.holders)]
-    if not turns or len(holding) < places(review, act) or any(claim.person == voice for claim in holding):
+    idle = void(review, facts.holders)
+    holding = [claim for claim in review.claims if claim.act == act and claim.person not in idle]
+    if not shared(review, act) or len(holding) < places(review, act) or any(claim.person == voice for claim in holding):
         return None
     if act == "verdict_sheet" and voice in principles.voices(review):
         return None
@@ -115,6 +115,12 @@ def refuse_act(review: Review, act: Act, voice: PersonId, facts: Facts) -> Refus
     )
 
 
+def void(review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]:
+    """Those whose claim holds nothing, for by these roles what they claimed does not fall to them any more."""
+    found = tuple(holders)
+    return tuple(c.person for c in review.claims if not _falls_to(shared(review, c.act), c.person, found))
+
+
 def with_claim(review: Review, given: Given, claim: Claim) -> Review:
     """The review in which whoever claimed it, or in whose place it was claimed, holds a place."""
     return _with_holder(review, claim.act, given.voice, given)
@@ -122,7 +128,7 @@ def with_claim(review: Review, given: Given, claim: Claim) -> Review:
 
 def with_release(review: Review, given: Given) -> Review:
     """The review in which they hold none any more."""
-    return _without(review, given.voice)
+    return ended(review, given.voice)
 
 
 def with_reassignment(review: Review, given: Given, reassignment: Reassignment) -> Review:
@@ -131,6 +137,11 @@ def with_reassignment(review: Review, given: Given, reassignment: Reassignment) 
     if reassignment.person is None:
         return review
     return _with_holder(_without(review, reassignment.person), reassignment.act, reassignment.person, given)
+
+
+def ended(review: Review, person: PersonId) -> Review:
+    """The review in which they hold no place any more."""
+    return _without(review, person)
 
 
 def settled(review: Review) -> Review:

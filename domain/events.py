@@ -210,6 +210,13 @@ class Passed(Happened):
     because: Prose
 
 
+class Unclaimed(Happened):
+    """By the roles of now whoever held this claim can't do what they claimed, so it is ended."""
+
+    type: Literal["unclaimed"] = "unclaimed"
+    person: PersonId
+
+
 class Blocked(Happened):
     """By the roles and absences of now there is nobody, or are too few people, for this of what the route still asks for."""
 
@@ -248,6 +255,7 @@ Event = Annotated[
     | Lapsed
     | Struck
     | Passed
+    | Unclaimed
     | Blocked
     | Unblocked
     | Closed,

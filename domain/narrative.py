@@ -56,6 +56,7 @@ from domain.events import (
     Struck,
     TrainingChecked,
     Unblocked,
+    Unclaimed,
 )
 from domain.policy import Phase
 from domain.stages import Stage
@@ -168,6 +169,8 @@ def tell(event: Event) -> Told:
                 "no_opinion": "passed with no opinion obtained",
             }[event.result]
             return _engine(f"Stage {STAGES[event.stage]}: {how}.", event.because)
+        case Unclaimed(person=person):
+            return _engine(f"The claim of {person} is ended: what they claimed falls to them no more.")
         case Blocked(lacking=lacks):
             return _engine("The route can't be fulfilled as things are.", "\n".join(lack.what for lack in lacks))
         case Unblocked():
@@ -308,7 +311,7 @@ def _decision(envelope: Envelope) -> str:
         case TrainingRecorded():
             return "A completion was recorded that this review waits for."
         case RegistryChanged():
-            return "Roles or absences changed, and with them who can fulfil the route."
+            return "Roles or absences changed, and with them who can do what the review waits for."
         case Discrepancy(what=what):
             return f"Temporal and this record differed: {DIFFERENCES[what]}."
         case Repair():

@@ -64,9 +64,10 @@ from domain.events import (
     Struck,
     TrainingChecked,
     Unblocked,
+    Unclaimed,
 )
 from domain.facts import Facts
-from domain.people import Role
+from domain.people import Holder, Role
 from domain.policy import Phase
 from domain.refusal import Refusal
 from domain.registry import BOOTSTRAP
@@ -136,6 +137,12 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
     return happened.events
 
 
+def concerned_by(review: Review, holders: Iterable[Holder]) -> bool:
+    """Whether the roles and absences of these holders make something of the review that its record does not have yet."""
+    found = tuple(holders)
+    return bool(claims.void(review, found)) or fulfilment.lacking(review, found) != review.blocked
+
+
 def holds(review: Review, before: Event | None, event: Event) -> bool:
     """Whether this can stand on the record here, as far as the record alone tells: no stage is passed, no Council heard and
     no outcome come to but by the rules. `review` is that up to the entry, `before` the entry before it.
@@ -153,6 +160,8 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return event.outcome is Outcome.DECLINED and isinstance(before, Refused)
         case Closed():
             return _ends(review, event.at) == event
+        case Unclaimed(person=person):
+            return review.claim_of(person) is not None
         case Blocked(lacking=lacks):
             return review.open and lacks not in ((), review.blocked)
         case Unblocked():
@@ -409,7 +418,9 @@ def _strike(happened: _Happened, before: Review, person: PersonId, at: datetime)
 
 
 def _look_for_who_can(happened: _Happened, facts: Facts, at: datetime) -> None:
-    """Put on record that somebody is lacking for the route, or no longer, where that is news."""
+    """Put on record whose claim holds nothing any more, and that somebody is lacking for the route, or no longer."""
+    for person in claims.void(happened.review, facts.holders):
+        happened.add(Unclaimed(at=at, person=person))
     lacks = fulfilment.lacking(happened.review, facts.holders)
     if happened.review.open and lacks != happened.review.blocked:
         happened.add(Blocked(at=at, lacking=lacks) if lacks else Unblocked(at=at))
@@ -507,6 +518,8 @@ def _evolve(review: Review, event: Event) -> Review:
             following = ORDER[min(ORDER.index(stage) + 1, len(ORDER) - 1)]
             passed = {**review.passed, stage: Passage(result=result, because=because)}
             return _with(deadlines.at_rest(review), stage=following, passed=passed)
+        case Unclaimed(person=person):
+            return claims.ended(review, person)
         case Blocked(lacking=lacks, at=at):
             return _with(review, blocked=lacks, blocked_since=review.blocked_since or at)
         case Unblocked():

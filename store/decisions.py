@@ -19,10 +19,10 @@ from domain.drafts import Draft, discrepancy, registry_changed, seal, stored_byt
 from domain.dsse import DECISION, Signer, key_id
 from domain.entitlement import RECONCILER, REGISTER, REGISTRY
 from domain.facts import Standing
-from domain.fulfilment import lacking
 from domain.people import Holder, Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
+from domain.review import concerned_by
 from domain.state import Review, Subject
 from domain.step_up import is_required
 from domain.values import Digest, PersonId
@@ -319,7 +319,7 @@ class Decisions:
             holders = (await look(connection, None, named=Named.of(reviews, now))).holders
         same, stored = [], 0
         for review in reviews:
-            if lacking(review, holders) == review.blocked:
+            if not concerned_by(review, holders):
                 same.append(review)
             else:
                 stored += await self._has_changed(review.id, holders)
@@ -330,7 +330,7 @@ class Decisions:
     async def _has_changed(self, review_id: str, holders: Sequence[Holder]) -> bool:
         async with self._database.transaction() as connection:
             review = await self._shared(connection, review_id)
-            if lacking(review, holders) == review.blocked:
+            if not concerned_by(review, holders):
                 return False
             now = await self._database.now(connection)
             await self._standing(connection, REGISTRY.person, now)

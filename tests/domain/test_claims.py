@@ -19,16 +19,19 @@ from domain.decisions import (
     QuestionAnswer,
     Reason,
     Reassignment,
+    RegistryChanged,
     Release,
     Reopening,
     Revision,
     Ruling,
 )
-from domain.events import Accepted, Began, FellDue, Refused
+from domain.entitlement import REGISTRY
+from domain.events import Accepted, Began, FellDue, Refused, Unclaimed
 from domain.narrative import tell
+from domain.notices import notices
 from domain.people import Grant, Role
 from domain.policy import Route, SignatoryStep
-from domain.review import waits_for
+from domain.review import concerned_by, fold, holds, waits_for
 from domain.sign_off import basis
 from domain.stages import Stage
 from domain.turns import Turn, falls_to
@@ -367,15 +370,51 @@ def test_who_can_act_no_more_holds_nobody_up(how: str) -> None:
     for content in (sheet(), SHEET):
         case = several()
         case.accepts(JUN, SHEET)
-        match how:
-            case "disabled":
-                case.disabled.add(JUN)
-            case "role":
-                case.grants.remove(grant(JUN, Role.REVIEWER))
-            case _:
-                case.units[JUN] = UNIT
+        loses(case, JUN, how)
         case.accepts(RIN, content)
         assert {RIN} == able(case) if content is SHEET else case.review.stage is Stage.SIGN_OFF
+
+
+@pytest.mark.parametrize("how", ["disabled", "role", "unit"])
+def test_the_claim_of_who_can_act_no_more_ends_on_record(how: str) -> None:
+    """As soon as the registry tells the review; the turn is in the others' inboxes, and they hear of it."""
+    case = several()
+    case.accepts(JUN, SHEET)
+    assert not concerned_by(case.review, case.holders())
+    loses(case, JUN, how)
+    assert concerned_by(case.review, case.holders())
+    before = case.review
+    case.accepts(REGISTRY.person, RegistryChanged())
+    ended = case.events[-1]
+    assert isinstance(ended, Unclaimed)
+    assert f"The claim of {JUN} is ended: what they claimed falls to them no more." == tell(ended).what
+    assert [] == claimants(case)
+    assert {RIN, KEI, MAO} == able(case)
+    assert [Role.REVIEWER] == [notice.role for notice in notices(before, case.review, (ended,))]
+    assert not concerned_by(case.review, case.holders())
+    assert holds(before, None, ended)
+    assert not holds(case.review, None, ended), "there is none any more"
+    assert case.review == fold(case.review.id, case.events)
+
+
+def test_the_claim_of_who_is_away_stays() -> None:
+    """Whoever they left their role to does it."""
+    case = several()
+    case.accepts(JUN, SHEET)
+    case.delegates(JUN, MAO, Role.REVIEWER)
+    case.accepts(REGISTRY.person, RegistryChanged())
+    assert [JUN] == claimants(case)
+
+
+def loses(case: Case, person: str, how: str) -> None:
+    """Somebody can judge the proposal no more."""
+    match how:
+        case "disabled":
+            case.disabled.add(person)
+        case "role":
+            case.grants.remove(grant(person, Role.REVIEWER))
+        case _:
+            case.units[person] = UNIT
 
 
 # The officer.

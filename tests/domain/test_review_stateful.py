@@ -45,11 +45,10 @@ from domain.decisions import (
 )
 from domain.entitlement import REGISTER, REGISTRY, ROLES
 from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refused
-from domain.fulfilment import lacking
 from domain.ledger import GENESIS, append
 from domain.narrative import tell
 from domain.people import DELEGABLE, Assigned, Grant, Role
-from domain.review import decide, evolve, fold, state_digest, waits_for
+from domain.review import concerned_by, decide, evolve, fold, state_digest, waits_for
 from domain.stages import Outcome, Stage
 from domain.state import Clock, Review
 from domain.turns import Turn, falls_to
@@ -319,7 +318,7 @@ class Process(RuleBasedStateMachine):
     def the_registry_speaks(self) -> None:
         """As the sweep has it do; afterwards the record says what is so."""
         self.case.accepts(REGISTRY.person, RegistryChanged())
-        assert self.case.review.blocked == lacking(self.case.review, self.case.holders())
+        assert not concerned_by(self.case.review, self.case.holders())
 
     @precondition(lambda self: not self.case.review.closed)
     @rule(text=st.integers(1, 6), principle=st.none() | st.sampled_from(PRINCIPLES))

@@ -10,7 +10,7 @@ from uuid import uuid4
 from domain.policy import Allowance, Phase
 from domain.verification import verify
 from store.registers import Registers
-from tests.e2e.system import AUDITOR, OFFICER, PACK, REVIEWERS, System, example, sheet
+from tests.e2e.system import AUDITOR, OFFICER, OPERATOR, PACK, REVIEWERS, System, example, sheet
 from tests.harness import SIGNER, until
 
 RIN, JUN, KEI = REVIEWERS
@@ -92,5 +92,25 @@ async def test_a_claim_runs_out_while_its_maker_does_nothing(own_system: System)
     await until(free, seconds=40)
     assert any(f"({JUN}); next in line: reviewer." in what for what in await system.told(review))
     await system.person(RIN).accepted(review, "verdict_sheet", verdicts=sheet())
+    evidence = await system.person(AUDITOR).evidence(review)
+    assert verify(evidence, evidence.registry).holds
+
+
+async def test_the_claim_of_who_loses_the_role_ends(system: System) -> None:
+    """Within seconds it is for the others, on record, and the verifier follows."""
+    review = await system.opened(example(1))
+    await system.granted(("new.reviewer", "reviewer", ""))
+    await system.person("new.reviewer").accepted(review, "claim", **CLAIM)
+    assert [] == await waits_for(system, review)
+    registers = Registers(system.database, SIGNER)
+    for grant in await registers.grants("new.reviewer"):
+        await registers.revoke(grant.id, "They left.", by=OPERATOR)
+
+    async def free() -> bool:
+        return [*REVIEWERS] == await waits_for(system, review)
+
+    await until(free, seconds=30)
+    assert "The claim of new.reviewer is ended: what they claimed falls to them no more." in await system.told(review)
+    assert [] == (await system.at(review)).claims
     evidence = await system.person(AUDITOR).evidence(review)
     assert verify(evidence, evidence.registry).holds
