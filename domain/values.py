@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -22,10 +22,12 @@ class Written(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def _plain(text: str) -> str:
-    for position, character in enumerate(text):
-        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t":
-            raise ValueError(f"character {position} (U+{ord(character):04X}) is a control character")
+    if found := _CONTROL.search(text):
+        raise ValueError(f"character {found.start()} (U+{ord(found[0]):04X}) is a control character")
     return text
 
 
