@@ -15,9 +15,9 @@ def soaks() -> bool:
     return MINUTES > 0
 
 
-def until() -> float:
-    """The moment, by the monotonic clock, up to which a test that begins now goes on."""
-    return time.monotonic() + 60 * MINUTES
+def until(among: int = 1) -> float:
+    """The moment, by the monotonic clock, up to which a test that begins now goes on; one of several shares the time."""
+    return time.monotonic() + 60 * MINUTES / among
 
 
 def seed() -> int:

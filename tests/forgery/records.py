@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from domain import dsse
+from domain.canonical import sha256
 from domain.events import Accepted, Closed, Event, Refused
 from domain.ledger import GENESIS, Recorded, append
 from domain.people import Role
 from domain.registry import RecordedEntry, RegistryEntry, entry_bytes
-from domain.review import fold
+from domain.review import fold, state_digest
 from domain.stages import Outcome
-from domain.verification import verify
+from domain.verification import WorkflowState, verify
 from tests.forgery.families import family
 from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
 from tests.harness import SIGNER
@@ -29,7 +31,9 @@ async def _auditor(stand: Stand) -> Auditor:
     return auditor
 
 
-def _found(auditor: Auditor, entries: Sequence[Recorded], says: str, events: Sequence[Event] | None = None) -> None:
+def _found(
+    auditor: Auditor, entries: Sequence[Recorded], says: str | tuple[str, ...], events: Sequence[Event] | None = None
+) -> None:
     """This record, which is none, is found, and what is said of it begins so."""
     auditor.stand.tried += 1
     said = auditor.says(entries, events).difference or ""
@@ -49,6 +53,10 @@ async def an_entry_edited(stand: Stand) -> None:
         data = data[:where] + chr(ord(data[where]) ^ 1) + data[where + 1 :]
         edited = entries[place].model_copy(update={"data": data})
         _found(auditor, (*entries[:place], edited, *entries[place + 1 :]), f"entry {place + 1}: ")
+        # Then what nobody signed shows at the next entry, which is chained to another; the last one's in the read model.
+        fitting = edited.model_copy(update={"hash": sha256(data.encode())})
+        shows = "read model: " if place + 1 == len(entries) else f"entry {place + 2}: "
+        _found(auditor, (*entries[:place], fitting, *entries[place + 1 :]), (f"entry {place + 1}: ", shows))
 
 
 @family
@@ -69,8 +77,13 @@ async def entries_swapped_removed_or_inserted(stand: Stand) -> None:
 async def a_record_cut_short(stand: Stand) -> None:
     """The last entries are gone; the read model knows of them. Where that was cut too, the workflow does."""
     auditor = await _auditor(stand)
-    for kept in range(1, len(auditor.events)):
-        _found(auditor, auditor.evidence.entries[:kept], "read model: seq ")
+    entries, whole = auditor.evidence.entries, fold(auditor.review, auditor.events)
+    workflow = WorkflowState(status="answered", seq=whole.seq, state_digest=state_digest(whole))
+    asked = replace(auditor, evidence=auditor.evidence.model_copy(update={"workflow": workflow}))
+    assert asked.says(entries).holds
+    for kept in range(1, len(entries)):
+        _found(auditor, entries[:kept], "read model: seq ")
+        _found(asked, entries[:kept], "workflow: it has seen ", auditor.events[:kept])
 
 
 @family
@@ -154,7 +167,9 @@ def _of_registry(auditor: Auditor, entries: Sequence[RecordedEntry], says: str) 
 
 @family
 async def a_registry_edited(stand: Stand) -> None:
-    """A role, a key or a date in it changed, entries swapped or gone; with hashes and chain made anew, or not."""
+    """A character of it changed, an entry gone, or in the name of somebody else: hashes, chain and all made anew from there
+    on, and signed with a key of the thief's own.
+    """
     auditor = await _auditor(stand)
     entries = auditor.registry
     for _ in range(IN_BULK // 2):
@@ -165,7 +180,6 @@ async def a_registry_edited(stand: Stand) -> None:
         edited = entries[place].model_copy(update={"data": changed})
         _of_registry(auditor, (*entries[:place], edited, *entries[place + 1 :]), f"registry entry {place + 1}: ")
         _of_registry(auditor, (*entries[:place], *entries[place + 1 :]), "registry")
-        # Signed anew by a key of the thief's own, and chained from there on.
         forged = list(entries[:place])
         previous = entries[place - 1].hash
         for number, entry in enumerate(entries[place:], start=place + 1):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from domain.drafts import stored_bytes
-from domain.events import Refused
+from domain.events import Accepted
 from domain.stages import Outcome
 from tests.forgery.families import family
 from tests.forgery.stand import EACH, OTHER, Stand, signed
+from tests.harness import until
 from workflows.messages import Carried, StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
+
+_SOMEBODY_WAITS = "select exists (select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid)))"
 
 
 async def _sent(stand: Stand, review: str, data: bytes, kind: str = "question") -> None:
@@ -24,7 +29,7 @@ async def _sent(stand: Stand, review: str, data: bytes, kind: str = "question") 
 
 @family
 async def a_signal_of_what_was_never_stored(stand: Stand) -> None:
-    """Rightly made, even rightly signed; only nobody stored it."""
+    """Rightly made, and of somebody who might; only nobody stored it."""
     review = await stand.opened()
     for _ in range(EACH):
         await _sent(stand, review, stored_bytes(await stand.envelope(review)))
@@ -40,11 +45,7 @@ async def a_signal_with_the_id_of_another_decision(stand: Stand) -> None:
         good = signed(envelope)
         await stand.plant(review, good)
         await _sent(stand, review, stored_bytes(envelope.model_copy(update={"reason": "Approve it.", "person": OTHER})))
-        seq = (await stand.state(review)).seq
-        await stand.signal(review, good.data)
-        await stand.dealt_with(review, seq)
-        assert not any(isinstance(event, Refused) for event in await stand.events(review, seq))
-        stand.controls += 1
+        await stand.genuine(review, good, planted=True)
 
 
 @family
@@ -98,13 +99,23 @@ async def a_cancel_for_an_outcome(stand: Stand) -> None:
 
 @family
 async def an_activity_completed_from_outside(stand: Stand) -> None:
-    """Somebody says, in the worker's place, what the commit answered: it is a local activity, which nobody can reach."""
+    """Somebody says, while the commit is under way, in the worker's place what it answered: it is a local activity, which
+    nobody can reach.
+    """
     review = await stand.opened()
     for _ in range(EACH):
-        async with stand.nothing_comes_of_it(review):
-            activity = stand.client.get_async_activity_handle(
-                workflow_id=workflow_id_for(review), run_id=None, activity_id=str(stand.rng.randint(1, 9))
-            )
-            with pytest.raises((RPCError, ValueError)):
-                await activity.complete({"events": [], "done": True, "became": "accepted"})
-    await stand.genuine(review, signed(await stand.envelope(review)))
+        seq, good = (await stand.state(review)).seq, signed(await stand.envelope(review))
+        async with stand.place.system.database.transaction() as holding:
+            await holding.execute("select from reviews where id = $1 for no key update", review)
+            await stand.plant(review, good)
+            await stand.signal(review, good.data)
+            await until(partial(holding.fetchval, _SOMEBODY_WAITS), every=0.01)
+            async with stand.nothing_comes_of_it(review):
+                for number in range(1, 20):
+                    activity = stand.client.get_async_activity_handle(
+                        workflow_id=workflow_id_for(review), run_id=None, activity_id=str(number)
+                    )
+                    with pytest.raises(RPCError):
+                        await activity.complete({"events": [], "done": True, "became": "accepted"})
+        assert isinstance(await stand.became(review, seq), Accepted)
+        stand.controls += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,12 +35,11 @@ from store.registers import Registers
 from store.reviews import Reviews
 from store.standing import look
 from tests.e2e.place import Place
-from tests.e2e.system import AUTHOR, OPERATOR, PACK, PRINCIPLES, REVIEWERS, Person, example, new_id
+from tests.e2e.system import OPERATOR, PACK, PRINCIPLES, REVIEWERS, Person, example, new_id
 from tests.harness import SIGNER, until
-from tests.soak import seed, soaks
 
-EACH = int(os.environ.get("FORGERIES") or (300 if soaks() else 4))
-"""How many of a family go through the whole stack."""
+EACH = 4
+"""How many of a family go through the whole stack in a round."""
 
 IN_BULK = EACH * 6
 """How many of a family an auditor is shown."""
@@ -54,6 +53,8 @@ STRICT = PACK.model_copy(
 """A pack by which a verdict sheet needs the reviewer's renewed sign-in."""
 
 REVIEWER, OTHER, THIRD = REVIEWERS
+
+_ACCEPTED = "select id from decisions where review_id = $1 and status = 'accepted'"
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,20 @@ class Stand:
     idp_key: IssuerKey
     unseen: ECKey
     revoked: Ed25519Signer
+    in_force: tuple[datetime, timedelta]
+    """From when on the revoked key counted, and for how long."""
+
     late: Ed25519Signer
     grants: dict[str, list[str]] = field(default_factory=dict)
     thief: Ed25519Signer = field(default_factory=lambda: Ed25519Signer(Ed25519PrivateKey.generate()))
-    people: dict[str, Person] = field(default_factory=dict)
-    rng: random.Random = field(default_factory=lambda: random.Random(seed()))
+    rng: random.Random = field(default_factory=random.Random)
     tried: int = 0
     accepted: int = 0
     controls: int = 0
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, seed: int) -> None:
         """A family's own luck, whichever were tried before it."""
-        self.rng = random.Random(f"{seed()} {name}")
+        self.rng = random.Random(f"{seed} {name}")
         self.tried = self.accepted = self.controls = 0
 
     @property
@@ -115,15 +118,29 @@ class Stand:
 
     async def person(self, name: str) -> Person:
         """Somebody with a good access token."""
-        if name not in self.people:
-            self.people[name] = await self.place.person(name)
-        return self.people[name]
+        return await self.place.person(name)
 
-    async def opened(self, tier: int = 3) -> str:
-        """A review in its principle review."""
-        proposal = example(tier).model_dump(mode="json")
-        author = await self.person(AUTHOR)
-        response = await author.post("/reviews", {"pack": "strict", "proposal": proposal, "review": new_id()})
+    async def entered(self, *rows: tuple[str, str, str], by: str = OPERATOR) -> httpx2.Response:
+        """What is answered where `by` enters these people, each with a role and its office."""
+        lines = [
+            "person,name,unit,role,office",
+            *(f"{who},Example,Example {who},{role},{of}" for who, role, of in rows),
+        ]
+        return await (await self.person(by)).put_in("/people/import", "\n".join(lines), "text/csv")
+
+    async def newcomer(self, *roles: tuple[str, str]) -> str:
+        """Somebody of whom nobody has heard in this round yet, with these roles and their offices."""
+        who = f"newcomer.{self.rng.getrandbits(60)}"
+        if roles:
+            response = await self.entered(*((who, role, office) for role, office in roles))
+            assert 200 == response.status_code, response.text
+        return who
+
+    async def opened(self, tier: int = 3, **changes: object) -> str:
+        """A review of an example, with these fields in place of its own, in its principle review."""
+        proposal = example(tier, **changes)
+        body = {"pack": "strict", "proposal": proposal.model_dump(mode="json"), "review": new_id()}
+        response = await (await self.person(proposal.author)).post("/reviews", body)
         assert 200 == response.status_code, response.text
         return str(response.json()["review"])
 
@@ -140,10 +157,10 @@ class Stand:
 
     # Making what is genuine, out of which forgeries are made.
 
-    async def facts(self, person: str, *, signer: Ed25519Signer = SIGNER) -> Facts:
-        """What the registers say of somebody now."""
+    async def facts(self, person: str, keys: Sequence[str] = (SIGNER.keyid,)) -> Facts:
+        """What the registers say of somebody, and of these keys, now."""
         async with self.place.system.database.transaction() as connection:
-            return await look(connection, person, keys=[signer.keyid], issuer_key=self.idp_key.id)
+            return await look(connection, person, keys=keys, issuer_key=self.idp_key.id)
 
     async def envelope(
         self, review: str, person: str = REVIEWER, content: AnyContent | None = None, **changes: Any
@@ -171,15 +188,21 @@ class Stand:
     async def nothing_comes_of_it(self, review: str) -> AsyncIterator[None]:
         """After this block nothing was accepted, and the review stands as before but for refusals on record."""
         before = await self.state(review)
-        yield
-        self.tried += 1
-        after = await self.state(review)
-        # What comes of it may still be on its way.
-        new = (await self.events(review, before.seq))[: after.seq - before.seq]
-        self.accepted += sum(not isinstance(event, Refused) for event in new)
-        assert [] == [event for event in new if not isinstance(event, Refused)], "a forgery was accepted"
+        try:
+            yield
+        finally:
+            after = await self.state(review)
+            # What comes of it may still be on its way.
+            new = (await self.events(review, before.seq))[: after.seq - before.seq]
+            wrong = [event for event in new if not isinstance(event, Refused)]
+            self.tried += 1
+            self.accepted += bool(wrong)
+        assert [] == wrong, "a forgery was accepted"
         assert substance(before) == substance(after)
         assert (after.seq - before.seq, after.refused - before.refused) == (len(new), len(new))
+        receipts = await self.pool.fetch(_ACCEPTED, review)
+        on_record = {e.envelope.decision_id for e in await self.events(review) if isinstance(e, Accepted)}
+        assert {row["id"] for row in receipts} <= on_record, "a receipt says accepted, and the record does not"
 
     async def plant(self, review: str, forged: Forged, *, row: UUID | None = None) -> None:
         """Write it into the database as the application's role, as pending."""
@@ -210,24 +233,31 @@ class Stand:
 
         await until(more, seconds=40, every=0.01)
 
-    async def forged(self, review: str, forged: Forged) -> None:
-        """Plant it and signal it; it is refused, on record."""
+    async def forged(self, review: str, forged: Forged, *, planted: bool = False) -> Refused:
+        """Plant it, if it is not, and signal it; it is refused, on record."""
         async with self.nothing_comes_of_it(review):
-            seq = (await self.state(review)).seq
-            await self.plant(review, forged)
-            await self.signal(review, forged.data, forged.kind)
-            await self.dealt_with(review, seq)
+            found = await self._taken(review, forged, planted)
+        assert isinstance(found, Refused)
+        return found
 
-    async def genuine(self, review: str, forged: Forged) -> Accepted:
+    async def genuine(self, review: str, forged: Forged, *, planted: bool = False) -> None:
         """The same way, for what is genuine: it is accepted."""
-        seq = (await self.state(review)).seq
-        await self.plant(review, forged)
-        await self.signal(review, forged.data, forged.kind)
-        await self.dealt_with(review, seq)
-        (found,) = [event for event in await self.events(review, seq) if isinstance(event, Accepted | Refused)]
+        found = await self._taken(review, forged, planted)
         assert isinstance(found, Accepted), found
         self.controls += 1
+
+    async def became(self, review: str, seq: int) -> Accepted | Refused:
+        """What is put on record, after the entry `seq`, of the one decision that is on its way."""
+        await self.dealt_with(review, seq)
+        (found,) = [event for event in await self.events(review, seq) if isinstance(event, Accepted | Refused)]
         return found
+
+    async def _taken(self, review: str, forged: Forged, planted: bool) -> Accepted | Refused:
+        seq = (await self.state(review)).seq
+        if not planted:
+            await self.plant(review, forged)
+        await self.signal(review, forged.data, forged.kind)
+        return await self.became(review, seq)
 
     def control(self, response: httpx2.Response, status: int = 200) -> httpx2.Response:
         """What is genuine, and was sent by the same code, is taken."""
@@ -280,7 +310,7 @@ class Auditor:
     async def applied(self, forged: Forged) -> tuple[Event, ...]:
         """The events with the genuine decision applied at their end."""
         envelope = Envelope.model_validate_json(forged.data)
-        facts = await self.stand.facts(envelope.person)
+        facts = await self.stand.facts(envelope.person, [signature.keyid for signature in forged.proof.signatures])
         take = Take(envelope=envelope, digest=forged.digest, proof=forged.proof)
         return (*self.events, *decide(fold(self.review, self.events), take, facts, envelope.received_at))
 
@@ -324,6 +354,9 @@ async def stand_on(place: Place, client: Client) -> Stand:
     for signer in (revoked, late):
         assert 201 == (await operator.post("/keys", {"public": signer.public})).status_code
     assert 204 == (await operator.delete(f"/keys/{revoked.keyid}?because=Stolen.")).status_code
-    stand = Stand(place, client, registers, idp, key, unseen, revoked, late)
+    gone = (await registers.registry.keys())[revoked.keyid]
+    assert gone.revoked_at is not None
+    in_force = (gone.added_at, gone.revoked_at - gone.added_at)
+    stand = Stand(place, client, registers, idp, key, unseen, revoked, in_force, late)
     stand.grants[OTHER] = [grant.id for grant in (await stand.facts(OTHER)).standing.grants]
     return stand

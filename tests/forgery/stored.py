@@ -7,21 +7,27 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from asyncio import gather
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 
-from domain.decisions import Discrepancy, Envelope, Repair, TrainingRecorded
+from domain.decisions import Discrepancy, Envelope, Reason, Repair, TrainingRecorded
 from domain.discrepancies import Differs
 from domain.drafts import stored_bytes
 from domain.dsse import DECISION, REGISTRY, Ed25519Signer, Signature, pae
+from domain.events import Accepted
 from domain.people import Role
 from domain.proof import Proof, SignedIn
+from domain.registry import Disabled, RegistryEntry
 from domain.stages import Stage
 from domain.step_up import act_digest
+from tests.e2e.system import OPERATOR
 from tests.forgery.families import FAMILIES, Family, family
 from tests.forgery.stand import EACH, IN_BULK, OTHER, Forged, Stand, sheet, signed
 from tests.harness import SIGNER
@@ -83,8 +89,9 @@ def signed_under_the_id_of_another_key(stand: Stand, envelope: Envelope) -> Forg
 
 def signed_by_a_revoked_key(stand: Stand, envelope: Envelope) -> Forged:
     """Dated now, or back to when the key still counted."""
-    back = timedelta(seconds=stand.rng.choice((0, 1, 60, 3600)))
-    return signed(envelope.model_copy(update={"received_at": envelope.received_at - back}), stand.revoked)
+    since, long = stand.in_force
+    moment = stand.rng.choice((envelope.received_at, since + long * stand.rng.random()))
+    return signed(envelope.model_copy(update={"received_at": moment}), stand.revoked)
 
 
 def signed_by_a_key_not_yet_in_force(stand: Stand, envelope: Envelope) -> Forged:
@@ -248,7 +255,8 @@ def _token(stand: Stand, envelope: Envelope, **claims: Any) -> str:
     return jwt.encode({"alg": "ES256"}, kept, stand.idp, algorithms=["ES256"])
 
 
-def _proved(stand: Stand, envelope: Envelope, token: str | None = None, key: str | None = None) -> Forged:
+def proved(stand: Stand, envelope: Envelope, token: str | None = None, key: str | None = None) -> Forged:
+    """Rightly signed, and with the person's renewed sign-in; or with another token, or key."""
     return signed(envelope, step_up=SignedIn(token=token or _token(stand, envelope), key=key or stand.idp_key.id))
 
 
@@ -272,13 +280,13 @@ def step_up_over_another_decision(stand: Stand, envelope: Envelope) -> Forged:
     """The same person's, a moment ago, over something else; or over nothing."""
     other = envelope.model_copy(update={"reason": f"Something else, {stand.rng.random()}."})
     nonce = stand.rng.choice((act_digest(other), None, "", "0" * 64, [act_digest(envelope)]))
-    return _proved(stand, envelope, _token(stand, envelope, nonce=nonce))
+    return proved(stand, envelope, _token(stand, envelope, nonce=nonce))
 
 
 def step_up_of_another_person(stand: Stand, envelope: Envelope) -> Forged:
     """Somebody else signed in, over this very act."""
     who = stand.rng.choice((OTHER, None, "", envelope.person.upper(), [envelope.person]))
-    return _proved(stand, envelope, _token(stand, envelope, sub=who))
+    return proved(stand, envelope, _token(stand, envelope, sub=who))
 
 
 def step_up_expired_or_stale(stand: Stand, envelope: Envelope) -> Forged:
@@ -288,7 +296,7 @@ def step_up_expired_or_stale(stand: Stand, envelope: Envelope) -> Forged:
         [{"auth_time": moment} for moment in (at - 3600, at + 86400, None, "now", True)]
         + [{"exp": moment} for moment in (at - 600, None, "never")]
     )
-    return _proved(stand, envelope, _token(stand, envelope, **claims))
+    return proved(stand, envelope, _token(stand, envelope, **claims))
 
 
 def step_up_for_another_audience_or_issuer(stand: Stand, envelope: Envelope) -> Forged:
@@ -298,7 +306,7 @@ def step_up_for_another_audience_or_issuer(stand: Stand, envelope: Envelope) -> 
         [{"iss": issuer} for issuer in ("https://evil.example", None, "")]
         + [{"aud": audience, "azp": "x"} for audience in ("ringi-other", None, [], [ours, "x"])]
     )
-    return _proved(stand, envelope, _token(stand, envelope, **claims))
+    return proved(stand, envelope, _token(stand, envelope, **claims))
 
 
 def step_up_without_or_with_another_algorithm(stand: Stand, envelope: Envelope) -> Forged:
@@ -310,7 +318,7 @@ def step_up_without_or_with_another_algorithm(stand: Stand, envelope: Envelope) 
         token = with_hmac(kind, body, secret)
     else:
         token = f"{head if kind == 'stripped' else _b64({'alg': kind})}.{body}.{sig if kind == 'RS256' else ''}"
-    return _proved(stand, envelope, token)
+    return proved(stand, envelope, token)
 
 
 def step_up_signed_by_a_key_never_seen(stand: Stand, envelope: Envelope) -> Forged:
@@ -319,17 +327,18 @@ def step_up_signed_by_a_key_never_seen(stand: Stand, envelope: Envelope) -> Forg
     header = stand.rng.choice(({}, {"jwk": stand.unseen.as_dict(private=False)}, {"kid": stand.idp_key.id}))
     token = jwt.encode({"alg": "ES256", **header}, claims, stand.unseen, algorithms=["ES256"])
     own = base64.urlsafe_b64decode(stand.unseen.thumbprint() + "=").hex()
-    return _proved(stand, envelope, token, stand.rng.choice((None, own, "0" * 64)))
+    return proved(stand, envelope, token, stand.rng.choice((None, own, "0" * 64)))
 
 
 def step_up_edited(stand: Stand, envelope: Envelope) -> Forged:
     """A true token, with a claim or a character changed."""
-    head, body, sig = _token(stand, envelope, nonce=stand.rng.choice(("x", act_digest(envelope)))).split(".")
-    claims = json.loads(base64.urlsafe_b64decode(body + "==")) | {"nonce": act_digest(envelope), "acr": "high"}
-    flipped = bytearray(base64.urlsafe_b64decode(sig + "=="))
+    head, body, sig = _token(stand, envelope, nonce="x").split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "==")) | {"nonce": act_digest(envelope)}
+    *true, last = _token(stand, envelope).split(".")
+    flipped = bytearray(base64.urlsafe_b64decode(last + "=="))
     flipped[stand.rng.randrange(len(flipped))] ^= 1
     bad = base64.urlsafe_b64encode(flipped).rstrip(b"=").decode()
-    return _proved(stand, envelope, stand.rng.choice((f"{head}.{_b64(claims)}.{sig}", f"{head}.{body}.{bad}")))
+    return proved(stand, envelope, stand.rng.choice((f"{head}.{_b64(claims)}.{sig}", ".".join((*true, bad)))))
 
 
 STEP_UPS: tuple[Make, ...] = (
@@ -349,7 +358,7 @@ async def _step_ups(stand: Stand, make: Make) -> None:
     for _ in range(EACH):
         await stand.forged(review, make(stand, await stand.envelope(review, content=sheet())))
     envelope = await stand.envelope(review, content=sheet())
-    good = _proved(stand, envelope)
+    good = proved(stand, envelope)
     auditor = await stand.auditor(review)
     genuine = await auditor.applied(good)
     assert auditor.of(genuine).holds
@@ -366,6 +375,64 @@ for ways, makers in ((_questions, QUESTIONS), (_step_ups, STEP_UPS)):
     for maker in makers:
         assert maker.__name__ not in FAMILIES
         FAMILIES[maker.__name__] = _family_of(maker, ways)
+
+
+@family
+async def of_a_revoked_key_and_not_on_its_list(stand: Stand) -> None:
+    """Signed by a key that was revoked since, and dated when it still counted, beside one that really waited then: of that
+    one the list is, and it is taken.
+    """
+    review, operator = await stand.opened(), await stand.person(OPERATOR)
+    key = Ed25519Signer(Ed25519PrivateKey.generate())
+    assert 201 == (await operator.post("/keys", {"public": key.public})).status_code
+    good, *others = [signed(await stand.envelope(review), key) for _ in range(EACH + 1)]
+    await stand.plant(review, good)
+    assert 204 == (await operator.delete(f"/keys/{key.keyid}?because=Stolen.")).status_code
+    for other in others:
+        await stand.forged(review, stand.rng.choice((other, replace(other, digest=good.digest))))
+    auditor = await stand.auditor(review)
+    genuine = await auditor.applied(good)
+    assert auditor.of(genuine).holds
+    for _ in range(IN_BULK):
+        auditor.finds(genuine, stand.rng.choice(others))
+    await stand.genuine(review, good, planted=True)
+
+
+@family
+async def by_somebody_disabled_meanwhile(stand: Stand) -> None:
+    """Stored when they might, and their account was closed before it was taken; or in the same moment, and then it was
+    taken before, by the registry's own count.
+    """
+    review, operator = await stand.opened(), await stand.person(OPERATOR)
+    because = {"because": "Left."}
+    for _ in range(EACH):
+        who, other = await stand.newcomer(("reviewer", "")), await stand.newcomer(("reviewer", ""))
+        good = signed(await stand.envelope(review, who))
+        await stand.plant(review, good)
+        assert 204 == (await operator.post(f"/people/{who}/disabled", because)).status_code
+        assert Reason.DISABLED == (await stand.forged(review, good, planted=True)).reason
+
+        seq, good = (await stand.state(review)).seq, signed(await stand.envelope(review, other))
+        await stand.plant(review, good)
+        _, closed = await gather(stand.signal(review, good.data), operator.post(f"/people/{other}/disabled", because))
+        assert 204 == closed.status_code
+        became = await stand.became(review, seq)
+        stand.tried += 1
+        if isinstance(became, Accepted):
+            closing = await _closing(stand, other)
+            assert became.mandate is not None
+            stand.accepted += became.mandate.registry >= closing
+            assert became.mandate.registry < closing
+    auditor = await stand.auditor(review)
+    assert auditor.says(auditor.evidence.entries).holds
+    await stand.genuine(review, signed(await stand.envelope(review)))
+
+
+async def _closing(stand: Stand, person: str) -> int:
+    """The number of the registry's entry that closed this account."""
+    entries = await stand.registers.registry.entries(0, 1_000_000)
+    said = ((entry.seq, RegistryEntry.model_validate_json(entry.data).event) for entry in entries)
+    return next(seq for seq, event in said if isinstance(event, Disabled) and event.person == person)
 
 
 # What is truly signed, in another place than where it belongs.
