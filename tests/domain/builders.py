@@ -60,6 +60,7 @@ PACK = digest_of("an example pack")
 
 OWNER, AUTHOR, ENGINEER = "hana.owner", "aki.author", "sota.engineer"
 REVIEWERS = ("rin.reviewer", "jun.reviewer", "kei.reviewer", "mao.reviewer")
+RIN, JUN, KEI, MAO = REVIEWERS
 COUNCIL = {
     "lea.lawyer": Seat.LAWYER,
     "noa.npo": Seat.NPO,

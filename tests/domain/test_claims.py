@@ -42,11 +42,15 @@ from tests.domain.builders import (
     GRANTS,
     HEAD,
     HOUR,
+    JUN,
+    KEI,
+    MAO,
     OFFICER,
     OUTSIDER,
     OWNER,
     PRINCIPLES,
     REVIEWERS,
+    RIN,
     SECOND,
     UNIT,
     Case,
@@ -56,7 +60,6 @@ from tests.domain.builders import (
     text_digest,
 )
 
-RIN, JUN, KEI, MAO = REVIEWERS
 SHEET = Claim(act="verdict_sheet")
 SIGNATURE = Claim(act="signature")
 RULING = Claim(act="ruling")

@@ -33,12 +33,15 @@ from tests.domain.builders import (
     GRANTS,
     HEAD,
     HEAD_DEPUTY,
+    JUN,
+    KEI,
     LEA,
+    MAO,
     NOA,
     OFFICER,
     OUTSIDER,
     OWNER,
-    REVIEWERS,
+    RIN,
     SECOND,
     TRAINER,
     UNIT,
@@ -50,8 +53,6 @@ from tests.domain.builders import (
     sheet,
     text_digest,
 )
-
-RIN, JUN, KEI, MAO = REVIEWERS
 
 
 @pytest.mark.parametrize("person", [RIN, OFFICER, HEAD])

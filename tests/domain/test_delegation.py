@@ -17,10 +17,13 @@ from tests.domain.builders import (
     GRANTS,
     HEAD,
     HEAD_DEPUTY,
+    JUN,
+    KEI,
+    MAO,
     OFFICER,
     OUTSIDER,
     OWNER,
-    REVIEWERS,
+    RIN,
     SECOND,
     UNIT,
     Case,
@@ -29,8 +32,6 @@ from tests.domain.builders import (
     sheet,
     text_digest,
 )
-
-RIN, JUN, KEI, MAO = REVIEWERS
 
 
 def test_the_delegate_acts_and_the_giver_does_not() -> None:

@@ -13,20 +13,8 @@ from domain.policy import OWN, ReviewersRule, Route, SignatoryStep
 from domain.review import waits_for
 from domain.stages import Outcome, Stage
 from domain.turns import falls_to
-from tests.domain.builders import (
-    GRANTS,
-    HEAD,
-    HEAD_DEPUTY,
-    REVIEWERS,
-    SECOND,
-    UNIT,
-    Case,
-    grant,
-    route,
-    sheet,
-)
+from tests.domain.builders import GRANTS, HEAD, HEAD_DEPUTY, JUN, KEI, RIN, SECOND, UNIT, Case, grant, route, sheet
 
-RIN, JUN, KEI, MAO = REVIEWERS
 HEADS = ("bo.head", "cy.head", "du.head")
 
 

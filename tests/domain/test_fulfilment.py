@@ -27,11 +27,15 @@ from tests.domain.builders import (
     GRANTS,
     HEAD,
     HEAD_DEPUTY,
+    JUN,
+    KEI,
     LEA,
+    MAO,
     OFFICER,
     OPERATOR,
     OWNER,
     REVIEWERS,
+    RIN,
     SECOND,
     START,
     UNIT,
@@ -42,7 +46,6 @@ from tests.domain.builders import (
     sheet,
 )
 
-RIN, JUN, KEI, MAO = REVIEWERS
 NOBODY_SIGNS = "Nobody can sign as Head: nobody who may act has the role."
 
 

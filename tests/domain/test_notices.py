@@ -41,20 +41,22 @@ from tests.domain.builders import (
     ENGINEER,
     HEAD,
     HEAD_DEPUTY,
+    JUN,
+    KEI,
     LEA,
+    MAO,
     NOA,
     OFFICER,
     OUTSIDER,
     OWNER,
     REVIEWERS,
+    RIN,
     Case,
     opinion,
     route,
     sheet,
     text_digest,
 )
-
-RIN, JUN, KEI, MAO = REVIEWERS
 
 
 class Telling(Case):

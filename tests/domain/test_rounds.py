@@ -28,18 +28,18 @@ from tests.domain.builders import (
     AUTHOR,
     GRANTS,
     HEAD,
+    JUN,
+    KEI,
     OFFICER,
     OUTSIDER,
     OWNER,
-    REVIEWERS,
+    RIN,
     Case,
     grant,
     route,
     sheet,
     text_digest,
 )
-
-RIN, JUN, KEI = REVIEWERS[:3]
 
 # What each text is judged by. From 1 to 2 privacy changes, from 2 to 3 nothing that is judged, from 3 to 4 everything.
 TEXTS = {

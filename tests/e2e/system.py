@@ -45,6 +45,7 @@ OPERATOR = "root.operator"
 OWNER = "hana.owner"
 AUTHOR = "aki.author"
 REVIEWERS = ("rin.reviewer", "jun.reviewer", "kei.reviewer")
+RIN, JUN, KEI = REVIEWERS
 COUNCIL = ("lea.lawyer", "noa.npo", "ada.academic", "cai.consumer")
 OFFICER = "omi.officer"
 TRAINING_OFFICER = "tao.training"

@@ -10,10 +10,9 @@ from uuid import uuid4
 from domain.policy import Allowance, Phase
 from domain.verification import verify
 from store.registers import Registers
-from tests.e2e.system import AUDITOR, OFFICER, OPERATOR, PACK, REVIEWERS, System, example, sheet
+from tests.e2e.system import AUDITOR, JUN, KEI, OFFICER, OPERATOR, PACK, REVIEWERS, RIN, System, example, sheet
 from tests.harness import SIGNER, until
 
-RIN, JUN, KEI = REVIEWERS
 CLAIM: dict[str, Any] = {"act": "verdict_sheet"}
 
 

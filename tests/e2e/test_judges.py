@@ -8,12 +8,11 @@ from domain.policy import SignatoryStep
 from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers
-from tests.e2e.system import AUDITOR, OWNER, PACK, REVIEWERS, SIGNATORIES, System, example, sheet
+from tests.e2e.system import AUDITOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
 from tests.harness import SIGNER
 
 HEAD, TAKER = SIGNATORIES["business_unit_head"], "olga.owner"
 OTHER_HEADS = ("cy.head", "ed.head")
-RIN, JUN, KEI = REVIEWERS
 
 
 async def holds(system: System, review: str) -> None:

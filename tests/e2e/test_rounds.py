@@ -8,10 +8,12 @@ from domain.stages import Stage
 from domain.verification import verify
 from tests.e2e.system import (
     AUDITOR,
+    JUN,
+    KEI,
     OFFICER,
     OWNER,
     PRINCIPLES,
-    REVIEWERS,
+    RIN,
     SIGNATORIES,
     System,
     digest,
@@ -19,7 +21,6 @@ from tests.e2e.system import (
     sheet,
 )
 
-RIN, JUN, KEI = REVIEWERS
 OTHERS = [principle for principle in PRINCIPLES if principle != "privacy"]
 
 
