@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import logging
 import os
 import signal
@@ -11,6 +13,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -20,6 +23,7 @@ from temporalio.client import Client
 
 from runtime.embedded import DataFolder, PostgresServer, TemporalServer, free_port
 from runtime.embedded.postgres import APP, OWNER, SUPERUSER
+from runtime.logging import configure_logging
 from runtime.temporal import connect
 from store.migrate import migrate
 
@@ -46,6 +50,15 @@ class DatabaseUrls:
     owner_url: str
 
 
+class Log(io.StringIO):
+    """A stream that is read as the objects that its lines are."""
+
+    def lines(self, **fields: object) -> list[dict[str, Any]]:
+        """The lines that have these fields."""
+        every = [json.loads(line) for line in self.getvalue().splitlines()]
+        return [line for line in every if fields.items() <= line.items()]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
     """What the person who runs the tests has set for Temporal or for us changes no test."""
@@ -70,6 +83,14 @@ def _logging_as_it_was() -> Iterator[None]:
     root.setLevel(level)
     structlog.reset_defaults()
     logging.captureWarnings(False)
+
+
+@pytest.fixture
+def log() -> Log:
+    """Where this process's JSON lines are sent."""
+    stream = Log()
+    configure_logging("json", "INFO", stream=stream)
+    return stream
 
 
 @pytest.fixture(scope="session")

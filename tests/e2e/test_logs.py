@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-from typing import Any
-
 import asyncpg
 import pytest
 from temporalio.client import Client
@@ -13,9 +9,8 @@ from temporalio.worker import Replayer
 
 from domain.verification import verify
 from runtime.issuer import Issuer
-from runtime.logging import configure_logging
 from runtime.temporal import plugin
-from tests.conftest import DatabaseUrls, Servers
+from tests.conftest import DatabaseUrls, Log, Servers
 from tests.e2e.system import (
     AUDITOR,
     AUTHOR,
@@ -37,26 +32,12 @@ CANARY = "canary"
 """Whatever somebody wrote, or keeps secret, has this in it."""
 
 
-@pytest.fixture
-def log() -> io.StringIO:
-    """Where JSON lines are sent."""
-    stream = io.StringIO()
-    configure_logging("json", "INFO", stream=stream)
-    return stream
-
-
-def lines(log: io.StringIO, **fields: object) -> list[dict[str, Any]]:
-    """The lines that have these fields."""
-    every = [json.loads(line) for line in log.getvalue().splitlines()]
-    return [line for line in every if fields.items() <= line.items()]
-
-
 async def test_nothing_that_anybody_wrote_is_in_the_logs(
     servers: Servers,
     database: DatabaseUrls,
     issuer: Issuer,
     temporal_client: Client,
-    log: io.StringIO,
+    log: Log,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Names, titles, reasons, documents, tokens, passwords; in whatever goes well, and in whatever fails."""
@@ -69,29 +50,28 @@ async def test_nothing_that_anybody_wrote_is_in_the_logs(
         await what_fails(system, review)
         token = issuer.mint(AUTHOR)
         history = await temporal_client.get_workflow_handle(workflow_id_for(review)).fetch_history()
-        about_workflows = len(lines(log, logger="temporalio.workflow", event="commit not possible for now"))
+        about_workflows = len(log.lines(logger="temporalio.workflow", event="commit not possible for now"))
         assert about_workflows
         await Replayer(workflows=[], plugins=[plugin()]).replay_workflow(history)
-        assert about_workflows == len(lines(log, logger="temporalio.workflow"))
+        assert about_workflows == len(log.lines(logger="temporalio.workflow"))
 
     written = log.getvalue() + "".join(capfd.readouterr())
-    assert all(isinstance(line, dict) for line in lines(log))
     assert CANARY not in written.lower()
     assert not [person["person"] for person in people_of_the_examples() if person["person"] in written]
     assert not [part for part in token.split(".")[:2] if part in written]
-    assert "Traceback" not in "".join(line["event"] for line in lines(log))
+    assert "Traceback" not in "".join(line["event"] for line in log.lines())
 
-    requests = lines(log, logger="api.middleware", event="request")
+    requests = log.lines(logger="api.middleware", event="request")
     assert all(line["request_id"] for line in requests)
     assert len(requests) == len({line["request_id"] for line in requests})
     decided = [line for line in requests if line["route"] == "/reviews/{review_id}/decisions"]
     assert {200, 401, 404, 409, 422} <= {line["status"] for line in decided}
     taken = [line for line in decided if line["status"] == 200]
-    committed = {line["decision_id"]: line for line in lines(log, event="committed") if "decision_id" in line}
+    committed = {line["decision_id"]: line for line in log.lines(event="committed") if "decision_id" in line}
     for line in taken:
         assert review == line["review_id"]
         assert review == committed[line["decision_id"]]["review_id"]
-    (failed,) = lines(log, event="request failed")
+    (failed,) = log.lines(event="request failed")
     assert "asyncpg.exceptions.UndefinedTableError" in failed["error"]
     assert failed["request_id"] in {line["request_id"] for line in requests if line["status"] == 500}
 

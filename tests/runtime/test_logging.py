@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import json
 import logging
 from typing import Annotated
 from uuid import UUID
 
-import pytest
 import structlog
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from runtime.logging import configure_logging, log_ids
+from tests.conftest import Log
 
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
 WRITTEN = "canary-11, which a person wrote"
 REFUSED = "new row violates\nDETAIL:  Failing row contains (canary-12).\npassword=canary-13"
-
-
-class Log(io.StringIO):
-    """A stream that is read as the objects that its lines are."""
-
-    def lines(self) -> list[dict[str, object]]:
-        """Every line as the object that it is."""
-        return [json.loads(line) for line in self.getvalue().splitlines()]
-
-
-@pytest.fixture
-def log() -> Log:
-    """Where JSON lines are sent."""
-    stream = Log()
-    configure_logging("json", "INFO", stream=stream)
-    return stream
 
 
 def test_an_event_is_a_line_with_its_fields(log: Log) -> None:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 from uuid import uuid4
 
-import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 
-from runtime.logging import configure_logging
-from tests.conftest import Servers
+from tests.conftest import Log, Servers
 from tests.runtime.chatty import Chatty
 
 
-@pytest.fixture
-def log() -> io.StringIO:
-    """Where JSON lines are sent."""
-    stream = io.StringIO()
-    configure_logging("json", "INFO", stream=stream)
-    return stream
-
-
-async def test_a_workflow_logs_with_its_ids_and_is_silent_on_replay(servers: Servers, log: io.StringIO) -> None:
+async def test_a_workflow_logs_with_its_ids_and_is_silent_on_replay(servers: Servers, log: Log) -> None:
     client = await Client.connect(servers.temporal.address)
     queue = f"logging-{uuid4()}"
     # Without a cache the second task replays the first.
@@ -35,8 +23,7 @@ async def test_a_workflow_logs_with_its_ids_and_is_silent_on_replay(servers: Ser
         await handle.result()
         history = await handle.fetch_history()
     await Replayer(workflows=[Chatty]).replay_workflow(history)
-    written = [json.loads(line) for line in log.getvalue().splitlines()]
-    lines = [line for line in written if line["logger"] == "temporalio.workflow"]
+    lines = log.lines(logger="temporalio.workflow")
     assert ["first", "second"] == [line["event"] for line in lines]
     for line in lines:
         assert (queue, handle.first_execution_run_id, "Chatty") == (
