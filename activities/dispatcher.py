@@ -14,6 +14,9 @@ from activities.ports import Courier, Delivery, NotThereError, Outbox, Overseer,
 
 _BATCH = 50
 
+_PAUSE = 1.0
+"""Seconds until the next round, where nothing more is due at once."""
+
 _LOOKED_AT = 200
 """Open reviews looked at in one round when roles change: some twelve thousand in a minute."""
 
@@ -25,17 +28,14 @@ class Dispatcher:
     whose route somebody else can fulfil than before.
     """
 
-    def __init__(
-        self, outbox: Outbox, courier: Courier, commits: Commits, overseer: Overseer | None = None, every: float = 1.0
-    ) -> None:
+    def __init__(self, outbox: Outbox, courier: Courier, commits: Commits, overseer: Overseer) -> None:
         self._outbox = outbox
         self._courier = courier
         self._commits = commits
         self._overseer = overseer
-        self._every = every
 
     async def run(self) -> None:
-        """Go round until cancelled, every so many seconds; a round that fails is told and tried again."""
+        """Go round until cancelled; a round that fails is told and tried again."""
         while True:
             try:
                 busy = await self.round()
@@ -43,7 +43,7 @@ class Dispatcher:
                 _log.warning("dispatcher round failed", extra={"error": type(error).__name__})
                 busy = False
             if not busy:
-                await asyncio.sleep(self._every)
+                await asyncio.sleep(_PAUSE)
 
     async def round(self) -> bool:
         """Hand on one batch of what is due.
@@ -70,7 +70,7 @@ class Dispatcher:
                 _log.info("handed on a pending decision", extra=about)
         except UndeliverableError as error:
             _log.warning("not delivered for now", extra={**about, "why": str(error)})
-            if isinstance(error, NotThereError) and self._overseer is not None:
+            if isinstance(error, NotThereError):
                 self._overseer.suspect(delivery.review)
         except Exception as error:  # noqa: BLE001 - one that can't be handed on is not to hold up the others
             _log.warning("not handed on", extra={**about, "error": type(error).__name__})
