@@ -33,19 +33,6 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXAMPLES_ENTERED = "examples-entered"
 """The file by which a data folder says that the example people were entered: it is done once."""
 
-SETTINGS_GIVEN = (
-    "RINGI_DATABASE_URL",
-    "RINGI_OIDC_ISSUER",
-    "RINGI_OIDC_AUDIENCE",
-    "RINGI_OIDC_CLIENT_ID",
-    "RINGI_PUBLIC_URL",
-    "RINGI_API_HOST",
-    "RINGI_API_PORT",
-    "RINGI_WORKER_HEALTH_PORT",
-    "TEMPORAL_ADDRESS",
-)
-"""The settings that the API and the worker are given: what any other deployment has to give them too."""
-
 Progress = Callable[[str], None]
 
 
@@ -123,7 +110,8 @@ async def running(folder: DataFolder, ports: Ports, progress: Progress) -> Async
         await stack.enter_async_context(_issuer(folder, ports.issuer, addresses.issuer))
         addresses.write(folder.path)
         health_port = free_port()
-        environment = _environment(folder, postgres, temporal, ports, addresses, health_port)
+        given = settings_given(postgres.app_url, temporal.address, ports, health_port)
+        environment = _environment(folder, given)
         api = await stack.enter_async_context(_child(folder, "API", ("cli.main", "api"), environment))
         worker = await stack.enter_async_context(_child(folder, "worker", ("worker",), environment))
         await api.ready(f"{addresses.api}/readyz", seconds=READY_SECONDS)
@@ -221,14 +209,23 @@ async def _set_up(folder: DataFolder, postgres: PostgresServer, signer: Signer) 
         raise EmbeddedError(str(error)) from error
 
 
-def _environment(
-    folder: DataFolder,
-    postgres: PostgresServer,
-    temporal: TemporalServer,
-    ports: Ports,
-    addresses: Addresses,
-    health_port: int,
-) -> dict[str, str]:
+def settings_given(database_url: str, temporal: str, ports: Ports, health_port: int) -> dict[str, str]:
+    """The settings that the API and the worker are given: what any other deployment has to give them too."""
+    addresses = ports.addresses()
+    return {
+        "RINGI_DATABASE_URL": database_url,
+        "RINGI_OIDC_ISSUER": addresses.issuer,
+        "RINGI_OIDC_AUDIENCE": AUDIENCE,
+        "RINGI_OIDC_CLIENT_ID": CLIENT_ID,
+        "RINGI_PUBLIC_URL": addresses.api,
+        "RINGI_API_HOST": HOST,
+        "RINGI_API_PORT": str(ports.api),
+        "RINGI_WORKER_HEALTH_PORT": str(health_port),
+        "TEMPORAL_ADDRESS": temporal,
+    }
+
+
+def _environment(folder: DataFolder, given: dict[str, str]) -> dict[str, str]:
     # Ours, without what would lead to another Temporal; in the settings that remain, the operator's word counts.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
     for name in ("RINGI_OWNER_DATABASE_URL", "RINGI_SIGNING_KEY"):
@@ -236,19 +233,8 @@ def _environment(
     environment.setdefault("RINGI_LOG_FORMAT", "console")
     for name in ("no_proxy", "NO_PROXY"):
         environment[name] = ",".join(filter(None, (environment.get(name), HOST)))
-    given = (
-        postgres.app_url,
-        addresses.issuer,
-        AUDIENCE,
-        CLIENT_ID,
-        addresses.api,
-        HOST,
-        str(ports.api),
-        str(health_port),
-        temporal.address,
-    )
     files = {"RINGI_SIGNING_KEY_FILE": str(folder.path / KEY_FILE), "TEMPORAL_CONFIG_FILE": os.devnull}
-    return environment | dict(zip(SETTINGS_GIVEN, given, strict=True)) | files
+    return environment | given | files
 
 
 @asynccontextmanager
