@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli.exits import CliError, Exit
-from runtime.issuer import KEY_FILE, Issuer, KeyFileError, signing_key
+from runtime.issuer import KEY_FILE, Issuer, signing_key
+from runtime.private_files import UnusableKeyError
 
 DEFAULT_DATA = Path(".ringi")
 """Where an embedded system keeps its data if nothing else is said."""
@@ -72,7 +73,7 @@ def _minting(data: Path, person: str) -> Iterator[Issuer]:
         )
     try:
         yield Issuer(key=signing_key(data), url=addresses(data).issuer)
-    except (KeyFileError, OSError) as error:
+    except (UnusableKeyError, OSError) as error:
         raise CliError(Exit.USAGE, f"No token can be minted: {error}.") from error
     except ValidationError as error:
         said = "; ".join(line["msg"] for line in error.errors(include_input=False, include_url=False))

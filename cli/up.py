@@ -19,8 +19,9 @@ from cli.setup import SetUpError, enter_examples, set_up
 from domain.dsse import Ed25519Signer, Signer
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port
 from runtime.embedded.processes import check_port
-from runtime.issuer import AUDIENCE, CLIENT_ID, KeyFileError, issuer_app, signing_key
-from runtime.keys import KEY_FILE, SigningKeyError, key_in
+from runtime.issuer import AUDIENCE, CLIENT_ID, issuer_app, signing_key
+from runtime.keys import KEY_FILE, key_in
+from runtime.private_files import UnusableKeyError
 from runtime.serving import serving
 
 HOST = "127.0.0.1"
@@ -193,7 +194,7 @@ def _announce(system: System) -> None:
 def _signer(folder: DataFolder) -> Ed25519Signer:
     try:
         return key_in(folder.path)
-    except SigningKeyError as error:
+    except UnusableKeyError as error:
         raise EmbeddedError(f"Nothing can be signed: {error}.") from error
 
 
@@ -255,7 +256,7 @@ async def _issuer(folder: DataFolder, port: int, url: str) -> AsyncIterator[None
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(serving(issuer_app(signing_key(folder.path), url), port))
-        except KeyFileError as error:
+        except UnusableKeyError as error:
             raise EmbeddedError(f"The token issuer can't be started: {error}.") from error
         except OSError as error:
             raise EmbeddedError(f"The token issuer can't listen on port {port}: {error.strerror}.") from error

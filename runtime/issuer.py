@@ -6,9 +6,7 @@ It never hands a token out over HTTP. Whoever can read the key file can mint: th
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import stat
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,16 +24,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from domain.values import PersonId
+from runtime.private_files import UnusableKeyError, read_or_make
 
 AUDIENCE = "ringi"
 CLIENT_ID = "ringi-local"
 ALGORITHM = "ES256"
 KEY_FILE = "issuer-key.json"
-_KEY_FILE_BYTES = 4096
-
-
-class KeyFileError(Exception):
-    """The key file can't be used; the text says why, in one sentence, without anything of the key."""
 
 
 def signing_key(folder: Path) -> ECKey:
@@ -44,15 +38,19 @@ def signing_key(folder: Path) -> ECKey:
     Several processes may ask at the same time: all get the same key.
 
     Raises:
-        KeyFileError: the file is damaged, not a plain file, or readable for others.
+        UnusableKeyError: the file is damaged, not a plain file, or readable for others.
         OSError: the folder can't be written, or the file not be read.
     """
     path = folder / KEY_FILE
+    data = read_or_make(path, _new_key, follow=False)
     try:
-        return _load(path)
-    except FileNotFoundError:
-        _make(path)
-        return _load(path)
+        key = ECKey.import_key(json.loads(data))
+        usable = key.is_private and key.curve_name == "P-256"
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        usable = False
+    if not usable:
+        raise UnusableKeyError(f"{path} is damaged: it holds no P-256 private key")
+    return key
 
 
 @dataclass(frozen=True)
@@ -149,38 +147,5 @@ def issuer_app(key: ECKey, issuer_url: str) -> ASGIApp:
     )
 
 
-def _load(path: Path) -> ECKey:
-    # What is checked is what is read: the open file, not the name. Nothing is followed and nothing can block.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"{path} is not a plain file")
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            raise KeyFileError(f"{path} must be readable for its owner only (chmod 600)")
-        data = file.read(_KEY_FILE_BYTES + 1)
-    try:
-        key = ECKey.import_key(json.loads(data))
-        usable = key.is_private and key.curve_name == "P-256"
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        usable = False
-    if not usable:
-        raise KeyFileError(f"{path} is damaged: it holds no P-256 private key") from None
-    return key
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(ECKey.generate_key("P-256").as_dict(private=True), file)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, not a rename: where two processes make a key, the first one stays, and never half of one is seen.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+def _new_key() -> bytes:
+    return json.dumps(ECKey.generate_key("P-256").as_dict(private=True)).encode()

@@ -6,11 +6,7 @@ It is never in the database and never in a log. Whoever keeps it in a key manage
 
 from __future__ import annotations
 
-import os
-import secrets
-import stat
 from base64 import b64decode
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,16 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from domain.dsse import Ed25519Signer
+from runtime.private_files import UnusableKeyError, read_or_make, read_private, write_private
 from runtime.settings import Settings, SettingsError
 
 KEY_FILE = "signing-key.pem"
 """What the key is called in an embedded system's data folder."""
-
-_KEY_FILE_BYTES = 4096
-
-
-class SigningKeyError(Exception):
-    """The key can't be used; the text says why, in one sentence, without anything of the key."""
 
 
 def signer_of(settings: Settings) -> Ed25519Signer:
@@ -53,7 +44,7 @@ def signer_of(settings: Settings) -> Ed25519Signer:
         return _parsed(settings.signing_key.get_secret_value().encode(), "RINGI_SIGNING_KEY")
     except OSError as error:
         raise SettingsError(f"RINGI_SIGNING_KEY_FILE: {error.filename}: {error.strerror}.") from None
-    except SigningKeyError as error:
+    except UnusableKeyError as error:
         raise SettingsError(f"{error}.") from None
 
 
@@ -61,35 +52,21 @@ def key_in(folder: Path) -> Ed25519Signer:
     """The key kept in `folder`, made on first use.
 
     Raises:
-        SigningKeyError: the file is damaged, not a plain file, or readable for others.
+        UnusableKeyError: the file is damaged, not a plain file, or readable for others.
         OSError: the folder can't be written, or the file not be read.
     """
     path = folder / KEY_FILE
-    try:
-        return read_key(path)
-    except FileNotFoundError:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another process was faster, and its key is the one
-            make_key(path)
-        return read_key(path)
+    return _parsed(read_or_make(path, lambda: pem(Ed25519PrivateKey.generate()), follow=True), str(path))
 
 
 def read_key(path: Path) -> Ed25519Signer:
     """The key in a file that only its owner can read.
 
     Raises:
-        SigningKeyError: the file holds no such key, is not a plain file, or is readable for others.
+        UnusableKeyError: the file holds no such key, is not a plain file, or is readable for others.
         OSError: it can't be read.
     """
-    # What is checked is what is read: the open file, not the name. Nothing can block.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise SigningKeyError(f"{path} is not a plain file")
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            raise SigningKeyError(f"{path} must be readable for its owner only (chmod 600)")
-        return _parsed(file.read(_KEY_FILE_BYTES), str(path))
+    return _parsed(read_private(path, follow=True), str(path))
 
 
 def make_key(path: Path) -> Ed25519Signer:
@@ -100,17 +77,7 @@ def make_key(path: Path) -> Ed25519Signer:
         OSError: it can't be written.
     """
     key = Ed25519PrivateKey.generate()
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem(key))
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, not a rename: where two processes make a key, the first one stays, and never half of one is seen.
-        os.link(draft, path)
-    finally:
-        draft.unlink()
+    write_private(path, pem(key))
     return Ed25519Signer(key)
 
 
@@ -125,5 +92,5 @@ def _parsed(data: bytes, where: str) -> Ed25519Signer:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise SigningKeyError(f"{where} holds no Ed25519 private key in PKCS#8")
+        raise UnusableKeyError(f"{where} holds no Ed25519 private key in PKCS#8")
     return Ed25519Signer(key)
