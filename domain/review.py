@@ -144,10 +144,14 @@ def concerned_by(review: Review, holders: Iterable[Holder]) -> bool:
 
 
 def holds(review: Review, before: Event | None, event: Event) -> bool:
-    """Whether this can stand on the record here, as far as the record alone tells: no stage is passed, no Council heard and
-    no outcome come to but by the rules. `review` is that up to the entry, `before` the entry before it.
+    """Whether this can stand on the record here, as far as the record alone tells: no decision is taken that had to be
+    refused, no stage passed, no Council heard and no outcome come to but by the rules. `review` is that up to the entry,
+    `before` the entry before it.
     """
     match event:
+        case Accepted(envelope=envelope, mandate=under):
+            voice = envelope.person if under is None else under.grant.person
+            return (_refuses_to_hear(review, envelope) or _refuses_on_record(review, envelope, voice)) is None
         case Assessed():
             return isinstance(before, Accepted) and _names(before.envelope) == event.content_digest
         case Passed() | Concluded():
@@ -251,51 +255,39 @@ def _refuses_to_hear(review: Review, envelope: Envelope) -> Refusal | None:
 
 def _refuses(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Refusal | None:
     """Why this decision can't be taken, if it can't, although its maker might make it."""
-    if isinstance(envelope.content, Submission | Revision):
-        return _refuses_proposal(review, envelope, under, facts)
-    if isinstance(envelope.content, Discrepancy | RegistryChanged | Repair):  # not of what was shown to anybody
-        return None
+    on_record = _refuses_on_record(review, envelope, under.grant.person)
+    return on_record or _refuses_by_registers(review, envelope, under, facts, at)
+
+
+def _refuses_on_record(review: Review, envelope: Envelope, voice: PersonId) -> Refusal | None:
+    """Why this can't be taken as the review stands, whatever the registers say, if it can't. The auditor asks it too."""
+    match envelope.content:
+        case Submission() | Discrepancy() | RegistryChanged() | Repair():  # not of what was shown to anybody
+            return None
+        case Revision() as revision:
+            return _refuses_revision(review, envelope, revision)
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
         return Refusal(Reason.STALE, revisions.stale(review, envelope))
-    return _refuses_content(review, envelope, under, facts, at)
+    return _refuses_content(review, envelope, voice)
 
 
-def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts: Facts) -> Refusal | None:
-    if isinstance(envelope.content, Revision):
-        if envelope.content_digest != review.content_digest:
-            return Refusal(Reason.STALE, revisions.stale(review, envelope))
-        if review.changes is None:
-            return Refusal(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
-        if envelope.content.proposal == review.content_digest:
-            return Refusal(Reason.INVALID, "The revision is the same text as the one it should replace.")
-        if envelope.pack_digest != review.pack_digest:
-            return Refusal(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
-    if facts.proposed is None:
-        return Refusal(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
-    named = _names(envelope)
-    assessed = facts.proposed.assessment
-    if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
-        return Refusal(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
-    subject = facts.proposed.subject
-    if under.grant.person not in (subject.owner, subject.author):
-        return Refusal(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
-    if review.subject is not None and subject.owner != review.subject.owner:
-        return Refusal(Reason.INVALID, "A revision can't change who owns the proposal.")
-    if assessed.route.training_required and not subject.staff:
-        return Refusal(
-            Reason.INVALID,
-            "Whoever will work on it must be trained on this route, and the proposal names nobody: name its staff.",
-        )
+def _refuses_revision(review: Review, envelope: Envelope, revision: Revision) -> Refusal | None:
+    if envelope.content_digest != review.content_digest:
+        return Refusal(Reason.STALE, revisions.stale(review, envelope))
+    if review.changes is None:
+        return Refusal(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
+    if revision.proposal == review.content_digest:
+        return Refusal(Reason.INVALID, "The revision is the same text as the one it should replace.")
+    if envelope.pack_digest != review.pack_digest:
+        return Refusal(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
     return None
 
 
-def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime) -> Refusal | None:
-    voice = under.grant.person
+def _refuses_content(review: Review, envelope: Envelope, voice: PersonId) -> Refusal | None:
     match envelope.content:
         case VerdictSheet() as sheet:
-            claimed = claims.refuse_act(review, "verdict_sheet", voice, facts)
-            return claimed or principles.refuse_sheet(review, voice, sheet)
+            return principles.refuse_sheet(review, voice, sheet)
         case Reopening() as reopening:
             return principles.refuse_reopening(review, reopening)
         case ChangeRequest():
@@ -317,25 +309,62 @@ def _refuses_content(review: Review, envelope: Envelope, under: Mandate, facts: 
             return council.refuse_response(review, response)
         case NoOpinion():
             return council.refuse_no_opinion(review)
-        case Extension() as extension:
-            return deadlines.refuse_extension(review, envelope, extension, facts)
         case Ruling() as ruling:
-            return claims.refuse_act(review, "ruling", voice, facts) or principles.refuse_ruling(review, ruling)
+            return principles.refuse_ruling(review, ruling)
         case Signature() | Declining() as seal:
-            refusal = claims.refuse_act(review, "signature", voice, facts) or sign_off.refuse_seal(review, seal)
-            if refusal is None and isinstance(seal, Signature):
-                return training.refuse_untrained(review, facts, at)
-            return refusal
-        case Claim(act=act):
-            return claims.refuse_claim(review, act, voice, facts)
+            return sign_off.refuse_seal(review, seal)
         case Release():
             return claims.refuse_release(review, voice)
-        case Reassignment() as reassignment:
-            return claims.refuse_reassignment(review, envelope, reassignment, voice, facts)
         case TrainingRecorded():
             return training.refuse_word(review)
-        case Withdrawal() | Submission() | Revision():
+        case _:
             pass
+    return None
+
+
+def _refuses_by_registers(
+    review: Review, envelope: Envelope, under: Mandate, facts: Facts, at: datetime
+) -> Refusal | None:
+    """Why this can't be taken by what the registers say now, if it can't."""
+    voice = under.grant.person
+    match envelope.content:
+        case Submission() | Revision():
+            return _refuses_proposal(review, envelope, under, facts)
+        case VerdictSheet():
+            return claims.refuse_act(review, "verdict_sheet", voice, facts)
+        case Ruling():
+            return claims.refuse_act(review, "ruling", voice, facts)
+        case Declining():
+            return claims.refuse_act(review, "signature", voice, facts)
+        case Signature():
+            return claims.refuse_act(review, "signature", voice, facts) or training.refuse_untrained(review, facts, at)
+        case Extension() as extension:
+            return deadlines.refuse_extension(review, envelope, extension, facts)
+        case Claim(act=act):
+            return claims.refuse_claim(review, act, voice, facts)
+        case Reassignment() as reassignment:
+            return claims.refuse_reassignment(review, envelope, reassignment, voice, facts)
+        case _:
+            return None
+
+
+def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts: Facts) -> Refusal | None:
+    if facts.proposed is None:
+        return Refusal(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
+    named = _names(envelope)
+    assessed = facts.proposed.assessment
+    if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
+        return Refusal(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
+    subject = facts.proposed.subject
+    if under.grant.person not in (subject.owner, subject.author):
+        return Refusal(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
+    if review.subject is not None and subject.owner != review.subject.owner:
+        return Refusal(Reason.INVALID, "A revision can't change who owns the proposal.")
+    if assessed.route.training_required and not subject.staff:
+        return Refusal(
+            Reason.INVALID,
+            "Whoever will work on it must be trained on this route, and the proposal names nobody: name its staff.",
+        )
     return None
 
 

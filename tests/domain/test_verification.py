@@ -10,13 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes, sha256
-from domain.decisions import Question, Reason, Signature, Withdrawal
-from domain.events import Accepted, Assessed, Closed, Concluded, Event, Passed, Refused, Reminded, Seated
+from domain.commands import Take
+from domain.decisions import Declining, Question, Reason, Ruling, Signature, Withdrawal
+from domain.events import (
+    Accepted,
+    Assessed,
+    Closed,
+    Concluded,
+    Event,
+    Passed,
+    Refused,
+    Reminded,
+    Seated,
+    TrainingChecked,
+)
 from domain.ledger import GENESIS, Entry, Recorded, append
 from domain.review import fold, state_digest
 from domain.stages import Outcome
 from domain.verification import Evidence, Heading, ReadModel, Verification, WorkflowState, read_model, verify
-from tests.domain.builders import HEAD, OFFICER, OWNER, REVIEWERS, START, Case, answers, route
+from tests.domain.builders import (
+    HEAD,
+    OFFICER,
+    OWNER,
+    REVIEWERS,
+    START,
+    Case,
+    answers,
+    route,
+    sheet,
+    text_digest,
+)
 
 
 def finished() -> Case:
@@ -293,3 +316,69 @@ def test_an_outcome_of_nowhere_is_found() -> None:
         for end in range(1, CLOSED_AT - 1):
             forged = closed.model_copy(update={"outcome": outcome})
             assert not verify(rechained((*CASE.events[:end], forged))).holds, (outcome, end)
+
+
+def dissented() -> Case:
+    """An approval against a breach that one of three found, in which the right people also said the wrong things."""
+    case = Case(route(needed=2, panel=3, signatories=1, training=True))
+    case.trained()
+    case.refusal(REVIEWERS[1], sheet(on=("fairness",)))
+    case.refusal(REVIEWERS[1], sheet(), digest=text_digest(7))
+    case.accepts(REVIEWERS[0], sheet("privacy"))
+    case.refusal(REVIEWERS[0], sheet())
+    case.refusal(OFFICER, Ruling(ruling="decline"))
+    case.accepts(REVIEWERS[1], sheet())
+    case.refusal(HEAD, Signature(basis="0" * 64))
+    case.accepts(REVIEWERS[2], sheet())
+    case.refusal(REVIEWERS[3], sheet())
+    case.refusal(HEAD, Declining(basis="0" * 64))
+    case.refusal(HEAD, Signature(basis="0" * 64))
+    case.sign(HEAD)
+    assert case.review.outcome is Outcome.APPROVED
+    case.refusal(OWNER, Withdrawal())
+    return case
+
+
+DISSENTED = dissented()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [n for n, event in enumerate(DISSENTED.events) if isinstance(event, Refused)],
+    ids=lambda n: f"entry-{n + 1}",
+)
+def test_what_was_refused_is_not_told_as_accepted(place: int) -> None:
+    """Its maker said it, the service signed it, and it was stale, out of stage, incomplete or late all the same."""
+    events, refused = DISSENTED.events, DISSENTED.events[place]
+    assert isinstance(refused, Refused)
+    take = next(
+        command
+        for command, happened in DISSENTED.commands
+        if refused in happened and isinstance(command, Take) and command.envelope.decision_id == refused.decision
+    )
+    forged = Accepted(at=refused.at, envelope=take.envelope, digest=take.digest, proof=take.proof)
+    entries = append("R-1", 0, GENESIS, (*events[:place], forged, *events[place + 1 :]))
+    difference = verify(evidence(entries)).difference
+    assert f"entry {place + 1}: it cannot have happened here" == difference
+
+
+def test_nothing_that_a_signature_rests_on_is_changed_behind_it() -> None:
+    """A breach left out, another route, somebody's training made up: the signature is on the digest of what there was."""
+    events = DISSENTED.events
+    signed = next(n for n, e in enumerate(events) if isinstance(e, Accepted) and e.envelope.kind == "signature")
+    breach = next(n for n, e in enumerate(events) if isinstance(e, Accepted) and e.envelope.kind == "verdict_sheet")
+    checked = next(n for n, e in enumerate(events) if isinstance(e, TrainingChecked))
+    assessed = next(n for n, e in enumerate(events) if isinstance(e, Assessed))
+    of_training, of_text = events[checked], events[assessed]
+    assert isinstance(of_training, TrainingChecked)
+    assert isinstance(of_text, Assessed)
+    check = of_training.check.model_copy(update={"rests_on": "1" * 64})
+    assessment = of_text.assessment.model_copy(update={"tier_because": "It is said so."})
+    stories: dict[int, list[Event]] = {place: list(events) for place in (breach, checked, assessed)}
+    del stories[breach][breach]
+    stories[checked][checked] = of_training.model_copy(update={"check": check})
+    stories[assessed][assessed] = of_text.model_copy(update={"assessment": assessment})
+    for place, told in stories.items():
+        entry = signed + 1 - (place == breach)
+        difference = verify(evidence(append("R-1", 0, GENESIS, told))).difference
+        assert f"entry {entry}: it cannot have happened here" == difference
