@@ -130,6 +130,12 @@ RULES: tuple[Rule, ...] = (
         lambda review, actor: actor.under is not None and actor.under.by in parties(review),
     ),
     Rule(
+        "grantors_do_not_borrow",
+        "You gave this role to whoever left it to you, so you can't judge under it.",
+        JUDGING,
+        lambda _, actor: actor.under is not None and actor.under.by == actor.person,
+    ),
+    Rule(
         "reviewers_do_not_advise",
         "You took part in this proposal's principle review, so you can't also advise on it for the Council.",
         frozenset({"opinion"}),

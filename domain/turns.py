@@ -61,6 +61,7 @@ def falls_to(turn: Turn, holder: Holder) -> bool:
         and (not turn.units or holder.unit in turn.units)
         and units.isdisjoint(turn.not_units)
         and (grant.by is None or grant.by not in turn.not_granted_by)
+        and (grant.by != holder.actor or turn.role is Role.OWNER)  # whoever stands for a proposal judges nothing
         and (not turn.taken or grant.person in turn.claimed_by)
     )
 

@@ -182,3 +182,29 @@ def test_what_the_owner_owes_does_not_wait_for_a_delegate_who_judged() -> None:
     assert not any(falls_to(turn, holder) for holder in case.holders())
     case.delegations.clear()
     assert {OWNER} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}
+
+
+def test_nobody_acts_under_a_role_that_they_gave_to_whoever_leaves_it_to_them() -> None:
+    """A role for oneself by way of another: granted, and taken back as their delegate. Standing for a proposal is no judging."""
+    given = grant(RIN, Role.REVIEWER).model_copy(update={"by": OUTSIDER})
+    case = Case(
+        route(needed=1, panel=1), grants=(given, *(each for each in GRANTS if each.person not in (RIN, KEI, MAO)))
+    )
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    said = case.say(OUTSIDER, sheet())
+    assert isinstance(said, Refused)
+    assert Reason.SEPARATION_OF_DUTIES is said.reason
+    assert said.detail.startswith("You gave this role to whoever left it to you")
+    (turn,) = waits_for(case.review)
+    assert [JUN] == [holder.actor for holder in case.holders() if falls_to(turn, holder)]
+    case.delegations.clear()
+    case.delegates(RIN, KEI, Role.REVIEWER)
+    case.accepts(KEI, sheet())
+
+    owners = grant(OWNER, Role.OWNER).model_copy(update={"by": OUTSIDER})
+    other = Case(grants=(owners, *GRANTS[1:]))
+    other.delegates(OWNER, OUTSIDER, Role.OWNER)
+    other.accepts(OFFICER, ChangeRequest())
+    (turn,) = waits_for(other.review)
+    assert [OUTSIDER] == [holder.actor for holder in other.holders() if falls_to(turn, holder)]
+    other.accepts(OUTSIDER, Revision(proposal=text_digest(2)))

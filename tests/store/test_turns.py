@@ -36,7 +36,7 @@ def a_turn(chance: random.Random) -> Turn:
         stage=Stage.SIGN_OFF,
         kinds=("signature",),
         what="Sign.",
-        role=Role.SIGNATORY,
+        role=chance.choice([Role.SIGNATORY] * 3 + [Role.OWNER]),
         office=chance.choice(OFFICES),
         person=chance.choice([None, None, *PEOPLE]),
         not_for=some(PEOPLE),
@@ -54,7 +54,7 @@ def a_holder(chance: random.Random) -> Holder:
     """Anybody who holds a role, and acts under it or left it to another."""
     person, taker = chance.sample(PEOPLE, 2)
     delegate = chance.choice([None, taker])
-    role = chance.choice([Role.SIGNATORY] * 4 + [Role.OFFICER])
+    role = chance.choice([Role.SIGNATORY] * 6 + [Role.OWNER] * 2 + [Role.OFFICER])
     by = chance.choice([None, *PEOPLE])
     return Holder(
         grant=Grant(id="g", person=person, role=role, office=chance.choice(OFFICES), by=by),
@@ -69,7 +69,7 @@ async def test_a_turn_falls_to_the_same_people_in_the_tables_as_in_the_core(data
     chance = random.Random(5)
     answers = []
     async with connect(database.app_url, max_size=1) as connected:
-        for _ in range(1500):
+        for _ in range(2500):
             turn, holder = a_turn(chance), a_holder(chance)
             grant = holder.grant
             acting = {
