@@ -94,7 +94,7 @@ class Facts(Value):
 
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
     `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned staff in the courses that the
-    route requires; `proposed` is what a submission or revision names, or, where it could not be assessed,
+    route requires; `units` are those of whoever gave the verdicts of this round; `proposed` is what a submission or revision names, or, where it could not be assessed,
     `unassessable` says why; `calendar` is that of the policy pack.
     """
 
@@ -103,6 +103,7 @@ class Facts(Value):
     issuer_keys: tuple[IssuerKey, ...] = ()
     holders: tuple[Holder, ...] = ()
     completions: tuple[Completion, ...] = ()
+    units: dict[PersonId, Line] = Field(default_factory=dict)
     proposed: Proposed | None = None
     unassessable: str | None = None
     calendar: Calendar = MONDAY_TO_FRIDAY

@@ -14,7 +14,7 @@ from domain.assessment import Assessment
 from domain.decisions import Finding, Reason, Reopening, Ruling, VerdictSheet
 from domain.entitlement import officers, units_of
 from domain.events import Closed, Event, Passed
-from domain.people import Role
+from domain.people import Grant, Role
 from domain.policy import Phase
 from domain.refusal import Refusal
 from domain.separation import broken_rule, excluded
@@ -198,18 +198,25 @@ def reopened(review: Review, assessment: Assessment) -> tuple[Slug, ...]:
     )
 
 
-def carried(review: Review, subject: Subject, assessment: Assessment) -> dict[PersonId, tuple[Slug, ...]]:
+def judges(review: Review) -> tuple[PersonId, ...]:
+    """Everybody whose act a verdict of this round is: who gave it, and who left it to them."""
+    return joined((), *(person for sheet in review.sheets for person in sheet.by.people))
+
+
+def carried(
+    review: Review, subject: Subject, assessment: Assessment, units: Mapping[PersonId, str]
+) -> dict[PersonId, tuple[Slug, ...]]:
     """Whose verdicts stand when the proposal becomes this, and on which principles: on those that are judged by the same
-    as before, of the reviewers who may judge it still.
+    as before, where everybody whose act they were may judge it still. `units` are where these belong.
     """
     after = proposed_as(review, subject)
     anew = reopened(review, assessment)
-    standing = {
-        person: tuple(principle for principle in voice if principle not in anew)
-        for person, voice in voices(review).items()
-        if broken_rule(after, "verdict_sheet", person) is None
-    }
-    return {person: judged for person, judged in standing.items() if judged}
+    standing: dict[PersonId, tuple[Slug, ...]] = {}
+    for sheet in review.sheets:
+        kept = tuple(principle for principle in _judged(sheet) if principle not in anew)
+        if kept and all(_may_judge(after, person, sheet.by.voice, units) for person in sheet.by.people):
+            standing[sheet.by.voice] = (*standing.get(sheet.by.voice, ()), *kept)
+    return standing
 
 
 def carry(review: Review, standing: Mapping[PersonId, Collection[Slug]]) -> tuple[Sheet, ...]:
@@ -293,6 +300,11 @@ def turns(review: Review) -> tuple[Turn, ...]:
 
 def _carried_sheets(review: Review) -> tuple[Sheet, ...]:
     return tuple(sheet for sheet in review.sheets if sheet.carried_from is not None)
+
+
+def _may_judge(review: Review, person: PersonId, voice: PersonId, units: Mapping[PersonId, str]) -> bool:
+    with_voice = Grant(id="", person=voice, role=Role.REVIEWER)
+    return broken_rule(review, "verdict_sheet", person, under=with_voice, unit=units.get(person)) is None
 
 
 def _judged(sheet: Sheet) -> tuple[Slug, ...]:

@@ -383,7 +383,7 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
                     assessment=facts.proposed.assessment,
                     changes=facts.proposed.changes,
                     reopened=principles.reopened(before, facts.proposed.assessment) if before.revision else (),
-                    carried=principles.carried(before, facts.proposed.subject, facts.proposed.assessment),
+                    carried=principles.carried(before, facts.proposed.subject, facts.proposed.assessment, facts.units),
                     kept_away=too_close(proposed_as(happened.review, facts.proposed.subject), facts.holders),
                 )
             )

@@ -21,6 +21,7 @@ from domain.events import Accepted, Event, Refused, TrainingChecked
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import Entry, append, settles
 from domain.notices import Notice, notices
+from domain.principles import judges
 from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
@@ -195,6 +196,7 @@ class LockedHead:
             keys=() if proof is None else [signature.keyid for signature in proof.signatures],
             issuer_key=None if proof is None or proof.step_up is None else proof.step_up.key,
             named=_named(review, proposed, self.now),
+            judges=() if proposed is None else judges(review),
         )
         completions = await self._completions(review, proposed)
         pack = review.pack_digest if decision is None or review.open else decision.envelope.pack_digest

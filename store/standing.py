@@ -55,7 +55,8 @@ select jsonb_build_object(
         where a.role in ('reviewer', 'council_member')
             or (a.role in ('officer', 'signatory') and a.office = any($4))
             or (a.role = 'owner' and a.holder = any($5))
-    ), '[]') end
+    ), '[]') end,
+    'units', coalesce((select jsonb_object_agg(m.id, m.unit) from people m where m.id = any($7)), '{{}}')
 )
 from registry r left join people p on p.id = $1
 """  # noqa: S608 - put together of constants
@@ -93,10 +94,15 @@ async def look(
     keys: Collection[str] = (),
     issuer_key: Digest | None = None,
     named: Named | None = None,
+    judges: Collection[PersonId] = (),
 ) -> Facts:
-    """What the registers say: of `person`, of these keys, and of who holds the roles that are `named`."""
+    """What the registers say: of `person`, of these keys, of who holds the roles that are `named`, and of the units of
+    `judges`.
+    """
     holders = (None, None, None) if named is None else (named.offices, named.proposers, named.at)
-    return Facts.model_validate_json(await connection.fetchval(_LOOK, person, list(keys), issuer_key, *holders))
+    return Facts.model_validate_json(
+        await connection.fetchval(_LOOK, person, list(keys), issuer_key, *holders, list(judges))
+    )
 
 
 async def standing_of(connection: Connection | Pool, person: PersonId) -> Standing:

@@ -20,6 +20,7 @@ from domain.events import Accepted, Event, FellDue, Refused, Reminded
 from domain.facts import Facts, Proposed, Standing, propose
 from domain.people import Holder, Role
 from domain.policy import PolicyPack
+from domain.principles import judges
 from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.registry import Registry, RegistryEntry
@@ -82,6 +83,7 @@ class Past:
             issuer_keys=tuple(registry.issuer_keys.values()),
             holders=tuple(_named(review, proposed, holders(registry, at))),
             completions=self._completions(review, proposed, entered_by),
+            units={person: registry.units[person] for person in judges(review) if person in registry.units},
             proposed=proposed,
             unassessable=unassessable,
             calendar=calendar or MONDAY_TO_FRIDAY,

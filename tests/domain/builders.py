@@ -48,6 +48,7 @@ from domain.policy import (
     Route,
     SignatoryStep,
 )
+from domain.principles import judges
 from domain.proof import Proof
 from domain.review import decide, evolve
 from domain.state import Deadline, Review, Subject
@@ -245,6 +246,7 @@ class Case:
             keys=(SigningKey(public=SIGNER.public, added_at=START - DAY),),
             holders=self.holders(),
             completions=tuple(self.completions),
+            units={person: self.unit_of(person) for person in judges(self.review)},
             proposed=proposed,
             calendar=self.calendar,
         )

@@ -34,6 +34,7 @@ from tests.domain.builders import (
     OUTSIDER,
     OWNER,
     RIN,
+    UNIT,
     Case,
     grant,
     route,
@@ -370,3 +371,35 @@ def test_an_entry_of_before_is_read_and_carries_nothing(missing: str) -> None:
     ]
     assert (missing == "carried") is not bool(fold("R-1", events).sheets)
     assert not any(isinstance(event, Refused) for event in events)
+
+
+@pytest.mark.parametrize("kept_away", ["staff", "unit"])
+@pytest.mark.parametrize("person", [RIN, OUTSIDER])
+def test_what_somebody_said_whom_the_new_text_keeps_away_is_not_carried(person: str, kept_away: str) -> None:
+    """Whoever judged, and whoever left it to them: named as staff by the revision, or of the unit that it comes from."""
+    case = a_case(needed=2, panel=3)
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    case.accepts(OUTSIDER, sheet())
+    case.accepts(JUN, sheet())
+    case.accepts(OFFICER, ChangeRequest())
+    if kept_away == "staff":
+        case.staff = (*case.staff, Assigned(person=person, role="engineer"))
+    else:
+        case.units[person] = UNIT
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert [(JUN, ["fairness"], 1)] == standing(case.review)
+    assert fold("R-1", case.events) == case.review
+
+
+def test_of_a_voice_that_two_people_lent_each_other_what_one_of_them_said_stands() -> None:
+    """The delegate's part is not carried, the holder's is."""
+    case = a_case(needed=2, panel=3)
+    case.accepts(RIN, sheet())
+    revise(case, 2)
+    lent = case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    case.accepts(OUTSIDER, PRIVACY)
+    case.delegations.remove(lent)
+    case.staff = (*case.staff, Assigned(person=OUTSIDER, role="engineer"))
+    revise(case, 3)
+    assert [(RIN, ["fairness"], 1)] == standing(case.review)
+    case.accepts(RIN, PRIVACY)
