@@ -48,7 +48,7 @@ class Repairs:
 
     async def repair(self, review: ReviewId, decision_id: UUID, person: PersonId, *, terminate: bool) -> Delivery:
         """Start the workflow of a review anew, on record. It folds the ledger from its first entry and goes on there;
-        what is pending reaches it after that.
+        what is pending reaches it after that. Where it came to nothing, it is asked for again, under another id.
 
         Args:
             review: whose workflow is lost.
@@ -62,7 +62,6 @@ class Repairs:
             ClosedError: it has its outcome.
             RunsWellError: there is nothing to repair.
             InTheWayError: what runs would have to be terminated.
-            PendingError: the person's last decision on this review has no receipt yet.
             NoRoleError: they are no operator.
             RPCError: Temporal can't be asked.
         """

@@ -18,7 +18,7 @@ from domain.decisions import Receipt
 from domain.discrepancies import DIFFERENCES
 from domain.people import Role
 from runtime.repairs import ClosedError, InTheWayError, RunsWellError
-from store.decisions import NoRoleError, NotFoundError, PendingError
+from store.decisions import NoRoleError, NotFoundError
 
 router = APIRouter(route_class=BoundedRoute, tags=["operations"])
 
@@ -56,8 +56,6 @@ async def repair(
     except InTheWayError as error:
         said = f"{DIFFERENCES[error.difference.what].capitalize()}. {error.difference.detail} It would be terminated."
         raise Conflict(said, reason=error.difference.what) from error
-    except PendingError as error:
-        raise Conflict("Your last decision on this review has no receipt yet.", reason="pending") from error
     except NoRoleError as error:
         raise Forbidden("This is for people with the role operator.") from error
     except (RPCError, RuntimeError) as error:

@@ -27,6 +27,7 @@ from domain.events import Accepted
 from domain.review import fold
 from domain.state import Review
 from runtime import rounds
+from runtime.courier import TemporalCourier
 from runtime.embedded.postgres import SUPERUSER
 from runtime.history import readable_history
 from runtime.repairs import ClosedError, InTheWayError, RunsWellError
@@ -150,6 +151,34 @@ async def test_a_review_that_is_lost(system: Harness, soon: None, how: str, capl
             await system.repairs.repair(review, uuid4(), OPERATOR, terminate=False)
         with pytest.raises(NotFoundError):
             await system.repairs.repair("no-such-review", uuid4(), OPERATOR, terminate=False)
+
+
+async def test_a_repair_that_came_to_nothing_is_asked_for_again(
+    system: Harness, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored, and whoever would have started the workflow died: what is pending holds up no repair, nor is any of it lost."""
+
+    async def dies(*_: object) -> None:
+        raise ConnectionError
+
+    async with system.worker():
+        review = await system.submit()
+        await lose(system, review, "terminated")
+        with monkeypatch.context() as killed:
+            killed.setattr(TemporalCourier, "restart", dies)
+            for _ in range(2):
+                with pytest.raises(ConnectionError):
+                    await system.repairs.repair(review, uuid4(), OPERATOR, terminate=False)
+        last = await system.repairs.repair(review, uuid4(), OPERATOR, terminate=False)
+        assert (await system.receipt(last, 30)).status == "accepted"
+
+        async def settled() -> bool:
+            kinds = [e.envelope.kind for e in await system.ledger(review) if isinstance(e, Accepted)]
+            return kinds.count("repair") == 3
+
+        await until(settled)
+        await system.approve(review)
+        await system.agrees(review)
 
 
 async def test_a_review_that_nobody_decides_about_is_noticed_too(system: Harness, soon: None) -> None:
