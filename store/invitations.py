@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from domain.invitation import refuse_address
 from domain.registry import InvitationRevoked, InvitationUsed, Invited
 from domain.values import MailAddress, PersonId, ReviewId
 from store.database import Database
@@ -25,6 +26,8 @@ insert into invitations (id, person, email, reviews, link, invited_by, invited_a
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 returning id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at
 """
+
+_ADDRESS = "select email from people where id = $1"
 
 _LIST = """
 select id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at from invitations
@@ -93,6 +96,9 @@ class Invitations:
                 at=head.now, by=by, invitation=invitation, person=person, reviews=named, expires_at=expires_at
             )
             await head.append(invited)
+            said = refuse_address(email, await connection.fetchval(_ADDRESS, person))
+            if said is not None:
+                raise RegistryRefusedError(said)
             row = await connection.fetchrow(
                 _INVITE, invitation, person, email, named, digest_of_token(token), by, head.now, expires_at
             )

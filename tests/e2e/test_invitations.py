@@ -335,6 +335,15 @@ async def test_who_may_be_invited_to_what(place: Place) -> None:
     refused(await invited(place, review, person=OFFICER), 409, "conflict")
 
 
+async def test_the_link_goes_to_the_address_on_record(place: Place) -> None:
+    """Whoever reads it is taken for the member: no officer has it sent to a mailbox of their own."""
+    review = await at_council(place)
+    await place.system.granted(("ivo.invited", "council_member", "academic"))
+    await place.alter("update people set email = 'ivo@law.example' where id = $1", "ivo.invited")
+    refused(await invited(place, review, person="ivo.invited", email="omi@example.org"), 409, "conflict")
+    assert 201 == (await invited(place, review, person="ivo.invited", email="Ivo@law.example")).status_code
+
+
 async def test_who_sees_and_revokes(place: Place) -> None:
     """Officers and operators."""
     invitation, _ = await link_to(place, await at_council(place))
