@@ -47,7 +47,8 @@ class ProposalReview:
         self._unproven = carried is not None
         carried = carried or Carried(state=Review(id=start.review))
         self._review = carried.state
-        self._turned_away = carried.turned_away
+        # A dictionary for its keys: in their order, and found at once however many a flood has left.
+        self._turned_away = dict.fromkeys(carried.turned_away)
         self._messages_per_run = start.messages_per_run
         self._tally = carried.tally
         self._earlier = carried.tally.signals
@@ -133,14 +134,14 @@ class ProposalReview:
             self._review = reduce(evolve, committed.events, self._fresh() if committed.anew else self._review)
             done, became = committed.done, committed.became
             if not done:
-                self._turned_away += turned_away(committed.events)
+                self._turned_away |= dict.fromkeys(turned_away(committed.events))
             for turned in self._inbox.drop(committed.turned_away):
                 if isinstance(turned, Arrived):
                     self._count("refused")
         if isinstance(message, Arrived):
             self._count(became or "refused")
         if not self._inbox.waiting:  # whatever was learnt of this chain's messages was of those
-            self._turned_away = ()
+            self._turned_away = {}
 
     def _behind(self) -> tuple[Arrived | CancelRequested, ...]:
         """What waits behind the message, as far as it is not known to have been turned away."""
@@ -194,7 +195,7 @@ class ProposalReview:
                     carried=Carried(
                         state=self._review,
                         waiting=self._inbox.waiting,
-                        turned_away=self._turned_away,
+                        turned_away=tuple(self._turned_away),
                         tally=self._tally,
                         cancels=self._cancels,
                     ),
