@@ -62,6 +62,10 @@ def example(tier: int, **changes: object) -> Proposal:
     return load_proposal(path).model_copy(update=changes)
 
 
+PATIENT = {"Prefer": "wait=30"}
+"""For those who need the receipt, however busy the machine is."""
+
+
 def sheet(*on: str, **findings: Finding) -> list[dict[str, str]]:
     """A verdict on each principle, or `on` these alone: respected, where nothing else is said."""
     return [
@@ -143,7 +147,7 @@ class Person:
 
     async def accepted(self, review: str, kind: str, /, **content: Any) -> Receipt:
         """Decide about a review; the process accepts it."""
-        response = await self.say(review, kind, **content)
+        response = await self.say(review, kind, **{"headers": PATIENT, **content})
         assert 200 == response.status_code, response.text
         receipt = Receipt.model_validate_json(response.content)
         assert "accepted" == receipt.status
@@ -151,7 +155,7 @@ class Person:
 
     async def refused(self, review: str, reason: str, kind: str, /, **content: Any) -> Receipt:
         """Decide about a review; the process refuses it for this reason."""
-        response = await self.say(review, kind, **content)
+        response = await self.say(review, kind, **{"headers": PATIENT, **content})
         assert 409 == response.status_code, response.text
         problem = response.json()
         receipt = Receipt.model_validate_json(json.dumps(problem["receipt"]))
@@ -161,7 +165,8 @@ class Person:
     async def signed(self, review: str, **content: Any) -> httpx2.Response:
         """Sign what stands now."""
         status = await self.status(review)
-        return await self.say(review, "signature", digest=status.digest, basis=status.basis, **content)
+        told = {"headers": PATIENT, "digest": status.digest, "basis": status.basis, **content}
+        return await self.say(review, "signature", **told)
 
     async def status(self, review: str) -> ReviewOut:
         """Where a review stands."""
@@ -253,7 +258,7 @@ class System:
 
     async def opened(self, proposal: Proposal, review: str | None = None) -> str:
         """Submit a proposal, and say under which id it is reviewed."""
-        response = await self.person(proposal.author).submit(proposal, review or new_id())
+        response = await self.person(proposal.author).submit(proposal, review or new_id(), **PATIENT)
         assert 200 == response.status_code, response.text
         return Receipt.model_validate_json(response.content).review
 
