@@ -151,7 +151,10 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
     match event:
         case Accepted(envelope=envelope, mandate=under):
             voice = envelope.person if under is None else under.grant.person
-            return (_refuses_to_hear(review, envelope) or _refuses_on_record(review, envelope, voice)) is None
+            in_time = deadlines.due_before(review, min(envelope.received_at, event.at)) is None
+            return (
+                in_time and (_refuses_to_hear(review, envelope) or _refuses_on_record(review, envelope, voice)) is None
+            )
         case Assessed():
             return isinstance(before, Accepted) and _names(before.envelope) == event.content_digest
         case Passed() | Concluded():

@@ -18,6 +18,7 @@ from domain.events import (
     Closed,
     Concluded,
     Event,
+    FellDue,
     Passed,
     Refused,
     Reminded,
@@ -30,14 +31,17 @@ from domain.stages import Outcome
 from domain.verification import Evidence, Heading, ReadModel, Verification, WorkflowState, read_model, verify
 from tests.domain.builders import (
     HEAD,
+    LEA,
     OFFICER,
     OWNER,
     REVIEWERS,
     START,
     Case,
     answers,
+    opinion,
     route,
     sheet,
+    taken,
     text_digest,
 )
 
@@ -382,3 +386,23 @@ def test_nothing_that_a_signature_rests_on_is_changed_behind_it() -> None:
         entry = signed + 1 - (place == breach)
         difference = verify(evidence(append("R-1", 0, GENESIS, told))).difference
         assert f"entry {entry}: it cannot have happened here" == difference
+
+
+def test_what_came_too_late_is_not_told_as_in_time() -> None:
+    """The deadline that passed before it is left out, and the opinion that was late is told as accepted."""
+    case = Case(route(council=True))
+    case.agree()
+    case.time_runs_out()
+    late = case.envelope(LEA, opinion())
+    command, facts = taken(late), case.facts(late)
+    passed = case.review
+    case.apply(command, facts)
+    refused = case.events[-1]
+    assert isinstance(refused, Refused)
+    assert Reason.LATE is refused.reason
+    fell_due = next(n for n, event in enumerate(case.events) if isinstance(event, FellDue))
+    before = fold("R-1", case.events[:fell_due])
+    assert passed != before
+    accepted = Accepted(at=refused.at, envelope=late, digest=command.digest, proof=command.proof)
+    told = rechained((*case.events[:fell_due], accepted))
+    assert f"entry {fell_due + 1}: it cannot have happened here" == verify(told).difference
