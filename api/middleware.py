@@ -55,6 +55,8 @@ class RequestContext:
                 _secure(headers)
             await send(message)
 
+        # A request that was sent before the last one was answered is served in that one's context.
+        structlog.contextvars.clear_contextvars()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self.app(scope, receive, send_with_headers)

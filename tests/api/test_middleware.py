@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,11 @@ def _app() -> FastAPI:
     install_problems(app)
     router = APIRouter(route_class=BoundedRoute)
     small = APIRouter(route_class=SmallRoute)
+
+    @router.get("/named/{name}")
+    async def named(name: str) -> str:
+        structlog.contextvars.bind_contextvars(name=name)
+        return name
 
     @router.post("/anything/{name}")
     async def anything(name: str, body: Anything) -> Anything:
@@ -167,6 +173,17 @@ async def test_a_failure_in_the_middle_of_an_answer(
             await client.get("/v1/broken-off")
     assert [line["event"] for line in lines] == ["request failed", "request"]
     assert CANARY not in repr(lines) + caplog.text
+
+
+async def test_a_request_that_follows_another_is_told_apart(serve: Serve, lines: list[EventDict]) -> None:
+    """Sent before the first was answered, on the same connection: nothing of the first is said of it."""
+    async with serve(_app()) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        for path, more in (("/v1/named/first", ""), ("/v1/page", "Connection: close\r\n")):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: api.test\r\n{more}\r\n".encode())
+        assert 2 == (await reader.read()).count(b"HTTP/1.1 200 OK")
+        writer.close()
+    assert ["first", None] == [line.get("name") for line in lines]
 
 
 async def test_safe_headers(client: httpx2.AsyncClient) -> None:
