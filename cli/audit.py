@@ -1,0 +1,130 @@
+"""The command for auditors: a record checked without trusting who keeps it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from cli import show
+from cli.client import Session, open_session, review_path
+from cli.exits import CliError, Exit
+from cli.local import DEFAULT_DATA
+from cli.options import (
+    AsOption,
+    DataOption,
+    JsonOption,
+    TokenOption,
+    UrlOption,
+    content,
+)
+from domain.problems import problems_of
+from domain.registry import RecordedEntry
+from domain.verification import Evidence
+from domain.verification import verify as verify_evidence
+
+
+def verify(
+    review: Annotated[str | None, typer.Argument(metavar="[ID]", help="The review.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Evidence that was saved; needs no server.", show_default=False)
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Keep the evidence in this new file.", show_default=False)
+    ] = None,
+    founder: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="FINGERPRINT",
+            help="The id of the key that founded the registry, as you know it from elsewhere: without it, a registry that "
+            "was written anew as a whole looks as good as the true one.",
+            show_default=False,
+        ),
+    ] = None,
+    person: AsOption = None,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute a record's chain and its fold, check that every decision was signed and made by who might, and say the
+    first place where record, registry, read model and workflow differ.
+    """
+    if (review is None) == (file is None) or (save is not None and review is None):
+        raise CliError(Exit.USAGE, "Name either a review (and, if you like, --save FILE) or --file FILE.")
+    if review is None:
+        assert file is not None
+        evidence = _evidence(content(file), str(file))
+    else:
+        session = open_session(url, access_token, person, data, as_json=as_json)
+        answer = session.get(review_path(review, "evidence"))
+        evidence = _evidence(answer.text.encode(), "the answer")
+        evidence = evidence.model_copy(update={"registry": _registry(session)})
+        if save is not None:
+            _save(save, evidence.model_dump_json())
+    if evidence.registry is None and founder is not None:
+        raise CliError(Exit.USAGE, "There is no registry with this evidence, so no key to compare.")
+    result = verify_evidence(evidence, evidence.registry, founder)
+    if as_json:
+        show.raw(
+            _VerificationOut(
+                review=evidence.review,
+                holds=result.holds,
+                difference=result.difference,
+                entries=result.entries,
+                head=result.head,
+                workflow=evidence.workflow.status,
+                registry=result.registry,
+                founder=result.founder,
+            ).model_dump_json()
+        )
+    else:
+        show.verification(evidence, result)
+    if not result.holds:
+        raise CliError(Exit.REFUSED, "")
+
+
+class _VerificationOut(BaseModel):
+    """What `audit verify --json` answers."""
+
+    review: str
+    holds: bool
+    difference: str | None
+    entries: int
+    head: str
+    workflow: str
+    registry: int
+    founder: str | None
+
+
+def _evidence(text: bytes, where: str) -> Evidence:
+    try:
+        return Evidence.model_validate_json(text)
+    except ValidationError as error:
+        problems = "\n".join(f"{where}: {problem}" for problem in problems_of(error, None))
+        raise CliError(Exit.USAGE, f"This is no evidence about a review.\n{problems}") from error
+
+
+def _registry(session: Session) -> tuple[RecordedEntry, ...]:
+    """All of the registry's ledger."""
+    entries: list[RecordedEntry] = []
+    following: int | None = 0
+    while following is not None:
+        page = session.get("/registry/ledger", after=following).data
+        entries += (RecordedEntry.model_validate_json(json.dumps(entry)) for entry in page["entries"])
+        following = page["next"]
+    return tuple(entries)
+
+
+def _save(file: Path, text: str) -> None:
+    # Never over what is there: it may be evidence of another day.
+    try:
+        with file.open("x", encoding="utf-8", newline="") as saved:
+            saved.write(text)
+    except OSError as error:
+        raise CliError(Exit.USAGE, f"{file}: {error.strerror}") from error
+    show.note(f"Saved in {file}.")
