@@ -1,10 +1,13 @@
-"""What comes in and goes out over HTTP. What comes in forbids fields that we don't know."""
+"""What comes in about reviews, and where a review stands, over HTTP. What comes in forbids fields that we don't know.
+
+What one router alone takes or answers with is beside it.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
@@ -15,20 +18,16 @@ from domain import decisions as said
 from domain.canonical import digest_of
 from domain.certificate import Condition
 from domain.completions import Gap
-from domain.discrepancies import Differs
 from domain.drafts import Draft
-from domain.dsse import KeyId, PublicKey, public_key
-from domain.facts import SigningKey
-from domain.people import Delegation, Grant, Role
+from domain.people import Grant
 from domain.policy import Phase
 from domain.proposal import Proposal
-from domain.registry import RecordedEntry
 from domain.review import waits_for
 from domain.sign_off import basis
 from domain.stages import Stage
 from domain.state import Advice, Claimed, Passage, Review, conditions
 from domain.turns import Turn
-from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Slug
+from domain.values import Digest, Instant, Line, PersonId, Prose, ReviewId, Slug
 
 DEFAULT_PACK = "nec-human-rights"
 
@@ -269,39 +268,6 @@ class Me(BaseModel):
     grants: tuple[Grant, ...]
 
 
-class KeyIn(In):
-    """A key to be registered: its public half, as PEM, or its 32 bytes in base64."""
-
-    public: Annotated[str, Field(max_length=1_000)]
-
-    def key(self) -> PublicKey:
-        """The key, in base64.
-
-        Raises:
-            ValueError: it is no Ed25519 public key.
-        """
-        return public_key(self.public)
-
-
-class KeyOut(SigningKey):
-    """A key that decisions are, or were, signed with; `key` is its id, the SHA-256 of the 32 bytes of `public`."""
-
-    key: KeyId
-
-
-class KeyList(BaseModel):
-    """Every key that was ever registered, the oldest first."""
-
-    keys: list[KeyOut]
-
-
-class RegistryPage(BaseModel):
-    """A page of the registry's ledger; `next` is what to give as `after` for the page after it."""
-
-    entries: tuple[RecordedEntry, ...]
-    next: int | None
-
-
 class ListedOut(BaseModel):
     """A review in a list."""
 
@@ -526,196 +492,3 @@ class Inbox(BaseModel):
     """What waits for the person who asks, the most urgent first."""
 
     items: list[InboxItemOut]
-
-
-class TimelineEntry(BaseModel):
-    """One entry of the ledger in plain words; `hash` is that of its stored bytes."""
-
-    seq: int
-    at: datetime
-    who: PersonId | None
-    for_person: PersonId | None
-    role: str | None
-    what: str
-    said: str | None
-    on_digest: Digest | None
-    hash: Digest
-
-
-class Timeline(BaseModel):
-    """A page of a review's ledger; `next` is what to give as `after` for the page after it."""
-
-    review: ReviewId
-    entries: list[TimelineEntry]
-    next: int | None
-
-
-class HistoryEvent(BaseModel):
-    """One event of the workflow's history; `id` counts over all its runs."""
-
-    id: int
-    run_id: str
-    event_id: int
-    time: datetime
-    type: str
-    what: str
-    details: dict[str, Any]
-
-
-class History(BaseModel):
-    """A page of the workflow's history; `next` is what to give as `after` for the page after it."""
-
-    review: ReviewId
-    workflow_id: str
-    events: list[HistoryEvent]
-    next: int | None
-
-
-class DocumentOut(BaseModel):
-    """A document that is kept; `digest` is its address."""
-
-    digest: Digest
-    media_type: str
-    size: int
-
-
-class PeopleImported(BaseModel):
-    """What an import of people brought."""
-
-    people: int
-    grants: int
-
-
-class TrainingImported(BaseModel):
-    """What an import of completions brought: how many were read, how many are new, how many reviews it woke."""
-
-    completions: int
-    new: int
-    woken: int
-
-
-class BecauseIn(In):
-    """Why something is done; it stands on record."""
-
-    because: Prose
-
-
-class DelegationIn(In):
-    """Who acts for whom, in which roles, how long. Without a giver it is whoever asks; without a start, from now on."""
-
-    giver: PersonId | None = None
-    taker: PersonId
-    roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
-    starts_at: Moment | None = None
-    ends_at: Moment
-
-
-class Delegations(BaseModel):
-    """The delegations that somebody gave or took."""
-
-    delegations: list[Delegation]
-
-
-class SessionOut(BaseModel):
-    """A browser's session. `auth_time` is when the identity provider says that the person signed in there; `reviews` are
-    those that an invitation is for.
-    """
-
-    model_config = ConfigDict(from_attributes=True)
-
-    person: PersonId
-    started_at: datetime
-    expires_at: datetime
-    auth_time: datetime | None
-    invitation: str | None
-    reviews: tuple[ReviewId, ...] | None
-
-
-class InvitationIn(In):
-    """An invitation of a council member without an account: by mail, to these reviews."""
-
-    person: PersonId
-    email: MailAddress
-    reviews: Annotated[tuple[ReviewId, ...], Field(min_length=1, max_length=20)]
-    expires_at: Moment
-
-
-class InvitationOut(BaseModel):
-    """An invitation, and what became of it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    person: PersonId
-    email: str
-    reviews: tuple[ReviewId, ...]
-    invited_by: PersonId
-    invited_at: datetime
-    expires_at: datetime
-    used_at: datetime | None
-    revoked_at: datetime | None
-
-
-class InvitationList(BaseModel):
-    """The invitations, the newest first."""
-
-    invitations: list[InvitationOut]
-
-
-class SignedOut(BaseModel):
-    """The session has ended; `end_session` is where the browser can end that with the identity provider, if it offers it."""
-
-    end_session: str | None
-
-
-class Checked(BaseModel):
-    """One thing that the system consists of: well, ill, or away where it can't be looked at."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    name: str
-    status: Literal["well", "ill", "away"]
-    detail: str
-
-
-class PendingLong(BaseModel):
-    """A decision that has had no receipt for more than a minute."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    review_id: ReviewId
-    kind: str
-    received_at: datetime
-
-
-class DiscrepancyOut(BaseModel):
-    """Something that differs between the record and Temporal. Without a review it concerns them all."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    review_id: str | None
-    what: Differs
-    run: str | None
-    detail: str
-    noticed_at: datetime
-    on_record: bool
-
-
-class Doctor(BaseModel):
-    """Whether everything is well, and what is not. Of what is pending and what differs, a thousand each at most."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    well: bool
-    findings: tuple[Checked, ...]
-    pending: tuple[PendingLong, ...]
-    discrepancies: tuple[DiscrepancyOut, ...]
-
-
-class RepairIn(In):
-    """Start a lost review anew; with `terminate`, also one whose workflow runs and does not answer, holds something else
-    than the record does, or is none of ours: that is terminated first.
-    """
-
-    terminate: Annotated[bool, Field(strict=True)] = False

@@ -5,18 +5,36 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
 
 from api.bodies import BoundedRoute
 from api.description import links
 from api.problems import Conflict, problems
-from api.schemas import DelegationIn, Delegations
+from api.schemas import In, Moment
 from api.services import TheCaller, TheServices
-from domain.people import Delegation
+from domain.people import Delegation, Role
+from domain.values import PersonId
 from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
 
 DelegationId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class DelegationIn(In):
+    """Who acts for whom, in which roles, how long. Without a giver it is whoever asks; without a start, from now on."""
+
+    giver: PersonId | None = None
+    taker: PersonId
+    roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
+    starts_at: Moment | None = None
+    ends_at: Moment
+
+
+class Delegations(BaseModel):
+    """The delegations that somebody gave or took."""
+
+    delegations: list[Delegation]
 
 
 @router.post(

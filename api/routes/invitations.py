@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Cookie, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from api import pages
@@ -14,10 +16,11 @@ from api.description import links
 from api.problems import Conflict, FieldError, Invalid, NotFound, problems
 from api.routes.sign_in import HOME, keep_session
 from api.same_origin import must_come_from
-from api.schemas import NO_REASON, Because, InvitationIn, InvitationList, InvitationOut
+from api.schemas import NO_REASON, Because, In, Moment
 from api.services import TheCaller, TheServices
 from domain.invitation import may_be_invited
 from domain.people import Role
+from domain.values import MailAddress, PersonId, ReviewId
 from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["invitations"])
@@ -34,6 +37,37 @@ _PAGE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/html": {}}},
     410: {"content": {"text/html": {}}, "description": "No longer good"},
 }
+
+
+class InvitationIn(In):
+    """An invitation of a council member without an account: by mail, to these reviews."""
+
+    person: PersonId
+    email: MailAddress
+    reviews: Annotated[tuple[ReviewId, ...], Field(min_length=1, max_length=20)]
+    expires_at: Moment
+
+
+class InvitationOut(BaseModel):
+    """An invitation, and what became of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    person: PersonId
+    email: str
+    reviews: tuple[ReviewId, ...]
+    invited_by: PersonId
+    invited_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class InvitationList(BaseModel):
+    """The invitations, the newest first."""
+
+    invitations: list[InvitationOut]
 
 
 @router.post(

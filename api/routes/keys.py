@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
 
 from api.bodies import BoundedRoute
 from api.description import links
 from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
-from api.schemas import KeyIn, KeyList, KeyOut, RegistryPage
+from api.schemas import In
 from api.services import TheCaller, TheServices
 from domain.access import may_audit
-from domain.dsse import KeyId, key_id
+from domain.dsse import KeyId, PublicKey, key_id, public_key
+from domain.facts import SigningKey
 from domain.people import Role
+from domain.registry import RecordedEntry
 from domain.values import Prose
 from store.registry import RegistryRefusedError
 
@@ -22,6 +25,39 @@ router = APIRouter(route_class=BoundedRoute, tags=["keys"])
 After = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Because = Annotated[Prose, Query(description="Why; it stands on record.")]
+
+
+class KeyIn(In):
+    """A key to be registered: its public half, as PEM, or its 32 bytes in base64."""
+
+    public: Annotated[str, Field(max_length=1_000)]
+
+    def key(self) -> PublicKey:
+        """The key, in base64.
+
+        Raises:
+            ValueError: it is no Ed25519 public key.
+        """
+        return public_key(self.public)
+
+
+class KeyOut(SigningKey):
+    """A key that decisions are, or were, signed with; `key` is its id, the SHA-256 of the 32 bytes of `public`."""
+
+    key: KeyId
+
+
+class KeyList(BaseModel):
+    """Every key that was ever registered, the oldest first."""
+
+    keys: list[KeyOut]
+
+
+class RegistryPage(BaseModel):
+    """A page of the registry's ledger; `next` is what to give as `after` for the page after it."""
+
+    entries: tuple[RecordedEntry, ...]
+    next: int | None
 
 
 @router.get("/keys", summary="List the keys that decisions are signed with", responses=problems(401, 503))

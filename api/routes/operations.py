@@ -2,25 +2,82 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from structlog.contextvars import bind_contextvars
 from temporalio.service import RPCError
 
 from api.bodies import BoundedRoute
 from api.preferences import Prefer
 from api.problems import Conflict, Forbidden, NotFound, Unavailable, problems
-from api.schemas import Doctor, Pending, RepairIn
+from api.schemas import In, Pending
 from api.services import NamedReview, TheCaller, TheServices
 from domain.decisions import Receipt
-from domain.discrepancies import DIFFERENCES
+from domain.discrepancies import DIFFERENCES, Differs
 from domain.people import Role
+from domain.values import ReviewId
 from runtime.repairs import ClosedError, InTheWayError, RunsWellError
 from store.decisions import NoRoleError, NotFoundError
 
 router = APIRouter(route_class=BoundedRoute, tags=["operations"])
+
+
+class Checked(BaseModel):
+    """One thing that the system consists of: well, ill, or away where it can't be looked at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    status: Literal["well", "ill", "away"]
+    detail: str
+
+
+class PendingLong(BaseModel):
+    """A decision that has had no receipt for more than a minute."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    review_id: ReviewId
+    kind: str
+    received_at: datetime
+
+
+class DiscrepancyOut(BaseModel):
+    """Something that differs between the record and Temporal. Without a review it concerns them all."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    review_id: str | None
+    what: Differs
+    run: str | None
+    detail: str
+    noticed_at: datetime
+    on_record: bool
+
+
+class Doctor(BaseModel):
+    """Whether everything is well, and what is not. Of what is pending and what differs, a thousand each at most."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    well: bool
+    findings: tuple[Checked, ...]
+    pending: tuple[PendingLong, ...]
+    discrepancies: tuple[DiscrepancyOut, ...]
+
+
+class RepairIn(In):
+    """Start a lost review anew; with `terminate`, also one whose workflow runs and does not answer, holds something else
+    than the record does, or is none of ours: that is terminated first.
+    """
+
+    terminate: Annotated[bool, Field(strict=True)] = False
 
 
 @router.get("/doctor", summary="See whether everything is well", responses=problems(401, 403, 503))

@@ -6,14 +6,20 @@ from fastapi import APIRouter
 
 from api.bodies import BoundedRoute
 from api.problems import Conflict, NotFound, problems
-from api.schemas import NO_REASON, Because, BecauseIn
+from api.schemas import NO_REASON, Because, In
 from api.services import TheCaller, TheServices
 from domain.people import Role
-from domain.values import PersonId
+from domain.values import PersonId, Prose
 from store.registers import NobodyError
 from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
+
+
+class BecauseIn(In):
+    """Why something is done; it stands on record."""
+
+    because: Prose
 
 
 @router.post(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from temporalio.service import RPCError
 
 from api.bodies import BoundedRoute
 from api.problems import NotFound, Unavailable, problems
-from api.schemas import History, HistoryEvent, Timeline, TimelineEntry
 from api.services import AuditableReview, ReadableReview, TheServices
 from domain import dsse
 from domain.ledger import Entry
 from domain.narrative import tell
+from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Evidence
 from runtime.history import readable_history
 from runtime.witness import workflow_state
@@ -28,6 +29,49 @@ After = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 _ATTEMPTS = 3
+
+
+class TimelineEntry(BaseModel):
+    """One entry of the ledger in plain words; `hash` is that of its stored bytes."""
+
+    seq: int
+    at: datetime
+    who: PersonId | None
+    for_person: PersonId | None
+    role: str | None
+    what: str
+    said: str | None
+    on_digest: Digest | None
+    hash: Digest
+
+
+class Timeline(BaseModel):
+    """A page of a review's ledger; `next` is what to give as `after` for the page after it."""
+
+    review: ReviewId
+    entries: list[TimelineEntry]
+    next: int | None
+
+
+class HistoryEvent(BaseModel):
+    """One event of the workflow's history; `id` counts over all its runs."""
+
+    id: int
+    run_id: str
+    event_id: int
+    time: datetime
+    type: str
+    what: str
+    details: dict[str, Any]
+
+
+class History(BaseModel):
+    """A page of the workflow's history; `next` is what to give as `after` for the page after it."""
+
+    review: ReviewId
+    workflow_id: str
+    events: list[HistoryEvent]
+    next: int | None
 
 
 @router.get(

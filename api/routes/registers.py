@@ -7,6 +7,7 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel
 
 from api.bodies import BoundedRoute, DocumentRoute, ImportRoute
 from api.description import links
@@ -19,7 +20,7 @@ from api.problems import (
     UnsupportedMediaType,
     problems,
 )
-from api.schemas import NO_REASON, Because, DocumentOut, Me, PeopleImported, TrainingImported
+from api.schemas import NO_REASON, Because, Me
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.policy import PolicyPack
@@ -47,6 +48,29 @@ KINDS = (
 _CSV = {"text/csv"}
 
 GrantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class DocumentOut(BaseModel):
+    """A document that is kept; `digest` is its address."""
+
+    digest: Digest
+    media_type: str
+    size: int
+
+
+class PeopleImported(BaseModel):
+    """What an import of people brought."""
+
+    people: int
+    grants: int
+
+
+class TrainingImported(BaseModel):
+    """What an import of completions brought: how many were read, how many are new, how many reviews it woke."""
+
+    completions: int
+    new: int
+    woken: int
 
 
 def _any_body(kinds: tuple[str, ...]) -> dict[str, object]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import ceil
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Cookie, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import RedirectResponse
 
 from api.bodies import BoundedRoute
@@ -13,10 +15,9 @@ from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE, drop, keep
 from api.identity import TheSession
 from api.problems import problems
 from api.same_origin import must_come_from
-from api.schemas import SessionOut, SignedOut
 from api.services import TheServices
 from api.sign_in import CALLBACK, Left
-from domain.values import Digest
+from domain.values import Digest, PersonId, ReviewId
 from store.sessions import SIGN_IN_SECONDS, Session
 
 router = APIRouter(route_class=BoundedRoute, tags=["sign-in"])
@@ -40,6 +41,27 @@ SignInCookie = Annotated[str | None, Cookie(alias=SIGN_IN_COOKIE, include_in_sch
 SessionCookie = Annotated[str | None, Cookie(alias=SESSION_COOKIE, include_in_schema=False)]
 
 _AWAY: dict[int | str, dict[str, Any]] = {303: {"description": "Leads on; `Location` says where to"}}
+
+
+class SessionOut(BaseModel):
+    """A browser's session. `auth_time` is when the identity provider says that the person signed in there; `reviews` are
+    those that an invitation is for.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    person: PersonId
+    started_at: datetime
+    expires_at: datetime
+    auth_time: datetime | None
+    invitation: str | None
+    reviews: tuple[ReviewId, ...] | None
+
+
+class SignedOut(BaseModel):
+    """The session has ended; `end_session` is where the browser can end that with the identity provider, if it offers it."""
+
+    end_session: str | None
 
 
 @doors.get(

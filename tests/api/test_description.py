@@ -12,7 +12,8 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from api.app import create_app
 from api.routes.notices import PreferencesIn
-from api.schemas import Moment, RepairIn
+from api.routes.operations import RepairIn
+from api.schemas import Moment
 from domain.values import Line, Prose
 from runtime.settings import Settings
 from tests.harness import SIGNING_KEY

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp
 
 import worker
 from api.app import create_app
-from api.schemas import History, ReviewOut, Timeline
+from api.routes.record import History, Timeline
+from api.schemas import ReviewOut
 from domain.canonical import digest_of
 from domain.certificate import Certificate
 from domain.decisions import Finding, Receipt
