@@ -512,6 +512,8 @@ async def a_delegation_that_does_not_hold(stand: Stand) -> None:
         await nobody_acts(token)
     not_begun = await left(starts_at=_later(days=1))
     await nobody_acts(token)
+    refused = await stand.forged(review, signed(await stand.envelope(review, taker)))
+    assert Reason.NOT_ENTITLED == refused.reason
     assert 204 == (await giver.delete(f"/delegations/{not_begun}")).status_code
 
     begun = await left()
