@@ -17,6 +17,9 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 
+from activities.commits import Commits
+from activities.ports import Delivery
+from domain.canonical import sha256
 from domain.decisions import Discrepancy, Envelope, Reason, Repair, TrainingRecorded
 from domain.discrepancies import Differs
 from domain.drafts import stored_bytes
@@ -27,6 +30,7 @@ from domain.proof import Proof, SignedIn
 from domain.registry import Disabled, RegistryEntry
 from domain.stages import Stage
 from domain.step_up import act_digest
+from store.ledgers import Ledgers
 from tests.e2e.system import OPERATOR
 from tests.forgery.families import FAMILIES, Family, family
 from tests.forgery.stand import EACH, IN_BULK, OTHER, Forged, Stand, sheet, signed
@@ -480,20 +484,24 @@ async def a_settled_decision_made_pending_again(stand: Stand) -> None:
 
 @family
 async def a_decision_under_the_id_of_another_row(stand: Stand) -> None:
-    """What was truly said once, filed once more under another id, with a signal that names that."""
-    review = await stand.opened()
+    """What was truly said once, filed once more under another id: with a signal that names that, and settled without the
+    workflow, as what is late is.
+    """
+    review, commits = await stand.opened(), Commits(Ledgers(stand.place.system.database))
     good = signed(await stand.envelope(review))
     await stand.genuine(review, good)
     for _ in range(EACH):
-        named = good.data.replace(
-            str(good.id).encode(), str(row := UUID(int=stand.rng.getrandbits(128), version=4)).encode()
-        )
-        again = stand.rng.choice((good, Forged.fitting(Forged(named, "", good.proof, row))))
+        row, other = [UUID(int=stand.rng.getrandbits(128), version=4) for _ in range(2)]
+        named = good.data.replace(str(good.id).encode(), str(row).encode())
         async with stand.nothing_comes_of_it(review):
             seq = (await stand.state(review)).seq
-            await stand.plant(review, Forged(good.data, again.digest, good.proof, row), row=row)
+            digest = stand.rng.choice((good.digest, sha256(named)))
+            await stand.plant(review, replace(good, digest=digest), row=row)
             await stand.signal(review, named)
             await stand.dealt_with(review, seq)
+        async with stand.nothing_comes_of_it(review):
+            await stand.plant(review, good, row=other)
+            await commits.settle(Delivery(decision=other, review=review, kind=good.kind, data=good.data, digest=""))
 
 
 @family
