@@ -565,11 +565,14 @@ async def on_another_text(stand: Stand) -> None:
     stand.control(await _says(stand, review, REVIEWER, "change_request"))
     revised = example(3, purpose="Recruiters see first what fits best.").model_dump(mode="json")
     stand.control(await _says(stand, review, AUTHOR, "revision", proposal=revised))
-    for digest in (first, *(f"{stand.rng.getrandbits(256):064x}" for _ in range(EACH))):
-        for kind, content in (("question", {}), ("verdict_sheet", {"verdicts": sheet()})):
-            async with stand.nothing_comes_of_it(review):
-                answer = await _says(stand, review, REVIEWER, kind, digest=digest, **content)
-                assert "stale" == answer.json()["reason"], answer.text
+    none = [f"{stand.rng.getrandbits(256):064x}" for _ in range(EACH)]
+    for kind, digest, content in (
+        *(("question", digest, {}) for digest in (first, *none)),
+        ("verdict_sheet", first, {"verdicts": sheet()}),
+    ):
+        async with stand.nothing_comes_of_it(review):
+            answer = await _says(stand, review, REVIEWER, kind, digest=digest, **content)
+            assert "stale" == answer.json()["reason"], answer.text
     refused = await stand.forged(review, before)
     assert Reason.STALE == refused.reason
     stand.control(await _says(stand, review, REVIEWER, "question"))

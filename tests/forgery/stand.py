@@ -41,7 +41,7 @@ from tests.harness import SIGNER, until
 EACH = 4
 """How many of a family go through the whole stack in a round."""
 
-IN_BULK = EACH * 6
+IN_BULK = EACH * 3
 """How many of a family an auditor is shown."""
 
 STRICT = PACK.model_copy(
