@@ -91,7 +91,8 @@ class Assessed(Happened):
 
     Of a revision in place of another, `changes` tells what differs, `reopened` which principles are judged by something
     else than before, and `carried` whose verdicts stand, and on which principles. `kept_away` are those who would judge
-    it, if its own words did not name them as staff, or their unit as the one that it comes from.
+    it, if its own words did not name them as staff, or their unit as the one that it comes from. `units` are those of its
+    owner and author.
     """
 
     type: Literal["assessed"] = "assessed"
@@ -104,6 +105,8 @@ class Assessed(Happened):
     reopened: tuple[Slug, ...] = ()
     carried: dict[PersonId, tuple[Slug, ...]] = Field(default_factory=dict)
     kept_away: tuple[PersonId, ...] = ()
+    # Left out where there are none, as in what was put on record before they were asked for.
+    units: tuple[Line, ...] = Field(default=(), exclude_if=lambda units: not units)
 
 
 class Returned(Happened):

@@ -94,7 +94,7 @@ class Facts(Value):
 
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
     `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned staff in the courses that the
-    route requires; `units` are those of whoever gave the verdicts of this round; `proposed` is what a submission or revision names, or, where it could not be assessed,
+    route requires; `units` are those of the owner and author of what is proposed, and of whoever gave the verdicts that it may carry; `proposed` is what a submission or revision names, or, where it could not be assessed,
     `unassessable` says why; `calendar` is that of the policy pack.
     """
 

@@ -19,7 +19,7 @@ from domain.policy import Phase
 from domain.refusal import Refusal
 from domain.separation import broken_rule, excluded
 from domain.stages import Outcome, Stage
-from domain.state import Found, Given, Review, Ruled, Sheet, Subject, joined, proposed_as
+from domain.state import Found, Given, Review, Ruled, Sheet, joined
 from domain.turns import Turn
 from domain.values import PersonId, Slug
 
@@ -204,12 +204,11 @@ def judges(review: Review) -> tuple[PersonId, ...]:
 
 
 def carried(
-    review: Review, subject: Subject, assessment: Assessment, units: Mapping[PersonId, str]
+    review: Review, after: Review, assessment: Assessment, units: Mapping[PersonId, str]
 ) -> dict[PersonId, tuple[Slug, ...]]:
-    """Whose verdicts stand when the proposal becomes this, and on which principles: on those that are judged by the same
-    as before, where everybody whose act they were may judge it still. `units` are where these belong.
+    """Whose verdicts stand when the proposal is that of `after`, and on which principles: on those that are judged by the
+    same as before, where everybody whose act they were may judge it still. `units` are where these belong.
     """
-    after = proposed_as(review, subject)
     anew = reopened(review, assessment)
     standing: dict[PersonId, tuple[Slug, ...]] = {}
     for sheet in review.sheets:

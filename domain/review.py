@@ -376,18 +376,22 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
     match envelope.content:
         case Submission() | Revision() as content if facts.proposed is not None:
             digest = content.proposal if isinstance(content, Revision) else envelope.content_digest
+            subject, assessment = facts.proposed.subject, facts.proposed.assessment
+            units = joined((), *(facts.units[p] for p in (subject.owner, subject.author) if p in facts.units))
+            after = proposed_as(happened.review, subject, units)
             happened.add(
                 Assessed(
                     at=at,
                     revision=before.revision + 1,
                     round=before.round + 1,
                     content_digest=digest,
-                    subject=facts.proposed.subject,
-                    assessment=facts.proposed.assessment,
+                    subject=subject,
+                    assessment=assessment,
                     changes=facts.proposed.changes,
-                    reopened=principles.reopened(before, facts.proposed.assessment) if before.revision else (),
-                    carried=principles.carried(before, facts.proposed.subject, facts.proposed.assessment, facts.units),
-                    kept_away=too_close(proposed_as(happened.review, facts.proposed.subject), facts.holders),
+                    reopened=principles.reopened(before, assessment) if before.revision else (),
+                    carried=principles.carried(before, after, assessment, facts.units),
+                    kept_away=too_close(after, facts.holders),
+                    units=units,
                 )
             )
         case ChangeRequest():
@@ -646,7 +650,7 @@ def _assessed(review: Review, event: Assessed) -> Review:
     assessment = event.assessment
     revised = Revised(number=event.revision, digest=event.content_digest, changes=event.changes)
     return _with(
-        proposed_as(deadlines.at_rest(review), event.subject),
+        proposed_as(deadlines.at_rest(review), event.subject, event.units),
         clocks=(),
         route=assessment.route,
         pack_digest=assessment.pack_digest,

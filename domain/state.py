@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, TypeVar
 
 from pydantic import Field
@@ -289,7 +290,9 @@ class Review(Value):
     grantors: tuple[PersonId, ...] = ()
     """Who gave a role that somebody acted under here."""
     units: tuple[Line, ...] = ()
-    """The units that the proposal comes from: those that its revisions name, and those of whoever submitted them."""
+    """The units that the proposal comes from: those that its revisions name, and those of their owner, of their author, and
+    of whoever submitted them.
+    """
 
     outcome: Outcome | None = None
     outcome_because: str | None = None
@@ -353,14 +356,16 @@ class Review(Value):
 T = TypeVar("T")
 
 
-def proposed_as(review: Review, subject: Subject) -> Review:
-    """The review of this subject, with everybody on record who ever proposed it or was to work on it, and their units."""
+def proposed_as(review: Review, subject: Subject, units: Iterable[Line] = ()) -> Review:
+    """The review of this subject, with everybody on record who ever proposed it or was to work on it, and the unit that
+    it names, beside those of its owner and author.
+    """
     return review.model_copy(
         update={
             "subject": subject,
             "proposed_by": joined(review.proposed_by, subject.owner, subject.author),
             "assigned": joined(review.assigned, *(member.person for member in subject.staff)),
-            "units": joined(review.units, subject.business_unit),
+            "units": joined(review.units, subject.business_unit, *units),
         }
     )
 

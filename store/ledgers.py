@@ -25,8 +25,9 @@ from domain.principles import judges
 from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
-from domain.state import Review
+from domain.state import Review, Subject
 from domain.turns import Turn, changes
+from domain.values import PersonId
 from store.database import Connection, Database
 from store.registers import Calendars, published_pack
 from store.standing import Named, look
@@ -196,7 +197,7 @@ class LockedHead:
             keys=() if proof is None else [signature.keyid for signature in proof.signatures],
             issuer_key=None if proof is None or proof.step_up is None else proof.step_up.key,
             named=_named(review, proposed, self.now),
-            judges=() if proposed is None else judges(review),
+            members=() if proposed is None else _members(review, proposed.subject),
         )
         completions = await self._completions(review, proposed)
         pack = review.pack_digest if decision is None or review.open else decision.envelope.pack_digest
@@ -309,6 +310,10 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
 
 def _proposal(content: bytes) -> Proposal:
     return Proposal.model_validate_json(content, extra="ignore")
+
+
+def _members(review: Review, subject: Subject) -> tuple[PersonId, ...]:
+    return (subject.owner, subject.author, *judges(review))
 
 
 def _named(review: Review, proposed: Proposed | None, at: datetime) -> Named | None:

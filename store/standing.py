@@ -94,14 +94,14 @@ async def look(
     keys: Collection[str] = (),
     issuer_key: Digest | None = None,
     named: Named | None = None,
-    judges: Collection[PersonId] = (),
+    members: Collection[PersonId] = (),
 ) -> Facts:
     """What the registers say: of `person`, of these keys, of who holds the roles that are `named`, and of the units of
-    `judges`.
+    these `members`.
     """
     holders = (None, None, None) if named is None else (named.offices, named.proposers, named.at)
     return Facts.model_validate_json(
-        await connection.fetchval(_LOOK, person, list(keys), issuer_key, *holders, list(judges))
+        await connection.fetchval(_LOOK, person, list(keys), issuer_key, *holders, list(members))
     )
 
 

@@ -83,7 +83,7 @@ class Past:
             issuer_keys=tuple(registry.issuer_keys.values()),
             holders=tuple(_named(review, proposed, holders(registry, at))),
             completions=self._completions(review, proposed, entered_by),
-            units={person: registry.units[person] for person in judges(review) if person in registry.units},
+            units={} if proposed is None else _units(registry, proposed, judges(review)),
             proposed=proposed,
             unassessable=unassessable,
             calendar=calendar or MONDAY_TO_FRIDAY,
@@ -132,6 +132,11 @@ def holders(registry: Registry, at: datetime) -> Iterator[Holder]:
             delegate=delegate,
             delegate_unit=None if delegate is None else registry.units.get(delegate),
         )
+
+
+def _units(registry: Registry, proposed: Proposed, judging: Iterable[str]) -> dict[str, str]:
+    people = {proposed.subject.owner, proposed.subject.author, *judging}
+    return {person: registry.units[person] for person in people if person in registry.units}
 
 
 def _named(review: Review, proposed: Proposed | None, everybody: Iterable[Holder]) -> Iterator[Holder]:

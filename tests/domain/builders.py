@@ -246,7 +246,7 @@ class Case:
             keys=(SigningKey(public=SIGNER.public, added_at=START - DAY),),
             holders=self.holders(),
             completions=tuple(self.completions),
-            units={person: self.unit_of(person) for person in judges(self.review)},
+            units={person: self.unit_of(person) for person in (self.owner, self.author, *judges(self.review))},
             proposed=proposed,
             calendar=self.calendar,
         )

@@ -20,7 +20,7 @@ from domain.events import Accepted, Assessed, Lapsed, Refused, Returned, Struck
 from domain.narrative import tell
 from domain.people import Assigned, Role
 from domain.policy import OWN, Phase
-from domain.review import waits_for
+from domain.review import fold, waits_for
 from domain.stages import Outcome, Stage
 from tests.domain.builders import (
     ADA,
@@ -257,3 +257,16 @@ def test_whom_a_proposals_own_words_keep_away_is_on_record() -> None:
     (plain,) = (event for event in Case().events if isinstance(event, Assessed))
     assert () == plain.kept_away
     assert "keep from judging" not in tell(plain).what
+
+
+def test_the_owners_unit_counts_whoever_submits_for_them() -> None:
+    """An author of another unit, and another unit named: the owner's own people still do not judge it."""
+    case = Case(opened=False)
+    case.units |= {OWNER: "Unit of the owner", RIN: "Unit of the owner"}
+    case.accepts(AUTHOR, Submission(), digest=text_digest(1))
+    assert {UNIT, "Unit of the owner"} == set(case.review.units)
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(RIN, sheet())
+    assert not case.may_read(RIN)
+    (assessed,) = (event for event in case.events if isinstance(event, Assessed))
+    assert (RIN,) == assessed.kept_away
+    assert fold("R-1", case.events) == case.review
