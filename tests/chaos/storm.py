@@ -46,7 +46,8 @@ class Report(BaseModel):
     reviews: int
     runs: int
     signals: int
-    faults: dict[str, int]
+    faults: int
+    kinds: dict[str, int]
     lost: int
     doubled: int
     stuck: int
@@ -312,7 +313,8 @@ class Storm:
             reviews=len(self.plan.cases),
             runs=sum(account.runs for account in promises.accounts),
             signals=sum(account.signals for account in promises.accounts),
-            faults=dict(Counter(strike.fault.kind for strike in self._strikes)),
+            faults=len(self._strikes),
+            kinds=dict(Counter(strike.fault.kind for strike in self._strikes)),
             lost=len(promises.lost),
             doubled=len(promises.doubled),
             stuck=len(stuck),
