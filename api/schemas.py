@@ -20,9 +20,9 @@ from domain.certificate import Condition
 from domain.completions import Gap
 from domain.drafts import Draft
 from domain.people import Grant
-from domain.policy import Phase
 from domain.proposal import Proposal
 from domain.review import waits_for
+from domain.route import Phase
 from domain.sign_off import basis
 from domain.stages import Stage
 from domain.state import Advice, Claimed, Passage, Review, conditions

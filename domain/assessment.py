@@ -22,12 +22,12 @@ from domain.policy import (
     Number,
     PolicyPack,
     Question,
-    Route,
     Trigger,
     YesNo,
 )
 from domain.problems import Problem, ProblemsError, pointer_to
 from domain.proposal import Answer, Proposal, content_digest
+from domain.route import Route
 from domain.values import Digest, Slug, Value
 
 

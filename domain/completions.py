@@ -7,7 +7,7 @@ from datetime import datetime
 
 from domain.canonical import digest_of
 from domain.people import Assigned
-from domain.policy import Course, Requirement
+from domain.route import Course, Requirement
 from domain.values import Digest, Instant, Line, PersonId, Slug, Value
 
 

@@ -14,8 +14,8 @@ from domain.entitlement import officers
 from domain.events import Concluded, Event, Passed, Seated
 from domain.facts import Facts
 from domain.people import Grant, Holder, Role, Seat
-from domain.policy import CouncilRule, Phase
 from domain.refusal import Refusal
+from domain.route import CouncilRule, Phase
 from domain.separation import broken_rule, excluded
 from domain.stages import Stage
 from domain.state import Advice, Advised, Given, Review, joined

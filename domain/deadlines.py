@@ -15,8 +15,8 @@ from domain.entitlement import ROLES, current_step, officers
 from domain.events import Began, Event, FellDue, Paused, Reminded, Resumed
 from domain.facts import Facts
 from domain.people import Role
-from domain.policy import Allowance, Phase
 from domain.refusal import Refusal
+from domain.route import Allowance, Phase
 from domain.separation import excluded
 from domain.stages import Stage
 from domain.state import Asked, Clock, Deadline, Review

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from domain.decisions import Reason
 from domain.people import Grant, Role
-from domain.policy import OWN, Eligible, SignatoryStep
 from domain.refusal import Refusal
+from domain.route import OWN, Eligible, SignatoryStep
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn

@@ -12,8 +12,8 @@ from domain.certificate import Certificate
 from domain.completions import TrainingCheck
 from domain.decisions import Envelope, Reason
 from domain.people import Grant, Role
-from domain.policy import Phase
 from domain.proof import Proof
+from domain.route import Phase
 from domain.stages import Outcome, Stage
 from domain.state import Clock, Lack, Subject
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, Slug, Value

@@ -14,7 +14,7 @@ from functools import partial
 from domain import council, principles
 from domain.entitlement import eligible, entitles, officers, steps_left
 from domain.people import Holder, Role
-from domain.policy import SignatoryStep
+from domain.route import SignatoryStep
 from domain.separation import broken_rule, excluded
 from domain.stages import Stage
 from domain.state import Lack, Review

@@ -58,7 +58,7 @@ from domain.events import (
     Unblocked,
     Unclaimed,
 )
-from domain.policy import Phase
+from domain.route import Phase
 from domain.stages import Stage
 from domain.state import Clock
 from domain.values import Digest, PersonId, Value

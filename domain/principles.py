@@ -15,8 +15,8 @@ from domain.decisions import Finding, Reason, Reopening, Ruling, VerdictSheet
 from domain.entitlement import officers, units_of
 from domain.events import Closed, Event, Passed
 from domain.people import Grant, Role
-from domain.policy import Phase
 from domain.refusal import Refusal
+from domain.route import Phase
 from domain.separation import broken_rule, excluded
 from domain.stages import Outcome, Stage
 from domain.state import Found, Given, Review, Ruled, Sheet, joined

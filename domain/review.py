@@ -68,9 +68,9 @@ from domain.events import (
 )
 from domain.facts import Facts
 from domain.people import Holder, Role
-from domain.policy import Phase
 from domain.refusal import Refusal
 from domain.registry import BOOTSTRAP
+from domain.route import Phase
 from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, restricted, too_close
 from domain.stages import Outcome, Stage
 from domain.state import (

@@ -12,7 +12,7 @@ from domain.certificate import Certificate, Condition, DeclinedAdvice, Dissent
 from domain.completions import TrainingCheck
 from domain.decisions import Act, Answer, Finding, Stance
 from domain.people import Assigned, Grant, Role, Seat
-from domain.policy import Phase, Route
+from domain.route import Phase, Route
 from domain.stages import Outcome, Stage
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
 

@@ -16,9 +16,9 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from domain.canonical import digest_of
 from domain.decisions import AnyContent, Envelope, Reason
 from domain.drafts import Draft
-from domain.policy import Route
 from domain.proof import IssuerKey, StepUp
 from domain.refusal import Refusal
+from domain.route import Route
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
 
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519")

@@ -9,8 +9,8 @@ from domain.decisions import Reason
 from domain.events import Event, Passed, TrainingChecked
 from domain.facts import Facts
 from domain.people import Role
-from domain.policy import Phase
 from domain.refusal import Refusal
+from domain.route import Phase
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn

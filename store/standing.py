@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Self
 
 from domain.facts import Facts, Standing
-from domain.policy import Route
+from domain.route import Route
 from domain.state import Review, Subject
 from domain.values import Digest, PersonId
 from store.database import Connection, Pool

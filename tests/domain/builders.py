@@ -38,19 +38,10 @@ from domain.entitlement import SERVICES
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts, Proposed, SigningKey, Standing
 from domain.people import Assigned, Delegation, Grant, Holder, Role, Seat
-from domain.policy import (
-    Allowance,
-    CouncilRule,
-    Course,
-    Phase,
-    Requirement,
-    ReviewersRule,
-    Route,
-    SignatoryStep,
-)
 from domain.principles import judges
 from domain.proof import Proof
 from domain.review import decide, evolve
+from domain.route import Allowance, CouncilRule, Course, Phase, Requirement, ReviewersRule, Route, SignatoryStep
 from domain.state import Deadline, Review, Subject
 from domain.values import Digest
 

@@ -30,8 +30,8 @@ from domain.events import Accepted, Began, FellDue, Refused, Unclaimed
 from domain.narrative import tell
 from domain.notices import notices
 from domain.people import Grant, Role
-from domain.policy import Route, SignatoryStep
 from domain.review import concerned_by, fold, holds, waits_for
+from domain.route import Route, SignatoryStep
 from domain.sign_off import basis
 from domain.stages import Stage
 from domain.turns import Turn, falls_to

@@ -19,8 +19,8 @@ from domain.decisions import (
 from domain.events import Accepted, Assessed, Lapsed, Refused, Returned, Struck
 from domain.narrative import tell
 from domain.people import Assigned, Role
-from domain.policy import OWN, Phase
 from domain.review import fold, waits_for
+from domain.route import OWN, Phase
 from domain.stages import Outcome, Stage
 from tests.domain.builders import (
     ADA,

@@ -23,8 +23,8 @@ from domain.decisions import (
 )
 from domain.events import Accepted, FellDue, Lapsed, Seated
 from domain.people import Role, Seat
-from domain.policy import CouncilRule, Phase
 from domain.review import waits_for
+from domain.route import CouncilRule, Phase
 from domain.stages import Stage
 from domain.state import conditions, declined_advice, dissent
 from tests.domain.builders import (

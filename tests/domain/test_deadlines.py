@@ -16,8 +16,8 @@ from domain.decisions import ChangeRequest, Extension, NoOpinion, Question, Ques
 from domain.events import Accepted, Began, FellDue, Paused, Reminded, Resumed
 from domain.narrative import tell
 from domain.people import Grant, Role
-from domain.policy import Allowance, Phase, Route
 from domain.review import evolve, waits_for
+from domain.route import Allowance, Phase, Route
 from domain.stages import Stage
 from domain.state import Clock
 from domain.values import DecisionId

@@ -9,8 +9,8 @@ from domain.canonical import digest_of
 from domain.decisions import ChangeRequest, Question, Reason
 from domain.events import Accepted, Refused
 from domain.people import Role
-from domain.policy import OWN, ReviewersRule, Route, SignatoryStep
 from domain.review import waits_for
+from domain.route import OWN, ReviewersRule, Route, SignatoryStep
 from domain.stages import Outcome, Stage
 from domain.turns import falls_to
 from tests.domain.builders import GRANTS, HEAD, HEAD_DEPUTY, JUN, KEI, RIN, SECOND, UNIT, Case, grant, route, sheet

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.people import Seat
-from domain.policy import Allowance, Limb, Phase, PolicyPack, Route, read_pack
+from domain.policy import Limb, PolicyPack, read_pack
 from domain.problems import ProblemsError, pointer_to
+from domain.route import Allowance, Phase, Route
 from tests.domain.packs import PACK, pack_data
 
 Path = tuple[str | int, ...]

@@ -22,8 +22,8 @@ from domain.decisions import (
     VerdictSheet,
 )
 from domain.people import Role
-from domain.policy import Phase
 from domain.review import waits_for
+from domain.route import Phase
 from domain.stages import Outcome, Stage
 from domain.state import conditions
 from tests.domain.builders import (

@@ -18,8 +18,8 @@ from domain.decisions import (
 from domain.events import Accepted, Assessed, Refused
 from domain.narrative import tell
 from domain.people import Assigned, Role
-from domain.policy import Phase
 from domain.review import fold, waits_for
+from domain.route import Phase
 from domain.stages import Outcome, Stage
 from domain.state import Review, conditions
 from domain.turns import Change, changes

@@ -9,8 +9,8 @@ from domain.canonical import digest_of
 from domain.decisions import ChangeRequest, Declining, Question, QuestionAnswer, Reason, Revision, Signature
 from domain.events import Accepted, FellDue, Lapsed, Refused
 from domain.people import Role
-from domain.policy import Phase
 from domain.review import waits_for
+from domain.route import Phase
 from domain.stages import Outcome, Stage
 from tests.domain.builders import (
     ENGINEER,

@@ -12,8 +12,8 @@ from domain.decisions import ChangeRequest, Extension, Reason, Revision, Ruling,
 from domain.entitlement import REGISTER
 from domain.events import Passed, Refused, TrainingChecked
 from domain.people import Assigned, Role
-from domain.policy import Course, Phase, Requirement
 from domain.review import waits_for
+from domain.route import Course, Phase, Requirement
 from domain.stages import Outcome, Stage
 from tests.domain.builders import (
     AUTHOR,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from domain.policy import Allowance, Phase
+from domain.route import Allowance, Phase
 from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, JUN, KEI, OFFICER, OPERATOR, PACK, REVIEWERS, RIN, System, example, sheet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from domain.policy import SignatoryStep
+from domain.route import SignatoryStep
 from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers

@@ -9,7 +9,7 @@ import pytest
 
 from domain.decisions import Finding
 from domain.people import Assigned
-from domain.policy import Phase
+from domain.route import Phase
 from domain.stages import Stage
 from domain.verification import verify
 from tests.e2e.system import (

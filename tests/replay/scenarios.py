@@ -63,9 +63,10 @@ from domain.decisions import (
 from domain.drafts import Draft
 from domain.dsse import Ed25519Signer
 from domain.people import Grant, Role
-from domain.policy import Allowance, Phase, PolicyPack, SignatoryStep
+from domain.policy import PolicyPack
 from domain.proposal import Proposal, content_digest
 from domain.registry import BOOTSTRAP, Granted, Member, PeopleEntered
+from domain.route import Allowance, Phase, SignatoryStep
 from domain.stages import Outcome, Stage
 from domain.state import Review
 from runtime.courier import TemporalCourier

@@ -16,8 +16,8 @@ from activities.messages import Opening
 from activities.ports import RecordBehindError, UnknownReviewError, UnstorableError
 from domain.decisions import Question, Reason
 from domain.events import Accepted, Event, Refused
-from domain.policy import Phase
 from domain.review import evolve
+from domain.route import Phase
 from domain.verification import Evidence, WorkflowState, verify
 from runtime.packs import shipped_packs
 from store.ledgers import CATCH_UP, Ledgers

@@ -15,7 +15,7 @@ from temporalio.testing import TimeSkipper
 from domain.deadlines import next_deadline
 from domain.decisions import Extension, NoOpinion, Opinion, Question, QuestionAnswer, Stance, Withdrawal
 from domain.events import Accepted, Began, Event, FellDue, Passed, Paused, Refused, Reminded, Resumed
-from domain.policy import Phase
+from domain.route import Phase
 from domain.stages import Stage
 from domain.state import Deadline, Review
 from tests.conftest import DatabaseUrls, Servers
