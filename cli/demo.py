@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,11 @@ from cli.setup import EXAMPLES
 from cli.up import Ports, System, running, until_told
 from domain.canonical import sha256
 from domain.certificate import Certificate
-from domain.ledger import Recorded
+from domain.drafts import stored_bytes
+from domain.events import Accepted, Event
+from domain.ledger import Entry, Recorded, append
 from domain.proposal import Proposal, content_digest
+from domain.registry import RecordedEntry
 from domain.verification import Evidence, verify
 from runtime.embedded import DataFolder, EmbeddedError, free_port
 from runtime.packs import load_proposal
@@ -304,13 +308,23 @@ class _Story:
         _chapter("The record, checked without trusting who keeps it")
         response = await self._client.get(review_path(REVIEW, "evidence"), headers=self._headers("ava.auditor"))
         evidence = Evidence.model_validate_json(self._success(response))
-        result = verify(evidence)
+        evidence = evidence.model_copy(update={"registry": await self._registry()})
+        result = verify(evidence, evidence.registry)
         show.verification(evidence, result)
         _check(result.holds, f"the record does not hold: {result.difference}")
         _check(result.entries == len(entries), f"{result.entries} entries are verified, {len(entries)} were told")
         word = evidence.workflow.status
         _check(word in ("answered", "finished"), f"the workflow is {word}: {evidence.workflow.detail}")
         _tamper(evidence)
+
+    async def _registry(self) -> tuple[RecordedEntry, ...]:
+        entries: list[RecordedEntry] = []
+        after: int | None = 0
+        while after is not None:
+            page = await self._get("ava.auditor", f"/registry/ledger?after={after}")
+            entries += (RecordedEntry.model_validate_json(json.dumps(entry)) for entry in page["entries"])
+            after = page["next"]
+        return tuple(entries)
 
     # What the chapters are told with.
 
@@ -412,7 +426,7 @@ class _Story:
 
 
 def _tamper(evidence: Evidence) -> None:
-    """Change a copy of the record in two ways, and show that both are caught, where they were made."""
+    """Change a copy of the record in three ways, and show that each is caught, where it was made."""
     at = next(n for n, entry in enumerate(evidence.entries) if '"stance":"opposes"' in entry.data)
     entry = evidence.entries[at]
     one_byte = entry.model_copy(update={"data": entry.data.replace('"stance":"opposes"', '"stance":"opposed"', 1)})
@@ -422,7 +436,20 @@ def _tamper(evidence: Evidence) -> None:
     data = entry.data.replace('"stance":"opposes"', '"stance":"supports"', 1)
     rehashed = Recorded(seq=entry.seq, data=data, hash=sha256(data.encode()))
     _tells("somebody", "makes a supporting voice of it, and stores the right hash with it")
-    _caught(_with(evidence, at, rehashed), f"entry {entry.seq + 1}:")
+    _caught(_with(evidence, at, rehashed), f"entry {entry.seq}:")
+
+    _tells("somebody", "gives that voice its own digest too, and writes every hash anew from there to the end")
+    _caught(_written_anew(evidence, at, Entry.model_validate_json(data).event), f"entry {entry.seq}:")
+
+
+def _written_anew(evidence: Evidence, at: int, forged: Event) -> Evidence:
+    """With this decision in the place of the one there, and a chain that closes."""
+    assert isinstance(forged, Accepted)
+    forged = forged.model_copy(update={"digest": sha256(stored_bytes(forged.envelope))})
+    later = (Entry.model_validate_json(entry.data).event for entry in evidence.entries[at + 1 :])
+    before = evidence.entries[:at]
+    entries = before + append(evidence.review, at, before[-1].hash, (forged, *later))
+    return evidence.model_copy(update={"entries": entries})
 
 
 def _with(evidence: Evidence, at: int, entry: Recorded) -> Evidence:
@@ -431,7 +458,7 @@ def _with(evidence: Evidence, at: int, entry: Recorded) -> Evidence:
 
 
 def _caught(evidence: Evidence, where: str) -> None:
-    result = verify(evidence)
+    result = verify(evidence, evidence.registry)
     if result.difference is None or not result.difference.startswith(where):
         raise NotAsToldError(f"what was tampered with shows as {result.difference}, not at {where}")
     show.line(f"caught: {result.difference}", "red", indent=4)
