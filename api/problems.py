@@ -233,7 +233,7 @@ def problem_response(error: Exception, request_id: str | None) -> ProblemRespons
         case Problem():
             document, headers = error.document(), error.headers
         case RequestValidationError():
-            document = Invalid.at(*map(_field_error(error.body), error.errors())).document()
+            document = Invalid.at(*map(_field_error(error.body), _told(error.errors()))).document()
         case HTTPException():
             status, headers = HTTPStatus(error.status_code), error.headers
             detail = None if error.detail == status.phrase else error.detail
@@ -352,11 +352,17 @@ def _slug(status: HTTPStatus) -> str:
     return status.phrase.lower().replace(" ", "-")
 
 
+def _told(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The mistakes without those that only follow from others: a list is short of the items that are at fault themselves."""
+    inside = {tuple(error["loc"][:length]) for error in errors for length in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in inside]
+
+
 def _field_error(body: object) -> Callable[[Mapping[str, Any]], FieldError]:
     def convert(error: Mapping[str, Any]) -> FieldError:
         context = error.get("ctx", {})
         kind: str = error["type"]
-        detail = _DISCREET[kind].format(**context) if kind in _DISCREET else error["msg"]
+        detail = _DISCREET[kind].format(**context) if kind in _DISCREET else error["msg"].removeprefix("Value error, ")
         place, *path = error["loc"]
         if place == "body":
             return FieldError(detail=detail, type=kind, pointer=_pointer(path, body, missing=kind == "missing"))

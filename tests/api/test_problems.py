@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 from fastapi import APIRouter, FastAPI, Header, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from api.bodies import BoundedRoute
@@ -19,6 +19,15 @@ from api.middleware import RequestContext
 from api.problems import Conflict, Disabled, NotFound, Problem, Unavailable, install_problems, problems
 
 CANARY = "canary-7f3a"
+
+
+def _one_word(text: str) -> str:
+    if " " in text:
+        raise ValueError("must be one word")
+    return text
+
+
+Advice = Annotated[str, AfterValidator(_one_word)]
 
 
 class Verdict(BaseModel):
@@ -29,6 +38,7 @@ class Verdict(BaseModel):
 class Sheet(BaseModel):
     kind: Literal["sheet"]
     verdicts: list[Verdict]
+    advice: Annotated[tuple[Advice, ...], Field(min_length=1)] = ("none",)
 
 
 class Question(BaseModel):
@@ -160,6 +170,16 @@ async def test_pointers_lead_into_the_body(client: httpx2.AsyncClient) -> None:
         {"detail": "Field required", "type": "missing", "pointer": "/verdicts/1/reason"},
         {"detail": "Extra inputs are not permitted", "type": "extra_forbidden", "pointer": "/verdicts/2/a~1b~0c"},
     ]
+
+
+async def test_a_list_of_items_that_are_at_fault_is_not_called_short(client: httpx2.AsyncClient) -> None:
+    """It was as long as it has to be; one that is empty is short."""
+    faulty = {"kind": "sheet", "verdicts": [], "advice": ["two words"]}
+    document = _problem(await client.post("/reviews/1", json=faulty), 422, "invalid")
+    assert document["errors"] == [{"detail": "must be one word", "type": "value_error", "pointer": "/advice/0"}]
+    empty = {"kind": "sheet", "verdicts": [], "advice": []}
+    document = _problem(await client.post("/reviews/1", json=empty), 422, "invalid")
+    assert [("too_short", "/advice")] == [(error["type"], error["pointer"]) for error in document["errors"]]
 
 
 async def test_parameters_are_named(client: httpx2.AsyncClient) -> None:
