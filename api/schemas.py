@@ -311,6 +311,7 @@ class QuestionOut(BaseModel):
     id: UUID
     person: PersonId
     at: datetime
+    text: str | None
 
 
 class OpinionOut(BaseModel):
@@ -439,7 +440,9 @@ def review_out(review: Review) -> ReviewOut:
             )
             for sheet in review.sheets
         ],
-        questions=[QuestionOut(id=q.by.decision, person=q.by.person, at=q.by.at) for q in review.questions],
+        questions=[
+            QuestionOut(id=q.by.decision, person=q.by.person, at=q.by.at, text=q.text) for q in review.questions
+        ],
         council=CouncilOut(
             roster=council.roster or (),
             opinions=[OpinionOut(person=o.by.person, seat=o.seat, stance=o.stance) for o in council.opinions],

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.text import Text
 
@@ -120,6 +121,30 @@ def inbox(given: Mapping[str, Any]) -> None:
             pair("basis", item["basis"], indent=2)
 
 
+def reviews(given: Mapping[str, Any]) -> None:
+    """A page of reviews: what each is about, and how far it is."""
+    if not given["reviews"]:
+        line("No review is listed for you.")
+    for review in given["reviews"]:
+        line(review["title"] or review["id"], "bold")
+        pair("review", review["id"], indent=2)
+        pair("owner", f"{review['owner']}, author {review['author']}", indent=2)
+        if review["tier"] is not None:
+            pair("tier", review["tier"], indent=2)
+        pair("submitted", moment(review["submitted_at"]), indent=2)
+        if review["outcome"] is None:
+            pair("stage", words(review["stage"] or "not opened yet"), indent=2)
+        else:
+            pair("outcome", f"{review['outcome']}, {moment(review['closed_at'])}", indent=2)
+    if given["next"] is not None:
+        note(f"There may be more: --before {given['next']}")
+
+
+def proposal(given: Mapping[str, Any]) -> None:
+    """A proposal in the form of its file."""
+    line(yaml.safe_dump(given, allow_unicode=True, sort_keys=False).rstrip("\n"))
+
+
 def turn(given: Mapping[str, Any]) -> None:
     """Whose turn it is, for what."""
     office = "" if given["office"] is None else f" ({given['office']})"
@@ -158,7 +183,9 @@ def status(given: Mapping[str, Any]) -> None:
     for each in given["waits_for"]:
         turn(each)
     _listed("Training gaps", (f"{g['person']} ({g['role']}) needs {g['course']}" for g in given["gaps"]))
-    _listed("Open questions", (f"{q['id']} by {q['person']}, {moment(q['at'])}" for q in given["questions"]))
+    _listed(
+        "Open questions", (f"{q['id']} by {q['person']}, {moment(q['at'])}: {q['text']}" for q in given["questions"])
+    )
     _listed("Verdict sheets", map(_sheet, given["sheets"]))
     council = given["council"]
     _listed("Opinions", (f"{o['person']} ({o['seat']}): {words(o['stance'])}" for o in council["opinions"]))

@@ -272,7 +272,7 @@ def _decision(envelope: Envelope) -> str:
         case ChangeRequest():
             return "Asked for changes."
         case Question():
-            return "Asked the owner a question."
+            return f"Asked the owner the question {envelope.decision_id}."
         case QuestionAnswer(question=question):
             return f"Answered the question {question}."
         case Escalation():

@@ -595,7 +595,8 @@ def _accepted(review: Review, event: Accepted) -> Review:
             return _with(review, changes=given)
         case Question():
             holds = envelope.role is Role.SIGNATORY
-            return _with(review, questions=(*review.questions, Asked(by=given, holds_sign_off=holds, wait=review.wait)))
+            asked = Asked(by=given, holds_sign_off=holds, wait=review.wait, text=envelope.reason)
+            return _with(review, questions=(*review.questions, asked))
         case QuestionAnswer(question=question):
             return _with(
                 deadlines.answered(review, question),

@@ -99,6 +99,7 @@ class Asked(Value):
     by: Given
     holds_sign_off: bool
     wait: int = 0
+    text: Prose | None = None
 
 
 class Advised(Value):

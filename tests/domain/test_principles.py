@@ -195,6 +195,7 @@ def test_a_question_is_asked_and_answered_without_a_change_request() -> None:
     case = Case()
     case.accepts(REVIEWERS[1], Question())
     (asked,) = case.review.questions
+    assert "because" == asked.text
     case.agree()
     assert case.review.stage is Stage.SIGN_OFF
     owners = [turn for turn in waits_for(case.review) if turn.role is Role.OWNER]

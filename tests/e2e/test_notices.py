@@ -26,6 +26,7 @@ from tests.e2e.system import (
     REVIEWERS,
     SIGNATORIES,
     System,
+    decision_id,
     example,
     serving,
     sheet,
@@ -161,9 +162,9 @@ async def test_who_steps_aside_hears_no_more_of_it(own_system: System) -> None:
         await system.person(COUNCIL[1]).accepted(review, "question", reason="Who checks it?")
         await stepping.upto("inbox", change="changed")  # its time stands still while the owner answers
         await system.person(COUNCIL[0]).accepted(review, "recusal", reason="I know them.")
-        await system.person(COUNCIL[2]).accepted(review, "question", reason="And then?")
+        asked = await system.person(COUNCIL[2]).accepted(review, "question", reason="And then?")
         told = await staying.upto("entry", what="Stepped aside.")
-        await staying.upto("entry", what="Asked the owner a question.")
+        await staying.upto("entry", what=f"Asked the owner the question {decision_id(asked)}.")
         assert told
         await stepping.quiet()
 

@@ -177,7 +177,8 @@ async def test_a_question_is_answered_without_a_revision(system: System) -> None
     review = await system.opened(example(1))
     owner, head = system.person(OWNER), system.person(SIGNATORIES["business_unit_head"])
     asked = await system.person(REVIEWERS[0]).accepted(review, "question", reason="Who looks at the forecasts?")
-    assert [decision_id(asked)] == [question.id for question in (await owner.status(review)).questions]
+    open_to_the_owner = (await owner.status(review)).questions
+    assert [(decision_id(asked), "Who looks at the forecasts?")] == [(q.id, q.text) for q in open_to_the_owner]
     await system.reviewed(review)
     status = await system.at(review)
     assert ("sign_off", Phase.SIGNING, 1) == (status.stage, status.phase, len(status.questions))
