@@ -82,7 +82,9 @@ def repair(
 
 
 def import_people(
-    file: Annotated[Path, typer.Argument(help="CSV: person,name,unit,role,office.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="CSV: person,name,unit,role,office and, if any, email.", show_default=False)
+    ],
     person: AsOption = None,
     url: UrlOption = None,
     data: DataOption = DEFAULT_DATA,

@@ -88,6 +88,23 @@ def inbox(
     session.show(session.get("/inbox"), show.inbox)
 
 
+def reviews(
+    person: AsOption = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="MOMENT", help="Only what was submitted before.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many a page has.")] = 50,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the reviews that you own or wrote, the newest first; all, for reviewers, officers, training officers and auditors."""
+    session = open_session(url, access_token, person, data, as_json=as_json)
+    earlier = {} if before is None else {"before": before}
+    session.show(session.get("/reviews", limit=limit, **earlier), show.reviews)
+
+
 def status(
     review: ReviewArgument,
     person: AsOption = None,
@@ -101,13 +118,30 @@ def status(
     session.show(session.get(review_path(review)), show.status)
 
 
+def proposal(
+    review: ReviewArgument,
+    digest: Annotated[
+        str | None, typer.Option(help="An earlier revision, by its content digest.", show_default=False)
+    ] = None,
+    person: AsOption = None,
+    url: UrlOption = None,
+    data: DataOption = DEFAULT_DATA,
+    access_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the proposal under review. As JSON it is a file that a revision can be written in."""
+    session = open_session(url, access_token, person, data, as_json=as_json)
+    given = {} if digest is None else {"digest": digest}
+    session.show(session.get(review_path(review, "proposal"), **given), show.proposal)
+
+
 def decide(
     review: ReviewArgument,
     file: Annotated[
         Path,
         typer.Argument(
             help="The decision, YAML or JSON: its kind, the digest that you were shown, a reason, and what else the "
-            "kind has. The proposal of a revision may be the name of a file beside it.",
+            "kind has: docs/deciding.md lists that. The proposal of a revision may be the name of a file beside it.",
             show_default=False,
         ),
     ],

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from domain.proposal import Proposal
 from domain.verification import Evidence
+from runtime.packs import load_proposal
 from tests.cli.place import Place
 from tests.cli.processes import ROOT, Started, started, until
 
@@ -62,6 +65,17 @@ def play(place: Place) -> None:
     status = place.json("status", REVIEW, "--as", "hana.owner")
     assert (1, "principle_review", None) == (status["tier"], status["stage"], status["basis"])
     assert "any reviewer" in place.ringi("status", REVIEW, "--as", "hana.owner").stdout
+    (listed,) = place.json("reviews", "--as", "rin.reviewer")["reviews"]
+    assert REVIEW == listed["id"]
+    assert listed["title"] in place.ringi("reviews", "--as", "aki.author").stdout
+    assert "No review is listed" in place.ringi("reviews", "--as", "bo.head").stdout
+    earlier = place.ringi("reviews", "--as", "rin.reviewer", "--before", listed["submitted_at"])
+    assert "No review is listed" in earlier.stdout
+    written = load_proposal(TIER_1)
+    assert written == Proposal.model_validate(place.json("proposal", REVIEW, "--as", "rin.reviewer"))
+    read = place.ringi("proposal", REVIEW, "--as", "rin.reviewer", "--digest", status["digest"])
+    assert written == Proposal.model_validate(yaml.safe_load(read.stdout))
+    place.ringi("proposal", REVIEW, "--as", "rin.reviewer", "--digest", "0" * 64, code=4)
     (item,) = place.json("inbox", "--as", "rin.reviewer")["items"]
     assert (REVIEW, status["digest"]) == (item["review"], item["digest"])
     assert status["digest"] in place.ringi("inbox", "--as", "rin.reviewer").stdout
