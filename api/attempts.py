@@ -16,10 +16,13 @@ from api.middleware import METHODS, route_of
 from store.attempts import Attempt, Attempts
 
 EACH = 60
-"""So many attempts of one person stand on record one by one in a minute; the rest of that minute is one entry."""
+"""So many attempts of one person stand on record one by one in a minute; of the rest, those that are alike are one entry."""
 
 NOBODY = 20
 """The same for all those together of whom we don't know who they are."""
+
+_ALIKE = ("person", "method", "route", "status", "problem", "reason")
+"""What attempts have in common that are counted together: noise of one kind hides no attempt of another."""
 
 PATIENCE = 2.0
 """Seconds that an answer waits for the record at most."""
@@ -39,7 +42,7 @@ class Recorder:
         self._clock = clock
         self._minute = 0
         self._seen: dict[str | None, int] = {}
-        self._beyond: dict[str | None, Attempt] = {}
+        self._beyond: dict[Attempt, tuple[Attempt, int]] = {}
 
     async def note(self, attempt: Attempt) -> None:
         """Put an attempt on record, or count it."""
@@ -52,14 +55,15 @@ class Recorder:
         if seen <= (NOBODY if person is None else EACH):
             await self._add(attempt)
         else:
-            before = self._beyond.get(person)
-            self._beyond[person] = replace(attempt, times=1 if before is None else before.times + 1)
+            alike = Attempt(**{name: getattr(attempt, name) for name in _ALIKE})
+            _, times = self._beyond.get(alike, (attempt, 0))
+            self._beyond[alike] = attempt, times + 1
 
     async def flush(self) -> None:
         """Put on record what was only counted until now."""
         beyond, self._beyond = self._beyond, {}
-        for attempt in beyond.values():
-            await self._add(attempt)
+        for attempt, times in beyond.values():
+            await self._add(replace(attempt, times=times))
 
     async def every_minute(self) -> None:
         """Keep what was counted from waiting for the next attempt; until cancelled."""

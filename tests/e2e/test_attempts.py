@@ -171,6 +171,24 @@ async def test_a_flood_fills_no_table_and_is_counted(database: DatabaseUrls) -> 
         assert 1002 == sum(attempt.times for attempt in await store.find(None, None, 1000, 2**62))
 
 
+async def test_noise_hides_no_attempt_of_another_kind(database: DatabaseUrls) -> None:
+    """However many come before and after it: what was tried once is told, with what it was about."""
+    async with connect(database.app_url) as opened:
+        store = Attempts(opened)
+        recorder = Recorder(store, lambda: 0.0)
+        await noted(recorder, "fred.flood", 500)
+        probe = Attempt("POST", "/reviews/{review_id}/repair", 403, "forbidden", person="fred.flood", review_id="r-1")
+        await recorder.note(probe)
+        await noted(recorder, "fred.flood", 500)
+        await recorder.flush()
+        found = await store.find("fred.flood", None, 1000, 2**62)
+        assert {(probe.route, "r-1", 1), ("/keys", None, 1000 - EACH)} == {
+            (attempt.route, attempt.review_id, attempt.times)
+            for attempt in found
+            if attempt.times > 1 or attempt.route == probe.route
+        }
+
+
 async def test_with_the_database_away(database: DatabaseUrls) -> None:
     """It is answered all the same, and logged."""
     async with connect(database.app_url) as opened:
