@@ -45,6 +45,13 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    record_alone: Annotated[
+        bool,
+        typer.Option(
+            "--record-alone",
+            help="Take evidence without its registry too: who decided, and with which key, is not checked then.",
+        ),
+    ] = False,
     person: AsOption = None,
     url: UrlOption = None,
     data: DataOption = DEFAULT_DATA,
@@ -68,6 +75,12 @@ def verify(
             _save(save, evidence.model_dump_json())
     if evidence.registry is None and founder is not None:
         raise CliError(Exit.USAGE, "There is no registry with this evidence, so no key to compare.")
+    if evidence.registry is None and not record_alone:
+        raise CliError(
+            Exit.USAGE,
+            "There is no registry with this evidence, so who decided, and with which key, can't be checked. "
+            "--record-alone checks the rest.",
+        )
     result = verify_evidence(evidence, evidence.registry, founder)
     if as_json:
         show.raw(

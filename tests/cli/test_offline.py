@@ -180,15 +180,18 @@ def refusals(count: int) -> Evidence:
 
 
 def test_evidence_in_a_file_is_verified_offline(tmp_path: Path) -> None:
-    """Zero if it holds, as text and as JSON."""
+    """Zero if it holds, as text and as JSON. Without the registry it has to be said that the record alone will do."""
     file = tmp_path / "evidence.json"
     evidence = refusals(3)
     file.write_text(evidence.model_dump_json())
     result = ringi("audit", "verify", "--file", file)
+    assert 2 == result.exit_code
+    assert "who decided, and with which key, can't be checked" in result.stderr
+    result = ringi("audit", "verify", "--record-alone", "--file", file)
     assert 0 == result.exit_code
     assert "The record of r-1 holds: 3 entries" in result.stdout
     assert "record and read model alone were compared" in result.stdout
-    said = json.loads(ringi("audit", "verify", "--file", file, "--json").stdout)
+    said = json.loads(ringi("audit", "verify", "--record-alone", "--file", file, "--json").stdout)
     assert {"review": "r-1", "holds": True, "difference": None, "entries": 3} == {
         name: said[name] for name in ("review", "holds", "difference", "entries")
     }
@@ -205,17 +208,17 @@ def test_evidence_that_was_tampered_with_is_one(tmp_path: Path, *, rehashed: boo
     )
     file = tmp_path / "evidence.json"
     file.write_bytes(canonical_bytes(evidence.model_copy(update={"entries": tuple(entries)})))
-    result = ringi("audit", "verify", "--file", file)
+    result = ringi("audit", "verify", "--record-alone", "--file", file)
     assert 1 == result.exit_code
     assert f"The record of r-1 differs, entry {named}: " in result.stdout
-    assert not json.loads(ringi("audit", "verify", "--file", file, "--json").stdout)["holds"]
+    assert not json.loads(ringi("audit", "verify", "--record-alone", "--file", file, "--json").stdout)["holds"]
 
 
 def test_what_is_no_evidence_is_bad_input(tmp_path: Path) -> None:
     """A file that is damaged, absent, or not named at all."""
     file = tmp_path / "evidence.json"
     file.write_text('{"review": "r-1", "entries": 3}')
-    result = ringi("audit", "verify", "--file", file)
+    result = ringi("audit", "verify", "--record-alone", "--file", file)
     assert 2 == result.exit_code
     assert "This is no evidence about a review." in result.stderr
     assert 2 == ringi("audit", "verify", "--file", tmp_path / "none").exit_code
