@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import uuid4
 
 import asyncpg
@@ -24,14 +25,17 @@ from store.sessions import Session, digest_of_token, end_session, end_sessions_b
 _INVITE = """
 insert into invitations (id, person, email, reviews, link, invited_by, invited_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
-returning id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at
+returning id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at, 'waiting' as mail,
+    null as mail_error
 """
 
 _ADDRESS = "select email from people where id = $1"
 
 _LIST = """
-select id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at from invitations
-order by invited_at desc, id limit $1
+select i.id, i.person, i.email, i.reviews, i.invited_by, i.invited_at, i.expires_at, i.used_at, i.revoked_at,
+    m.state as mail, m.error as mail_error
+from invitations i join mails m on m.event_id = i.id
+order by i.invited_at desc, i.id limit $1
 """
 
 _OPEN = """
@@ -46,13 +50,16 @@ _IN_FORCE = "select person from invitations where id = $1 and expires_at > clock
 
 _REVOKED = "update invitations set revoked_at = $2, revoked_by = $3 where id = $1"
 
+Posted = Literal["waiting", "sent", "failed", "dropped"]
+"""What becomes of a letter; without a mail server it waits."""
+
 Letter = Callable[[str], tuple[str, str]]
 """Makes the mail that carries a token: its subject and its text."""
 
 
 @dataclass(frozen=True)
 class Invitation:
-    """An invitation, and what became of it."""
+    """An invitation, and what became of it; `mail` is what became of its letter, `mail_error` what hindered that last."""
 
     id: str
     person: PersonId
@@ -63,6 +70,8 @@ class Invitation:
     expires_at: datetime
     used_at: datetime | None
     revoked_at: datetime | None
+    mail: Posted
+    mail_error: str | None
 
 
 class Invitations:

@@ -21,6 +21,7 @@ from api.services import TheCaller, TheServices
 from domain.invitation import may_be_invited
 from domain.people import Role
 from domain.values import MailAddress, PersonId, ReviewId
+from store.invitations import Posted
 from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["invitations"])
@@ -49,7 +50,9 @@ class InvitationIn(In):
 
 
 class InvitationOut(BaseModel):
-    """An invitation, and what became of it."""
+    """An invitation, and what became of it. `mail` is what became of its letter: it waits until a mail server has taken it,
+    and `mail_error` says what hindered that last.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -62,6 +65,8 @@ class InvitationOut(BaseModel):
     expires_at: datetime
     used_at: datetime | None
     revoked_at: datetime | None
+    mail: Posted
+    mail_error: str | None
 
 
 class InvitationList(BaseModel):

@@ -85,7 +85,9 @@ async def test_the_mail(place: Place, browser: Browser) -> None:
     review = await at_council(place)
     address = f"{new_id()}@law.example"
     async with mail_server() as server, place.system.worker(smtp_url=server.url, mail_from="ringi@example.org"):
-        invitation = (await invited(place, review, email=address)).json()["id"]
+        made = (await invited(place, review, email=address)).json()
+        invitation = made["id"]
+        assert ("waiting", None) == (made["mail"], made["mail_error"])
 
         async def arrived() -> bool:
             return bool(server.to(address)) and await place.system.database.pool.fetchval(
@@ -93,6 +95,12 @@ async def test_the_mail(place: Place, browser: Browser) -> None:
             )
 
         await until(arrived, seconds=30)
+    (listed,) = [
+        each
+        for each in (await (await place.person(OFFICER)).get("/invitations")).json()["invitations"]
+        if each["id"] == invitation
+    ]
+    assert ("sent", None) == (listed["mail"], listed["mail_error"])
     (mail,) = server.to(address)
     (link,) = [line for line in mail.get_content().splitlines() if line.startswith(place.url)]
     assert 200 == (await opens(browser, link)).status_code
