@@ -16,7 +16,7 @@ from api.routes.operations import RepairIn
 from api.schemas import Moment
 from domain.values import Line, Prose
 from runtime.settings import Settings
-from tests.harness import SIGNING_KEY
+from tests.support.harness import SIGNING_KEY
 
 DESCRIBED = create_app(
     Settings(

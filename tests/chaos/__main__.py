@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.chaos.plan import draw
 from tests.chaos.storm import Report, Storm
-from tests.fleet import fleet
+from tests.support.fleet import fleet
 
 REPORT = Path(__file__).resolve().parents[2] / "build" / "chaos.json"
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from domain.decisions import Receipt
 from tests.chaos import plan as planned
 from tests.chaos.plan import Act, Case, Fault, Plan, Sending, Step
-from tests.fleet import Fleet
-from tests.invariants import Told, kept
+from tests.support.fleet import Fleet
+from tests.support.invariants import Told, kept
 
 AT_ONCE = 20
 """Reviews that people work on at the same time."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from runtime.packs import shipped_packs
 from tests.conftest import DatabaseUrls
-from tests.harness import SIGNING_KEY
+from tests.support.harness import SIGNING_KEY
 
 
 def migrate(database: DatabaseUrls, *, owner: str | None = None) -> Result:

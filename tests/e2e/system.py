@@ -35,7 +35,7 @@ from runtime.settings import Settings
 from store.database import Database, connect
 from store.registers import Registers
 from tests.conftest import DatabaseUrls
-from tests.harness import SIGNER, SIGNING_KEY, until
+from tests.support.harness import SIGNER, SIGNING_KEY, until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -31,7 +31,7 @@ from tests.e2e.system import (
     example,
     sheet,
 )
-from tests.harness import SIGNING_KEY
+from tests.support.harness import SIGNING_KEY
 
 HEAD, SECOND_HEAD = SIGNATORIES.values()
 

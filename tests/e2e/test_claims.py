@@ -11,7 +11,7 @@ from domain.route import Allowance, Phase
 from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, JUN, KEI, OFFICER, OPERATOR, PACK, REVIEWERS, RIN, System, example, sheet
-from tests.harness import SIGNER, until
+from tests.support.harness import SIGNER, until
 
 CLAIM: dict[str, Any] = {"act": "verdict_sheet"}
 

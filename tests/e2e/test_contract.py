@@ -35,7 +35,7 @@ from tests.e2e.system import (
     TRAINING_OFFICER,
     example,
 )
-from tests.soak import MINUTES, seed, soaks
+from tests.support.soak import MINUTES, seed, soaks
 from workflows.messages import workflow_id_for
 
 OPERATOR = "ops.operator"

@@ -37,7 +37,7 @@ from tests.e2e.system import (
     sheet,
     system_on,
 )
-from tests.harness import until
+from tests.support.harness import until
 from workflows.messages import workflow_id_for
 
 NO_WAIT = {"Prefer": "wait=0"}

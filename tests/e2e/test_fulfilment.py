@@ -9,8 +9,8 @@ from domain.ledger import Entry
 from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, OFFICER, OPERATOR, REVIEWERS, SIGNATORIES, System, example, sheet
-from tests.harness import SIGNER, until
-from tests.mail import MailServer, mail_server
+from tests.support.harness import SIGNER, until
+from tests.support.mail import MailServer, mail_server
 
 HEAD, DEPUTY = SIGNATORIES["business_unit_head"], "be.deputy"
 

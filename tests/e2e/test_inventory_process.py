@@ -12,8 +12,8 @@ from domain.decisions import Finding
 from domain.proposal import Proposal
 from domain.verification import verify
 from tests.e2e.system import AUDITOR, LECTURE, ONLINE, OWNER, REVIEWERS, System, digest, example, sheet
-from tests.harness import until
-from tests.inventory import PATH, proposals
+from tests.support.harness import until
+from tests.support.inventory import PATH, proposals
 
 SEED = 2024
 CASES = 25

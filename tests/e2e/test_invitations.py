@@ -16,8 +16,8 @@ from tests.e2e.browser import EVIL, Browser
 from tests.e2e.place import Place, refused
 from tests.e2e.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, Person, example, new_id
 from tests.e2e.test_notices import Stream
-from tests.harness import until
-from tests.mail import mail_server
+from tests.support.harness import until
+from tests.support.mail import mail_server
 
 MEMBER, OTHER = COUNCIL[:2]
 MAIL = "lea@law.example"

@@ -9,7 +9,7 @@ from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers
 from tests.e2e.system import AUDITOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
-from tests.harness import SIGNER
+from tests.support.harness import SIGNER
 
 HEAD, TAKER = SIGNATORIES["business_unit_head"], "olga.owner"
 OTHER_HEADS = ("cy.head", "ed.head")

@@ -31,7 +31,7 @@ from tests.e2e.system import (
     decision_id,
     example,
 )
-from tests.harness import PRIVATE_KEY, SIGNER, SIGNING_KEY, until
+from tests.support.harness import PRIVATE_KEY, SIGNER, SIGNING_KEY, until
 
 CANARY = "".join(SIGNING_KEY.splitlines()[1:-1])[-40:]
 """A part of the private key that can't be anywhere by chance."""

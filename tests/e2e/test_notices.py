@@ -31,8 +31,8 @@ from tests.e2e.system import (
     serving,
     sheet,
 )
-from tests.harness import until
-from tests.mail import mail_server
+from tests.support.harness import until
+from tests.support.mail import mail_server
 
 HEAD = SIGNATORIES["business_unit_head"]
 

@@ -7,7 +7,7 @@ from temporalio.client import Client
 
 from activities import reconciler
 from tests.e2e.system import AUDITOR, OPERATOR, OWNER, REVIEWERS, System, example, new_id
-from tests.harness import until
+from tests.support.harness import until
 from workflows.messages import workflow_id_for
 
 

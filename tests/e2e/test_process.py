@@ -28,7 +28,7 @@ from tests.e2e.system import (
     example,
     sheet,
 )
-from tests.harness import until
+from tests.support.harness import until
 
 GAP = ("ren.operator", LECTURE)
 """What the examples leave open: the lecture of one operator, which the highest tier requires."""

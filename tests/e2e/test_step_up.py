@@ -16,7 +16,7 @@ from tests.conftest import Servers
 from tests.e2e.browser import EVIL, Browser
 from tests.e2e.place import Place, refused
 from tests.e2e.system import AUTHOR, PACK, REVIEWERS, Person, example, sheet
-from tests.harness import SIGNER
+from tests.support.harness import SIGNER
 
 STRICT = PACK.model_copy(
     update={

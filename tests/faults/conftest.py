@@ -12,7 +12,7 @@ import pytest
 from runtime.embedded import DataFolder, PostgresServer, TemporalServer, free_port
 from runtime.temporal import connect
 from store.migrate import migrate
-from tests.harness import Harness, harness
+from tests.support.harness import Harness, harness
 
 
 @dataclass(frozen=True)

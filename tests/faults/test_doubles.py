@@ -20,8 +20,8 @@ from store.database import connect
 from store.decisions import Decisions
 from store.receipts import Receipts
 from tests.e2e.system import AUTHOR, REVIEWERS, example
-from tests.fleet import Fleet, fleet
-from tests.harness import SIGNER, Harness, until
+from tests.support.fleet import Fleet, fleet
+from tests.support.harness import SIGNER, Harness, until
 
 PROPOSAL = example(1)
 

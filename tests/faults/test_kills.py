@@ -22,7 +22,7 @@ from runtime.embedded import Child, EmbeddedError
 from store.decisions import PendingError
 from tests.faults.conftest import Mortal
 from tests.faults.stricken_worker import AFTER, BEFORE, GO, INSIDE, MARKS, mark
-from tests.harness import Account, Harness, until
+from tests.support.harness import Account, Harness, until
 from workflows.messages import workflow_id_for
 
 T = TypeVar("T")

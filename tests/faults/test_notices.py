@@ -19,9 +19,9 @@ from store.webhooks import Webhooks
 from tests.conftest import DatabaseUrls, Servers
 from tests.e2e.system import serving
 from tests.faults.stricken_notifier import AT, MAIL, POST
-from tests.harness import EXAMPLES, Harness, harness, until
-from tests.mail import mail_server
 from tests.store.reviews import opened
+from tests.support.harness import EXAMPLES, Harness, harness, until
+from tests.support.mail import mail_server
 
 REVIEWERS = ("jun.reviewer", "kei.reviewer", "rin.reviewer")
 

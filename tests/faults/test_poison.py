@@ -31,10 +31,10 @@ from domain.decisions import Envelope, Question, QuestionAnswer, Signature
 from domain.drafts import stored_bytes
 from domain.events import Refused
 from domain.state import Review
-from tests import soak
 from tests.conftest import DatabaseUrls, Servers
 from tests.faults.poison import Poison
-from tests.harness import TIER_4, Account, Harness, harness, until
+from tests.support import soak
+from tests.support.harness import TIER_4, Account, Harness, harness, until
 from workflows.messages import Carried, StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
 

@@ -36,7 +36,7 @@ from store.reconciliations import Discrepancy as Row
 from tests.conftest import DatabaseUrls, Servers
 from tests.faults.conftest import Mortal
 from tests.faults.test_poison import plain, poison, said
-from tests.harness import Harness, harness, until
+from tests.support.harness import Harness, harness, until
 from workflows.messages import workflow_id_for
 from workflows.reconciliation import Reconciliation
 

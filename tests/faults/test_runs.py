@@ -17,7 +17,7 @@ from runtime.embedded import DataFolder, TemporalServer, free_port
 from runtime.temporal import connect
 from tests.conftest import DatabaseUrls
 from tests.faults.test_poison import goes_on, plain, poison, said
-from tests.harness import WITHOUT_PAUSE, Harness, harness
+from tests.support.harness import WITHOUT_PAUSE, Harness, harness
 
 ROUNDS = 50
 

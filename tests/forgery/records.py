@@ -16,7 +16,7 @@ from domain.stages import Outcome
 from domain.verification import WorkflowState, verify
 from tests.forgery.families import family
 from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
-from tests.harness import SIGNER
+from tests.support.harness import SIGNER
 
 
 async def _auditor(stand: Stand) -> Auditor:

@@ -14,7 +14,7 @@ from domain.review import state_digest
 from domain.stages import Outcome, Stage
 from tests.forgery.families import family
 from tests.forgery.stand import EACH, OTHER, Stand, signed
-from tests.harness import until
+from tests.support.harness import until
 from workflows.messages import Carried, StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
 

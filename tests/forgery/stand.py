@@ -36,7 +36,7 @@ from store.reviews import Reviews
 from store.standing import look
 from tests.e2e.place import Place
 from tests.e2e.system import OPERATOR, PACK, PRINCIPLES, REVIEWERS, Person, example, new_id
-from tests.harness import SIGNER, until
+from tests.support.harness import SIGNER, until
 
 EACH = 4
 """How many of a family go through the whole stack in a round."""

@@ -34,7 +34,7 @@ from store.ledgers import Ledgers
 from tests.e2e.system import OPERATOR
 from tests.forgery.families import FAMILIES, Family, family
 from tests.forgery.stand import EACH, IN_BULK, OTHER, Forged, Stand, sheet, signed
-from tests.harness import SIGNER
+from tests.support.harness import SIGNER
 
 Make = Callable[[Stand, Envelope], Forged]
 

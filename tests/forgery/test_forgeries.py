@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import soak
 from tests.forgery import callers, records, signals, stored
 from tests.forgery.families import FAMILIES
 from tests.forgery.report import FILE, Report
 from tests.forgery.stand import Stand
+from tests.support import soak
 
 assert all((callers, records, signals, stored))
 

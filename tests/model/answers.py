@@ -21,7 +21,7 @@ from domain.registry import Registry
 from domain.review import evolve
 from domain.state import Review
 from domain.step_up import is_required
-from tests.oracle import Past, Stored, standing
+from tests.support.oracle import Past, Stored, standing
 
 _DECISION: TypeAdapter[DecisionIn] = TypeAdapter(AnyDecisionIn)
 

@@ -29,14 +29,14 @@ from domain.state import Review
 from domain.turns import Turn, falls_to
 from tests.domain.packs import pack_data
 from tests.e2e.system import COUNCIL, ONLINE, OWNER, PACK, REVIEWERS, SIGNATORIES, TRAINING_OFFICER, example
-from tests.fleet import Fleet
-from tests.harness import Harness
-from tests.invariants import Told, kept
 from tests.model import people, sayings
 from tests.model.answers import Answers, Asked
 from tests.model.people import OFFICES, UNITS, Member
 from tests.model.sayings import Body, Speech
-from tests.oracle import holders, past_of
+from tests.support.fleet import Fleet
+from tests.support.harness import Harness
+from tests.support.invariants import Told, kept
+from tests.support.oracle import holders, past_of
 
 QUICK = "quick"
 """A pack whose deadlines come within seconds, and whose reviewers sign in again over their sheets."""

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from tests import soak
-from tests.fleet import fleet
-from tests.harness import WITHOUT_PAUSE
 from tests.model.run import Model
+from tests.support import soak
+from tests.support.fleet import fleet
+from tests.support.harness import WITHOUT_PAUSE
 
 
 @pytest.mark.soak

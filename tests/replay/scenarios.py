@@ -79,8 +79,8 @@ from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.reviews import Reviews
-from tests.harness import store_signed_in
 from tests.replay.recorder import Recorder
+from tests.support.harness import store_signed_in
 from workflows.messages import StartReview, workflow_id_for
 from workflows.proposal_review import ProposalReview
 from workflows.reconciliation import Reconciliation

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from activities.ports import Letter, UnsentError
 from runtime import mail as runtime_mail
 from runtime.mail import SmtpMailer
-from tests.certificates import server_context
-from tests.mail import MailServer, mail_server
+from tests.support.certificates import server_context
+from tests.support.mail import MailServer, mail_server
 
 SENDER = "ringi@example.org"
 TO = "hana@example.org"

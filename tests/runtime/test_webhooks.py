@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 from activities.ports import Post, UnsentError
 from runtime import webhooks
 from runtime.webhooks import WebhookPoster, is_public, why_not
-from tests.certificates import server_context
+from tests.support.certificates import server_context
 
 SECRET = "whsec_" + "QUJD" * 8
 BODY = b'{"specversion":"1.0"}'

@@ -13,7 +13,7 @@ from domain.drafts import Draft
 from domain.proposal import content_digest
 from runtime.packs import load_proposal, shipped_packs
 from store.ledgers import Ledgers
-from tests.harness import EXAMPLES, Harness
+from tests.support.harness import EXAMPLES, Harness
 
 ONLINE = "ai-human-rights-online"
 

@@ -19,8 +19,8 @@ from domain.people import Assigned
 from store.database import connect
 from store.decisions import GRACE, IdReusedError, NoRoleError, NotFoundError, PendingError
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import Harness, harness, until
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
+from tests.support.harness import Harness, harness, until
 
 REVIEWERS = ("rin.reviewer", "jun.reviewer", "kei.reviewer")
 

@@ -18,8 +18,8 @@ from store import feed as feeding
 from store.feed import Feed, Follower, FullError, Happening, Mark, Position, Rest, Seen, TooFarError
 from store.ledgers import FEED
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import Harness, harness, until
 from tests.store.reviews import arrived, commit, opened, sheet_of
+from tests.support.harness import Harness, harness, until
 
 ROW = "insert into feed (review_id, seq) values ($1, $2)"
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)

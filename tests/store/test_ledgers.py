@@ -22,8 +22,8 @@ from domain.verification import Evidence, WorkflowState, verify
 from runtime.packs import shipped_packs
 from store.ledgers import CATCH_UP, Ledgers
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import Harness, harness, until
 from tests.store.reviews import arrived, commit, opened, sheet_of
+from tests.support.harness import Harness, harness, until
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from runtime.webhooks import WebhookPoster
 from store.notices import LEASE, NobodyHereError, Notices, queue_mail
 from store.webhooks import Webhooks
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import Harness, harness, until
-from tests.mail import MailServer, mail_server
 from tests.store.reviews import arrived, commit, opened, sheet_of
+from tests.support.harness import Harness, harness, until
+from tests.support.mail import MailServer, mail_server
 
 REVIEWERS = ("jun.reviewer", "kei.reviewer", "rin.reviewer")
 ALL = Preferences(pace=Pace.IMMEDIATE)

@@ -17,8 +17,8 @@ from runtime.embedded.postgres import SUPERUSER
 from store.ledgers import RECEIPTS
 from store.receipts import POLL, Receipts
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import Harness, harness, until
 from tests.store.reviews import arrived, commit, opened
+from tests.support.harness import Harness, harness, until
 
 
 @pytest.fixture

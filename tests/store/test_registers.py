@@ -17,7 +17,7 @@ from store.database import connect
 from store.registers import PublishedOtherwiseError, Registers
 from store.registry import RegistryRefusedError
 from tests.conftest import DatabaseUrls
-from tests.harness import SIGNER
+from tests.support.harness import SIGNER
 
 OPERATOR = "op.erator"
 

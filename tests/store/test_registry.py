@@ -54,9 +54,9 @@ from store.registers import Registers
 from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError
 from store.standing import look, standing_of
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import EXAMPLES, SIGNER, TIER_1, Harness, harness
-from tests.harness import OPERATOR as EXAMPLE_OPERATOR
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
+from tests.support.harness import EXAMPLES, SIGNER, TIER_1, Harness, harness
+from tests.support.harness import OPERATOR as EXAMPLE_OPERATOR
 
 OTHER = Ed25519Signer(Ed25519PrivateKey.generate())
 OPERATOR = "op.erator"

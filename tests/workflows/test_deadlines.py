@@ -19,7 +19,7 @@ from domain.route import Phase
 from domain.stages import Stage
 from domain.state import Deadline, Review
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import TIER_4, Harness, harness, until
+from tests.support.harness import TIER_4, Harness, harness, until
 from workflows.messages import workflow_id_for
 
 SUPPORTS = Opinion(stance=Stance.SUPPORTS)

@@ -20,7 +20,7 @@ from domain.policy import PolicyPack
 from domain.proposal import Affected, Answer, Counterparty, DataKind, ProjectPhase, Proposal
 from runtime.packs import shipped_packs
 
-PATH = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "inventory" / "us-federal-2024.csv"
+PATH = Path(__file__).resolve().parents[3] / "shared" / "data" / "inventory" / "us-federal-2024.csv"
 
 Row = Mapping[str, str]
 

@@ -38,8 +38,8 @@ from domain.review import fold
 from domain.separation import JUDGING, PROPOSING
 from domain.verification import Evidence, ReadModel, WorkflowState, read_model, verify
 from runtime.doctor import Doctor
-from tests.harness import Account, Harness
-from tests.oracle import Past, differs, past_of
+from tests.support.harness import Account, Harness
+from tests.support.oracle import Past, differs, past_of
 
 T = TypeVar("T")
 Problems = Iterator[str]

@@ -13,8 +13,8 @@ from domain.decisions import Reopening
 from domain.events import Accepted, Event, Refused
 from domain.ledger import GENESIS, append
 from tests.conftest import DatabaseUrls, Servers
-from tests.harness import Harness, harness
-from tests.invariants import (
+from tests.support.harness import Harness, harness
+from tests.support.invariants import (
     Found,
     Told,
     i1_nothing_acknowledged_is_lost,
@@ -26,7 +26,7 @@ from tests.invariants import (
     i8_every_open_review_has_its_workflow,
     receipts_of,
 )
-from tests.oracle import past_of
+from tests.support.oracle import past_of
 
 
 @pytest.fixture

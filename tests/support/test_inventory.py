@@ -9,7 +9,7 @@ import pytest
 from domain.assessment import assess
 from domain.proposal import content_digest
 from runtime.packs import shipped_packs
-from tests.inventory import PATH, proposals
+from tests.support.inventory import PATH, proposals
 
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason="the inventory of AI use cases is not at hand")
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.harness import until
-from tests.proxy import Proxy
+from tests.support.harness import until
+from tests.support.proxy import Proxy
 
 Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

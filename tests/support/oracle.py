@@ -29,7 +29,7 @@ from domain.state import Review
 from domain.values import Digest, PersonId
 from store.database import Database
 from store.registers import published_pack
-from tests.harness import Harness
+from tests.support.harness import Harness
 
 MOMENT = timedelta(seconds=5)
 """A commit is dated at its beginning, and what it read may have been written a moment after that."""

@@ -58,7 +58,7 @@ from workflows.proposal_review import ProposalReview
 
 T = TypeVar("T")
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRIVATE_KEY = Ed25519PrivateKey.generate()
 SIGNING_KEY = pem(PRIVATE_KEY).decode()
 SIGNER = Ed25519Signer(PRIVATE_KEY)

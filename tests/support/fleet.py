@@ -30,8 +30,8 @@ from store.decisions import Decisions
 from store.receipts import Receipts
 from store.registers import Registers
 from tests.e2e.system import serving
-from tests.harness import SIGNER, SIGNING_KEY, Harness, until
-from tests.proxy import Proxy
+from tests.support.harness import SIGNER, SIGNING_KEY, Harness, until
+from tests.support.proxy import Proxy
 
 HOST = "127.0.0.1"
 
