@@ -47,6 +47,22 @@ def seated_too(review: Review, holders: Iterable[Holder]) -> tuple[Grant, ...]:
     return (*roster, *(grant for grant in seated(review, holders) if grant.person not in on_it))
 
 
+def able(review: Review, holders: Iterable[Holder]) -> tuple[Grant, ...]:
+    """The members who could still give an opinion: of those who wait, if the Council sits on the case already, those who
+    have their seat still and whom no rule keeps away by now.
+    """
+    found = tuple(holders)
+    if review.council.roster is None:
+        return seated(review, found)
+    hold = {
+        (holder.grant.person, holder.grant.office)
+        for holder in found
+        if holder.grant.role is Role.COUNCIL_MEMBER
+        and broken_rule(review, "opinion", holder.grant.person, under=holder.grant, unit=holder.unit) is None
+    }
+    return tuple(grant for grant in waiting_members(review) if (grant.person, grant.office) in hold)
+
+
 def quorum_met(rule: CouncilRule, seats: list[Seat]) -> bool:
     """Whether these seats make a quorum: enough of them, and every one that must be there."""
     return len(seats) >= rule.quorum and all(seat in seats for seat in rule.must_include)

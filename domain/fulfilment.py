@@ -14,7 +14,7 @@ from functools import partial
 from domain import council, principles
 from domain.entitlement import eligible, entitles, officers, steps_left
 from domain.people import Holder, Role
-from domain.route import SignatoryStep
+from domain.route import CouncilRule, SignatoryStep
 from domain.separation import broken_rule, excluded
 from domain.stages import Stage
 from domain.state import Lack, Review
@@ -117,11 +117,7 @@ def _places(review: Review, holders: tuple[Holder, ...]) -> Iterator[Part]:
             ),
             needed=max(0, min(rule.needed - agreeing, rule.panel - heard)),
         )
-    to_consult = council.is_called(review) and Stage.COUNCIL not in review.passed
-    if to_consult and review.council.roster is None:
-        members = frozenset(grant.person for grant in council.seated(review, holders))
-        held = any(h.grant.role is Role.COUNCIL_MEMBER and h.grant.office in route.council.seats for h in holders)
-        yield Part(Stage.COUNCIL, "sit on the Advisory Council", 1, members, held)
+    yield from _opinions(review, route.council, holders)
     if _is_up_to_the_officer(review):
         yield _officer(review, holders)
     for step, needed in steps_left(review):
@@ -134,6 +130,28 @@ def _places(review: Review, holders: tuple[Holder, ...]) -> Iterator[Part]:
             partial(_signs, review, step),
             needed=needed,
         )
+
+
+def _opinions(review: Review, rule: CouncilRule, holders: tuple[Holder, ...]) -> Iterator[Part]:
+    """A quorum of the Council: an opinion from each seat that has to be heard, and from as many members as it takes.
+
+    Once it is up to the officer to go on without, nobody is lacking.
+    """
+    if not _is_to_consult(review) or review.council.concluded is not None or council.without_opinion(review):
+        return
+    heard = {opinion.seat for opinion in review.council.opinions}
+    seats = [grant for grant in (holder.grant for holder in holders) if grant.role is Role.COUNCIL_MEMBER]
+    members = council.able(review, holders)
+    must = [seat for seat in rule.must_include if seat not in heard]
+    for seat in must:
+        able = frozenset(grant.person for grant in members if grant.office == seat)
+        held = any(grant.office == seat for grant in seats)
+        yield Part(Stage.COUNCIL, f"advise in the {seat} seat of the Advisory Council", 1, able, held)
+    others = rule.quorum - len(review.council.opinions) - len(must)
+    if others > 0:
+        able = frozenset(grant.person for grant in members)
+        held = any(grant.office in rule.seats for grant in seats)
+        yield Part(Stage.COUNCIL, "advise on the Advisory Council", others, able, held)
 
 
 def _signs(review: Review, step: SignatoryStep, holder: Holder) -> bool:
@@ -152,10 +170,13 @@ def _whoever(review: Review, holders: tuple[Holder, ...]) -> Iterator[Part]:
         "revision",
         lambda holder: holder.grant.role is Role.OWNER and entitles(review, "revision", holder.grant),
     )
-    to_consult = council.is_called(review) and Stage.COUNCIL not in review.passed
-    in_question = review.stage is Stage.PRINCIPLE_REVIEW or to_consult
+    in_question = review.stage is Stage.PRINCIPLE_REVIEW or _is_to_consult(review)
     if in_question and not _is_up_to_the_officer(review):
         yield _officer(review, holders)
+
+
+def _is_to_consult(review: Review) -> bool:
+    return council.is_called(review) and Stage.COUNCIL not in review.passed
 
 
 def _is_up_to_the_officer(review: Review) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decisions import ChangeRequest, Reason, RegistryChanged
+from domain.decisions import ChangeRequest, Reason, Recusal, RegistryChanged
 from domain.entitlement import REGISTRY
 from domain.events import Accepted, Blocked, Event, Unblocked
 from domain.fulfilment import Part, lacking, short
@@ -21,6 +21,7 @@ from domain.stages import Outcome, Stage
 from domain.state import Lack, Review
 from tests.domain.builders import (
     AUTHOR,
+    CAI,
     COUNCIL,
     DAY,
     DEPUTY,
@@ -31,6 +32,7 @@ from tests.domain.builders import (
     KEI,
     LEA,
     MAO,
+    NOA,
     OFFICER,
     OPERATOR,
     OWNER,
@@ -42,10 +44,12 @@ from tests.domain.builders import (
     Case,
     answers,
     grant,
+    opinion,
     route,
     sheet,
 )
 
+NO_CONSUMER = "Nobody can advise in the consumer seat of the Advisory Council: nobody who may act has the role."
 NOBODY_SIGNS = "Nobody can sign as Head: nobody who may act has the role."
 
 
@@ -136,8 +140,18 @@ def test_nothing_is_said_twice() -> None:
             REVIEWERS[1:],
             ["To judge it by the principles it still takes 2 different people, and there is 1 who can."],
         ),
-        (tuple(COUNCIL)[1:], []),
-        (tuple(COUNCIL), ["Nobody can sit on the Advisory Council: nobody who may act has the role."]),
+        ((LEA,), []),
+        ((CAI,), [NO_CONSUMER]),
+        (
+            (LEA, NOA),
+            [
+                (
+                    "To advise in the consumer seat of the Advisory Council and to advise on the Advisory Council it still takes "
+                    "3 different people, and there are 2 who can."
+                )
+            ],
+        ),
+        (tuple(COUNCIL), [NO_CONSUMER, "Nobody can advise on the Advisory Council: nobody who may act has the role."]),
     ],
 )
 def test_each_part_of_the_route_needs_somebody(gone: tuple[str, ...], said: list[str]) -> None:
@@ -146,6 +160,26 @@ def test_each_part_of_the_route_needs_somebody(gone: tuple[str, ...], said: list
     case.disabled |= set(gone)
     registry_speaks(case)
     assert said == told(case)
+
+
+def test_a_quorum_that_is_lost_while_the_council_is_asked_is_missed_at_once() -> None:
+    """Not at its deadline: by a seat that somebody lost; who was heard already may go, and who steps aside is the officer's."""
+    case = Case(route(council=True))
+    case.agree()
+    case.accepts(LEA, opinion())
+    without(case, LEA)
+    registry_speaks(case)
+    assert [] == told(case)
+    without(case, CAI)
+    registry_speaks(case)
+    assert [NO_CONSUMER] == told(case)
+    assert [True, True] == [turn.blocking for turn in waits_for(case.review) if turn.kinds == ("grant",)]
+    case.grants.append(grant(CAI, Role.COUNCIL_MEMBER, COUNCIL[CAI]))
+    registry_speaks(case)
+    assert [] == told(case)
+    case.accepts(CAI, Recusal())
+    assert [] == told(case)
+    assert any("no_opinion" in turn.kinds for turn in waits_for(case.review))
 
 
 def test_whoever_is_kept_from_the_case_does_not_count() -> None:
