@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from domain import principles
 from domain.canonical import canonical_bytes
 from domain.decisions import (
     AnyContent,
@@ -52,7 +53,9 @@ def seal(
     `pack_digest` is the one that a submission names; every other decision is pinned to the review's own. `grants` are
     those that the person can act under, `units` those of their holders.
     """
-    grant = acting_grant(review, governed_by(draft.content), grants, draft.person, units)
+    kind = governed_by(draft.content)
+    asked = principles.asked_alone(review) if kind == "verdict_sheet" else ()
+    grant = acting_grant(review, kind, grants, draft.person, units, asked)
     if grant is None:
         return None
     opening = isinstance(draft.content, Submission)

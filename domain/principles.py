@@ -101,6 +101,11 @@ def free_seats(review: Review) -> int:
     return max(review.route.reviewers.panel - len(whole(review)) - kept, 0)
 
 
+def asked_alone(review: Review) -> tuple[PersonId, ...]:
+    """Those of whom alone verdicts are awaited: who has to complete theirs, where the panel has a seat for nobody else."""
+    return () if free_seats(review) else unfinished(review)
+
+
 def voices_needed(review: Review) -> int:
     """How many more reviewers the panel needs to agree, as far as it has seats for them; none past principle review."""
     if review.route is None or review.stage is not Stage.PRINCIPLE_REVIEW:

@@ -418,7 +418,7 @@ class Process(RuleBasedStateMachine):
         stopped = [clock for clock in review.clocks if clock.stopped_at is not None]
         asked = [question for question in review.questions if question.wait == review.wait or question.holds_sign_off]
         assert not stopped or asked
-        if asked and self.news and review.changes is None:
+        if asked and self.news and review.open and review.changes is None:
             assert review.paused
         for clock in stopped:
             assert not clock.deadlines

@@ -403,3 +403,16 @@ def test_of_a_voice_that_two_people_lent_each_other_what_one_of_them_said_stands
     revise(case, 3)
     assert [(RIN, ["fairness"], 1)] == standing(case.review)
     case.accepts(RIN, PRIVACY)
+
+
+def test_a_delegate_who_judges_too_completes_what_the_giver_began() -> None:
+    """Where the panel has a seat for nobody else, it is the giver's place that they are asked to take."""
+    case = a_case(needed=2, panel=2)
+    case.accepts(RIN, sheet())
+    revise(case, 2)
+    case.accepts(KEI, sheet())
+    assert {RIN: ("privacy",)} == asked(case.review)
+    case.delegates(RIN, JUN, Role.REVIEWER)
+    case.accepts(JUN, PRIVACY)
+    said = case.review.sheets[-1].by
+    assert (JUN, RIN) == (said.person, said.voice)
