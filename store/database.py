@@ -25,6 +25,13 @@ Between the preparing and the executing of a statement the server waits for more
 there only the second bound holds.
 """
 
+
+async def _leave_as_it_is(_connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Spare each use of the pool the statement that resets a session: nothing here outlives its transaction (`set local`,
+    `on commit drop`), and a transaction that was left open is rolled back before this is asked.
+    """
+
+
 Clock = Callable[[], datetime]
 """Tells the present; injected where time is skipped."""
 
@@ -80,6 +87,12 @@ async def connect(
         OSError: the database can't be reached.
     """
     async with asyncpg.create_pool(
-        url, min_size=min_size, max_size=max_size, command_timeout=30, timeout=10, server_settings=_SESSION
+        url,
+        min_size=min_size,
+        max_size=max_size,
+        command_timeout=30,
+        timeout=10,
+        server_settings=_SESSION,
+        reset=_leave_as_it_is,
     ) as pool:
         yield Database(pool, clock)

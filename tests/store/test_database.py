@@ -43,3 +43,16 @@ async def test_an_import_may_take_longer(database: DatabaseUrls, monkeypatch: py
                 await connection.execute("select pg_sleep(2)")
         async with one.transaction(seconds=20) as connection:
             await connection.execute("select pg_sleep(2)")
+
+
+async def test_nothing_outlives_its_transaction(database: DatabaseUrls) -> None:
+    """Sessions are not reset between two uses: what one sets, and one left open, must not reach the next."""
+    async with connect(database.app_url, max_size=1) as one:
+        before = await one.pool.fetchval("show transaction_timeout")
+        async with one.transaction(seconds=17):
+            pass
+        assert before == await one.pool.fetchval("show transaction_timeout")
+        async with one.pool.acquire() as connection:
+            await connection.execute("begin; create temporary table left_over (x integer)")
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await one.pool.execute("select from left_over")
