@@ -265,6 +265,8 @@ def turns(review: Review) -> tuple[Turn, ...]:
     """The officer's turns to give more time, or to decline, once the time of others has run out."""
     if review.stage is None or review.phase is None or review.phase_since is None:
         return ()
+    if not any(clock.overdue for clock in review.clocks):
+        return ()
     late = Turn(
         stage=review.stage,
         kinds=("extension",),

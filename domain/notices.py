@@ -19,7 +19,7 @@ from domain.facts import Standing
 from domain.people import Holder, Role
 from domain.review import waits_for
 from domain.state import Review
-from domain.turns import Turn, changes, is_for
+from domain.turns import Change, Turn, is_for
 from domain.values import Instant, PersonId, Prose, Slug, Value
 
 WINDOW = timedelta(minutes=1)
@@ -63,9 +63,22 @@ class Notice(Value):
     due_at: Instant | None = None
 
 
-def notices(before: Review, after: Review, events: Sequence[Event]) -> tuple[Notice, ...]:
-    """What is to be told of `events`, which made `after` of `before`. Nobody is told what they did themselves."""
-    told = [*_of_turns(before, after, events), *(notice for event in events for notice in _of_event(before, event))]
+def notices(
+    before: Review, after: Review, events: Sequence[Event], turns: Sequence[Turn], changed: Iterable[Change]
+) -> tuple[Notice, ...]:
+    """What is to be told of `events`, which made `after` of `before`. Nobody is told what they did themselves.
+
+    Args:
+        before: the review as it was.
+        after: the review as it is.
+        events: what happened.
+        turns: what it waits for now.
+        changed: how these changed.
+    """
+    told = [
+        *_of_turns(before, events, turns, changed),
+        *(notice for event in events for notice in _of_event(before, event)),
+    ]
     if before.outcome is None and after.outcome is not None and after.subject is not None:
         acted = {event.envelope.person for event in events if isinstance(event, Accepted)}
         told += [
@@ -163,13 +176,12 @@ class Preferences(Value):
         return next(morning for morning in mornings if morning > at)
 
 
-def _of_turns(before: Review, after: Review, events: Sequence[Event]) -> Iterable[Notice]:
+def _of_turns(
+    before: Review, events: Sequence[Event], turns: Iterable[Turn], changed: Iterable[Change]
+) -> Iterable[Notice]:
     """Whose turn it has become is told; at a deadline, those whose turn it is and whom it concerns."""
-    turns = waits_for(after)
     # A turn that others had claimed is new to everybody else when it is free again.
-    new = [
-        c.now for c in changes(waits_for(before), turns) if c.was is None or (c.was.taken and c.now and not c.now.taken)
-    ]
+    new = [c.now for c in changed if c.was is None or (c.was.taken and c.now and not c.now.taken)]
     rung = [event for event in events if isinstance(event, Reminded | FellDue) and not _ends_a_claim(before, event)]
     assigned = _assigned(events)
     for turn in turns:

@@ -265,17 +265,9 @@ def turns(review: Review) -> tuple[Turn, ...]:
     """Whose turn it is in principle review."""
     if review.route is None or review.phase_since is None:
         return ()
-    officer = Turn(
-        stage=Stage.PRINCIPLE_REVIEW,
-        kinds=("ruling", "extension"),
-        what="Rule on the proposal: the panel is complete and undecided.",
-        role=Role.OFFICER,
-        not_for=excluded(review, "ruling"),
-        since=max((review.phase_since, *(sheet.by.at for sheet in review.sheets))),
-        due_at=review.due_at,
-    )
     if undecided(review):
-        return officers(review, officer)
+        since = max((review.phase_since, *(sheet.by.at for sheet in review.sheets)))
+        return _officers_turns(review, "Rule on the proposal: the panel is complete and undecided.", since)
     rule = review.route.reviewers
     anybody = Turn(
         stage=Stage.PRINCIPLE_REVIEW,
@@ -293,13 +285,22 @@ def turns(review: Review) -> tuple[Turn, ...]:
     reviewers = (*named, *((anybody,) if free_seats(review) else ()))
     if not review.overdue:
         return reviewers
-    late = officer.model_copy(
-        update={
-            "what": "Time for the verdicts has run out: extend it, or rule.",
-            "since": review.due_at or review.phase_since,
-        }
+    since = review.due_at or review.phase_since
+    late = _officers_turns(review, "Time for the verdicts has run out: extend it, or rule.", since)
+    return (*reviewers, *late)
+
+
+def _officers_turns(review: Review, what: str, since: datetime) -> tuple[Turn, ...]:
+    turn = Turn(
+        stage=Stage.PRINCIPLE_REVIEW,
+        kinds=("ruling", "extension"),
+        what=what,
+        role=Role.OFFICER,
+        not_for=excluded(review, "ruling"),
+        since=since,
+        due_at=review.due_at,
     )
-    return (*reviewers, *officers(review, late))
+    return officers(review, turn)
 
 
 def _carried_sheets(review: Review) -> tuple[Sheet, ...]:

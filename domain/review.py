@@ -686,6 +686,8 @@ def _with(review: Review, **update: object) -> Review:
 def _owner_turns(review: Review) -> tuple[Turn, ...]:
     if review.subject is None or review.stage is None or review.phase_since is None:
         return ()
+    if review.changes is None and not review.questions:
+        return ()
     base = Turn(
         stage=review.stage,
         kinds=("revision",),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from domain.decisions import Reason
 from domain.entitlement import ROLES, speaks_for_the_unit
 from domain.people import Grant, Holder, Role
-from domain.state import Review, Voice
+from domain.state import Review
 from domain.turns import Turn
 from domain.values import PersonId
 
@@ -112,9 +112,8 @@ RULES: tuple[Rule, ...] = (
         "You have one voice in this round, and it was heard in another role or with somebody else's grant.",
         JUDGING,
         lambda review, actor: any(
-            not {voice.person, voice.of}.isdisjoint({actor.person, actor.voice})
-            and (voice.of, voice.role) != (actor.voice, actor.role)
-            for voice in _voices(review)
+            not {person, of}.isdisjoint({actor.person, actor.voice}) and (of, role) != (actor.voice, actor.role)
+            for person, of, role in _voices(review)
         ),
     ),
     Rule(
@@ -191,6 +190,8 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+_RULES_FOR = {kind: tuple(rule for rule in RULES if kind in rule.kinds) for kind in ROLES}
+
 
 def broken_rule(
     review: Review, kind: str, person: PersonId, *, under: Grant | None = None, unit: str | None = None
@@ -205,7 +206,7 @@ def broken_rule(
         unit=unit,
         under=under,
     )
-    return next((rule for rule in RULES if kind in rule.kinds and rule.applies(review, actor)), None)
+    return next((rule for rule in _RULES_FOR[kind] if rule.applies(review, actor)), None)
 
 
 def excluded(review: Review, kind: str) -> tuple[PersonId, ...]:
@@ -261,11 +262,10 @@ def _restricted(review: Review, turn: Turn) -> Turn:
     )
 
 
-def _voices(review: Review) -> Iterator[Voice]:
-    """The voices of this round, those among them whose verdicts were carried to it."""
-    yield from (voice for voice in review.heard if voice.round == review.round)
-    for sheet in review.sheets:
-        yield Voice(person=sheet.by.person, of=sheet.by.voice, role=Role.REVIEWER, round=review.round)
+def _voices(review: Review) -> Iterator[tuple[PersonId, PersonId, Role]]:
+    """Who was heard in this round, whose voice that was, in which role; those among them whose verdicts were carried to it."""
+    yield from ((voice.person, voice.of, voice.role) for voice in review.heard if voice.round == review.round)
+    yield from ((sheet.by.person, sheet.by.voice, Role.REVIEWER) for sheet in review.sheets)
 
 
 def _for_its_unit(review: Review, actor: Actor) -> bool:

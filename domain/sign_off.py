@@ -149,6 +149,7 @@ def turns(review: Review) -> tuple[Turn, ...]:
         return ()
     step, lacking = left[0]
     count = "" if step.needed == 1 else f" ({step.needed - lacking} of {step.needed} signed)"
+    not_for = excluded(review, "signature")
     return tuple(
         Turn(
             stage=Stage.SIGN_OFF,
@@ -156,7 +157,7 @@ def turns(review: Review) -> tuple[Turn, ...]:
             what=f"Sign, ask, or decline: {step.title}{'' if office == step.office else ' (as deputy)'}{count}.",
             role=Role.SIGNATORY,
             office=office,
-            not_for=excluded(review, "signature"),
+            not_for=not_for,
             people=step.people if office == step.office else (),
             units=units_of(review, step),
             since=review.phase_since if office == step.office else review.due_at or review.phase_since,

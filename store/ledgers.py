@@ -218,8 +218,9 @@ class LockedHead:
         settled = [receipt for receipt in receipts if receipt is not None]
         subject = review.subject
         turns = waits_for(review)
+        changed = changes(self._turns, turns)
         fed: list[tuple[int, str | None, str | None]] = [(entry.seq, None, None) for entry in recorded]
-        fed += [(review.seq, _json(change.was), _json(change.now)) for change in changes(self._turns, turns)]
+        fed += [(review.seq, _json(change.was), _json(change.now)) for change in changed]
         await self._connection.fetchval(
             _WRITE,
             review.id,
@@ -252,7 +253,7 @@ class LockedHead:
             await self._connection.executemany(
                 INSERT, [row(review.id, position, turn) for position, turn in enumerate(turns)]
             )
-        told = notices(self.review, review, events)
+        told = notices(self.review, review, events, turns, changed)
         if told:
             await self._connection.executemany(_NOTICE, [(*_notice_row(review, notice), self.now) for notice in told])
         checked = any(isinstance(event, TrainingChecked) for event in events)

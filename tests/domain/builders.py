@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -37,12 +37,14 @@ from domain.dsse import DECISION, Ed25519Signer
 from domain.entitlement import SERVICES
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts, Proposed, SigningKey, Standing
+from domain.notices import Notice, notices
 from domain.people import Assigned, Delegation, Grant, Holder, Role, Seat
 from domain.principles import judges
 from domain.proof import Proof
-from domain.review import decide, evolve
+from domain.review import decide, evolve, waits_for
 from domain.route import Allowance, CouncilRule, Course, Phase, Requirement, ReviewersRule, Route, SignatoryStep
 from domain.state import Deadline, Review, Subject
+from domain.turns import changes
 from domain.values import Digest
 
 START = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
@@ -183,6 +185,12 @@ def answers(review: Review, answer: Answer = Answer.ACCEPTED) -> AdviceResponse:
 def all_new(text: Digest) -> dict[str, Digest]:
     """What the principles are judged by in this text, where everything changes with it."""
     return dict.fromkeys(PRINCIPLES, text)
+
+
+def noticed(before: Review, after: Review, events: Sequence[Event]) -> tuple[Notice, ...]:
+    """What is to be told of these events."""
+    turns = waits_for(after)
+    return notices(before, after, events, turns, changes(waits_for(before), turns))
 
 
 class Case:

@@ -28,7 +28,6 @@ from domain.decisions import (
 from domain.entitlement import REGISTRY
 from domain.events import Accepted, Began, FellDue, Refused, Unclaimed
 from domain.narrative import tell
-from domain.notices import notices
 from domain.people import Grant, Role
 from domain.review import concerned_by, fold, holds, waits_for
 from domain.route import Route, SignatoryStep
@@ -55,6 +54,7 @@ from tests.domain.builders import (
     UNIT,
     Case,
     grant,
+    noticed,
     route,
     sheet,
     text_digest,
@@ -393,7 +393,7 @@ def test_the_claim_of_who_can_act_no_more_ends_on_record(how: str) -> None:
     assert f"The claim of {JUN} is ended: what they claimed falls to them no more." == tell(ended).what
     assert [] == claimants(case)
     assert {RIN, KEI, MAO} == able(case)
-    assert [Role.REVIEWER] == [notice.role for notice in notices(before, case.review, (ended,))]
+    assert [Role.REVIEWER] == [notice.role for notice in noticed(before, case.review, (ended,))]
     assert not concerned_by(case.review, case.holders())
     assert holds(before, None, ended)
     assert not holds(case.review, None, ended), "there is none any more"

@@ -14,7 +14,7 @@ from domain.entitlement import REGISTRY
 from domain.events import Accepted, Blocked, Event, Unblocked
 from domain.fulfilment import Part, lacking, short
 from domain.narrative import tell
-from domain.notices import Kind, Pace, Preferences, concerned, notices
+from domain.notices import Kind, Pace, Preferences, concerned
 from domain.people import Role
 from domain.review import fold, holds, waits_for
 from domain.stages import Outcome, Stage
@@ -44,6 +44,7 @@ from tests.domain.builders import (
     Case,
     answers,
     grant,
+    noticed,
     opinion,
     route,
     sheet,
@@ -276,16 +277,16 @@ def test_officer_and_operators_are_told_at_once() -> None:
     before = case.review
     without(case, HEAD)
     registry_speaks(case)
-    told = [notice for notice in notices(before, case.review, case.events[-2:]) if notice.kind is Kind.BLOCKED]
-    assert [(Role.OFFICER, NOBODY_SIGNS), (Role.OPERATOR, NOBODY_SIGNS)] == [(n.role, n.what) for n in told]
-    assert [(OFFICER,), (OPERATOR,)] == [concerned(notice, case.review, case.holders()) for notice in told]
+    blocked = [notice for notice in noticed(before, case.review, case.events[-2:]) if notice.kind is Kind.BLOCKED]
+    assert [(Role.OFFICER, NOBODY_SIGNS), (Role.OPERATOR, NOBODY_SIGNS)] == [(n.role, n.what) for n in blocked]
+    assert [(OFFICER,), (OPERATOR,)] == [concerned(notice, case.review, case.holders()) for notice in blocked]
     assert Preferences(pace=Pace.NONE, kinds=()).mail_at(Kind.BLOCKED, START) is not None
     assert not case.may_read(OPERATOR)
     aside = case.review.model_copy(update={"aside": (OFFICER, OPERATOR)})
-    assert [(), ()] == [concerned(notice, aside, case.holders()) for notice in told]
+    assert [(), ()] == [concerned(notice, aside, case.holders()) for notice in blocked]
     case.grants.append(grant(HEAD, Role.SIGNATORY, "head"))
     registry_speaks(case)
-    assert [(), ()] == [concerned(notice, case.review, case.holders()) for notice in told]
+    assert [(), ()] == [concerned(notice, case.review, case.holders()) for notice in blocked]
 
 
 def test_it_is_told_in_words_and_names_nobody() -> None:

@@ -27,7 +27,7 @@ from domain.decisions import (
     Submission,
     Withdrawal,
 )
-from domain.notices import WINDOW, Kind, Notice, Pace, Preferences, as_it_stands, concerned, notices
+from domain.notices import WINDOW, Kind, Notice, Pace, Preferences, as_it_stands, concerned
 from domain.people import Role
 from domain.review import waits_for
 from domain.sign_off import basis
@@ -52,6 +52,7 @@ from tests.domain.builders import (
     REVIEWERS,
     RIN,
     Case,
+    noticed,
     opinion,
     route,
     sheet,
@@ -68,7 +69,7 @@ class Telling(Case):
         """Apply it, and find out what is to be told of it."""
         before = self.review
         happened = super().apply(*command)
-        self.told = notices(before, self.review, happened)
+        self.told = noticed(before, self.review, happened)
         return happened
 
     def who(self, kind: Kind | None = None) -> dict[str, list[str]]:
