@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 import httpx2
+import uvloop
 from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
@@ -298,4 +299,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

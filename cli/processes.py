@@ -72,6 +72,8 @@ def api() -> None:
             factory=True,
             host=settings.api_host,
             port=settings.api_port,
+            loop="uvloop",
+            http="h11",
             log_config=None,
             access_log=False,
             server_header=False,
