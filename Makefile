@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
+# One more than there are processors: a good part of the tests waits for servers.
+PYTEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +37,7 @@ format: $(INSTALLED) ## Write the format and the mends that ruff is sure of
 	$(BIN)/ruff format
 
 test: $(INSTALLED) ## All tests, on real servers
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## 2,000 decisions under 66 faults; writes build/chaos.json (the same storm again: CHAOS_SEED=…)
 	$(BIN)/python -m tests.chaos
