@@ -156,7 +156,8 @@ class ProposalReview:
 
     async def _committed(self, request: Commit, summary: str) -> Committed:
         """The commit's answer, however long that takes. While the database is down a regular activity waits: its
-        attempts leave nothing in history.
+        attempts leave nothing in history. What it did is asked for again, since anybody who reaches Temporal can answer
+        in its place.
         """
         while True:
             try:
@@ -171,7 +172,7 @@ class ProposalReview:
             except FailureError as error:
                 _not_for_now(error)
             try:
-                return await workflow.execute_activity_method(
+                await workflow.execute_activity_method(
                     Commits.commit,
                     request,
                     start_to_close_timeout=timedelta(seconds=30),
@@ -180,7 +181,7 @@ class ProposalReview:
                 )
             except FailureError as error:  # it has no last attempt: somebody reached into Temporal and failed it
                 _not_for_now(error)
-            await workflow.sleep(_PAUSE, summary="until the commit is tried again")
+                await workflow.sleep(_PAUSE, summary="until the commit is tried again")
 
     def _continue_if_long(self) -> None:
         limit = self._messages_per_run

@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -29,7 +30,8 @@ from activities.messages import Arrived, Commit, Committed
 from domain import sign_off
 from domain.decisions import Envelope, Question, QuestionAnswer, Signature
 from domain.drafts import stored_bytes
-from domain.events import Refused
+from domain.events import Closed, Passed, Refused
+from domain.stages import Outcome, Stage
 from domain.state import Review
 from tests.conftest import DatabaseUrls, Servers
 from tests.faults.poison import Poison
@@ -333,8 +335,14 @@ async def test_what_was_committed_in_a_task_that_failed_is_not_committed_again(s
         assert (await system.account(review)).turned_away == 4
 
 
-async def test_an_activity_that_somebody_fails_for_good(system: Harness, gate: _Gate) -> None:
-    """The regular activity that waits for the database is failed straight at Temporal: that ends no review either."""
+@pytest.mark.parametrize("reaches_in", ["fails it", "passes a stage", "closes the review"])
+async def test_an_activity_that_somebody_ends(system: Harness, gate: _Gate, reaches_in: str) -> None:
+    """The regular activity that waits for the database is failed, or answered, straight at Temporal: that ends no review,
+    and tells none anything.
+    """
+    now = datetime.now(UTC)
+    passed = Passed(at=now, stage=Stage.PRINCIPLE_REVIEW, result="completed", because="Somebody says so.")
+    closed = Closed(at=now, outcome=Outcome.APPROVED, because="Somebody says so.")
     async with system.worker():
         review = await system.submit()
         gate.away = True
@@ -345,7 +353,11 @@ async def test_an_activity_that_somebody_fails_for_good(system: Harness, gate: _
         waiting = system.client.get_async_activity_handle(
             workflow_id=workflow_id_for(review), run_id=None, activity_id=next(filter(None, ids))
         )
-        await waiting.fail(ApplicationError("somebody reached in", non_retryable=True))
+        if reaches_in == "fails it":
+            await waiting.fail(ApplicationError("somebody reached in", non_retryable=True))
+        else:
+            forged = passed if reaches_in == "passes a stage" else closed
+            await waiting.complete(Committed(events=(forged,), done=True, became="accepted"))
         gate.away = False
         gate.open.set()
         assert (await system.receipt(question)).status == "accepted"
