@@ -130,16 +130,12 @@ async def test_the_answer_to_a_commit_is_lost(doubled: Doubled) -> None:
     review = await doubled.opened()
     path = f"/reviews/{review}/decisions"
     proxy = doubled.fleet.before_postgres
-    for worker in doubled.fleet.workers:
-        worker.held = True
-        await worker.kill()
     first = question(0)
-    lost = proxy.swallowed
-    proxy.swallow(after=b"COMMIT")
-    assert await doubled.post(0, path, REVIEWERS[0], first) is None
-    assert proxy.swallowed == lost + 1
-    for worker in doubled.fleet.workers:
-        worker.child, worker.held = None, False
+    async with doubled.fleet.without(doubled.fleet.workers):
+        lost = proxy.swallowed
+        proxy.swallow(after=b"COMMIT")
+        assert await doubled.post(0, path, REVIEWERS[0], first) is None
+        assert proxy.swallowed == lost + 1
     bodies = [first, *(question(number) for number in range(1, 4))]
     for number, body in enumerate(bodies):
         proxy.swallow(after=b"COMMIT")

@@ -44,13 +44,17 @@ class Process:
     start: Callable[[], Awaitable[Child]]
     ready_url: str | None = None
     child: Child | None = None
-    held: bool = False
-    """Whether it is to stay down for now."""
+    holds: int = 0
+    """How many faults that overlap want it down."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """It is not killed while it is being started: nobody would know the one that then runs."""
 
     async def kill(self) -> None:
         """SIGKILL; it is down until `watch` starts it again."""
-        if self.child is not None:
-            await self.child.kill()
+        async with self.changing:
+            killed, self.child = self.child, None
+            if killed is not None:
+                await killed.kill()
 
 
 @dataclass
@@ -83,13 +87,13 @@ class Fleet:
     async def without(self, processes: list[Process]) -> AsyncIterator[None]:
         """SIGKILL these at once, and keep them down for the length of the block."""
         for process in processes:
-            process.held = True
-        await asyncio.gather(*(process.kill() for process in processes))
+            process.holds += 1
         try:
+            await asyncio.gather(*(process.kill() for process in processes))
             yield
         finally:
             for process in processes:
-                process.child, process.held = None, False
+                process.holds -= 1
 
     @asynccontextmanager
     async def inside(self) -> AsyncIterator[Harness]:
@@ -109,12 +113,13 @@ class Fleet:
 
     async def _keep(self, process: Process) -> None:
         while True:
-            if not process.held and (process.child is None or process.child.returncode is not None):
-                if process.child is not None:
+            async with process.changing:
+                if process.child is not None and process.child.returncode is not None:
                     self.ended[process.name] += 1
                     process.child = None
-                with suppress(EmbeddedError):  # what is left of it may need a moment to go
-                    process.child = await process.start()
+                if process.child is None and not process.holds:
+                    with suppress(EmbeddedError):  # what is left of it may need a moment to go
+                        process.child = await process.start()
             await asyncio.sleep(0.05)
 
     async def ready(self, *, seconds: float = 90) -> None:
