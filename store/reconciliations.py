@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,6 +108,7 @@ class Reconciliations:
         self._pool = database.pool
         self._decisions = decisions
         self._reviews = Reviews(database)
+        self._verifying = asyncio.Lock()
 
     async def last_round(self) -> LastRound:
         """The round before this one; without its name, if it is so long ago that Temporal may have let it go."""
@@ -148,7 +150,9 @@ class Reconciliations:
         if record is None:
             return None, False
         alone = WorkflowState(status="gone")
-        verification = verify(Evidence(review=review, entries=record[0], read_model=record[1], workflow=alone))
+        evidence = Evidence(review=review, entries=record[0], read_model=record[1], workflow=alone)
+        async with self._verifying:  # in a thread, and one at a time: commits are not to wait for it
+            verification = await asyncio.to_thread(verify, evidence)
         return verification, await self._pool.fetchval(_EXPECTED, review)
 
     async def compared(self, review: str, look: Look, found: Sequence[Difference]) -> Sequence[Difference]:
