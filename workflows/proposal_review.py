@@ -156,8 +156,8 @@ class ProposalReview:
 
     async def _committed(self, request: Commit, summary: str) -> Committed:
         """The commit's answer, however long that takes. While the database is down a regular activity waits: its
-        attempts leave nothing in history. What it did is asked for again, since anybody who reaches Temporal can answer
-        in its place.
+        attempts leave nothing in history. Nothing that it says is believed, but asked for again: anybody who reaches
+        Temporal can answer in its place.
         """
         while True:
             try:
@@ -170,6 +170,8 @@ class ProposalReview:
                     summary=summary,
                 )
             except FailureError as error:
+                if isinstance(error, ApplicationError) and error.type == "UnknownReview":
+                    raise
                 _not_for_now(error)
             try:
                 await workflow.execute_activity_method(
@@ -228,13 +230,7 @@ class ProposalReview:
 
 
 def _not_for_now(error: FailureError) -> None:
-    """Let the commit be tried again, unless there is no such review.
-
-    A local activity's failure comes as it is, a regular one's in an `ActivityError`.
-    """
     cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type == "UnknownReview":
-        raise cause
     workflow.logger.warning("commit not possible for now", extra={"cause": type(cause).__name__})
 
 

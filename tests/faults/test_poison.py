@@ -335,7 +335,7 @@ async def test_what_was_committed_in_a_task_that_failed_is_not_committed_again(s
         assert (await system.account(review)).turned_away == 4
 
 
-@pytest.mark.parametrize("reaches_in", ["fails it", "passes a stage", "closes the review"])
+@pytest.mark.parametrize("reaches_in", ["fails it", "knows no such review", "passes a stage", "closes the review"])
 async def test_an_activity_that_somebody_ends(system: Harness, gate: _Gate, reaches_in: str) -> None:
     """The regular activity that waits for the database is failed, or answered, straight at Temporal: that ends no review,
     and tells none anything.
@@ -353,8 +353,9 @@ async def test_an_activity_that_somebody_ends(system: Harness, gate: _Gate, reac
         waiting = system.client.get_async_activity_handle(
             workflow_id=workflow_id_for(review), run_id=None, activity_id=next(filter(None, ids))
         )
-        if reaches_in == "fails it":
-            await waiting.fail(ApplicationError("somebody reached in", non_retryable=True))
+        if reaches_in in ("fails it", "knows no such review"):
+            kind = "UnknownReview" if reaches_in == "knows no such review" else None
+            await waiting.fail(ApplicationError("somebody reached in", type=kind, non_retryable=True))
         else:
             forged = passed if reaches_in == "passes a stage" else closed
             await waiting.complete(Committed(events=(forged,), done=True, became="accepted"))
