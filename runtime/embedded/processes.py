@@ -12,6 +12,7 @@ import fcntl
 import functools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -312,7 +313,7 @@ class Child:
             output.seek(max(self._log_start, output.seek(0, os.SEEK_END) - 64 * 1024))
             lines = [line.strip() for line in output.read().decode(errors="replace").split("\n") if line.strip()]
         fatal = [match[0] for line in lines if (match := re.search(r"\b(FATAL|PANIC):.*", line))]
-        return (fatal or lines or [""])[-1][:300]
+        return _shortened((fatal or lines or [""])[-1])
 
     def check(self) -> None:
         """Raises:
@@ -363,10 +364,31 @@ def python_process(
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port on the loopback interface that nobody listens on now.
+
+    The kernel gives it to nobody who leaves the choice to it, as each connection does: so nobody is likely to take it
+    before it is listened on.
+
+    Raises:
+        EmbeddedError: none was found.
+    """
+    for port in random.SystemRandom().sample(_ports(), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise EmbeddedError("There is no free port on 127.0.0.1.")
+
+
+def _ports() -> range:
+    try:
+        first_of_the_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        first_of_the_kernel = 32768
+    return range(10000, max(first_of_the_kernel, 20000))
+
+
+def _shortened(line: str) -> str:
+    # Go puts the cause last, behind all that failed because of it.
+    return line if len(line) <= 300 else f"{line[:100]} ... {line[-195:]}"
 
 
 def check_port(port: int, what: str) -> None:

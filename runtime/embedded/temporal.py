@@ -14,6 +14,9 @@ from runtime.embedded.processes import Child, DataFolder, EmbeddedError, check_p
 
 READY_SECONDS = 60
 
+ATTEMPTS = 3
+TAKEN = "address already in use"
+
 
 class TemporalServer:
     """One Temporal server on the loopback interface, its state in `temporal.db` of a data folder.
@@ -61,12 +64,22 @@ class TemporalServer:
         Raises:
             EmbeddedError: it does not start; the message says why.
         """
-        check_port(self._port, "Temporal")
-        if self._ui_port is not None:
-            check_port(self._ui_port, "Temporal's UI")
         database = self._folder.path / "temporal.db"
         _check_sqlite(database)
-        http_port = free_port()
+        for last in (False,) * (ATTEMPTS - 1) + (True,):
+            check_port(self._port, "Temporal")
+            if self._ui_port is not None:
+                check_port(self._ui_port, "Temporal's UI")
+            try:
+                await self._start(database, http_port=free_port())
+            except EmbeddedError as error:
+                # Of the ports for its own parts, which it and we choose, another process can take one in between.
+                if TAKEN not in str(error) or last:
+                    raise
+            else:
+                return
+
+    async def _start(self, database: Path, *, http_port: int) -> None:
         command = [
             *(binary(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(self._port)),
             *(("--headless",) if self._ui_port is None else ("--ui-port", str(self._ui_port))),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -23,6 +24,7 @@ import pytest
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port, python_process
 from runtime.embedded.postgres import _unprivileged
 from runtime.embedded.processes import Record, command_line, started_at
+from runtime.embedded.temporal import ATTEMPTS
 
 PARENT = textwrap.dedent(
     """
@@ -227,6 +229,36 @@ async def test_a_port_in_use_is_said_before_anything_is_started(data: Path, take
         with pytest.raises(EmbeddedError, match=f"Port {ports[taken]} on 127.0.0.1.*in use"):
             await TemporalServer(folder, **ports).start()
         assert not list(folder.records.iterdir())
+
+
+@pytest.mark.parametrize("taken", [1, ATTEMPTS])
+async def test_a_port_for_its_own_parts_that_another_took_first_is_chosen_again(
+    data: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, DataFolder(data) as folder:
+        chosen = iter([listener.getsockname()[1]] * taken)
+        monkeypatch.setattr("runtime.embedded.temporal.free_port", lambda: next(chosen, None) or free_port())
+        temporal = TemporalServer(folder, port=free_port())
+        if taken == ATTEMPTS:
+            with pytest.raises(EmbeddedError, match="address already in use"):
+                await temporal.start()
+        else:
+            async with temporal:
+                assert temporal.child.returncode is None
+        assert next(chosen, None) is None
+
+
+def test_of_a_long_complaint_its_cause_is_said(data: Path) -> None:
+    with DataFolder(data) as folder:
+        child = python_process(folder, "x", ["-c", f"print('started in vain: ' + '{'because ' * 200}' + 'of a port')"])
+        asyncio.run(child.wait())
+        assert re.fullmatch("started in vain: .*because of a port", child.last_words())
+        assert len(child.last_words()) <= 300
+
+
+def test_a_free_port_is_none_that_the_kernel_gives_to_whoever_asks_for_any() -> None:
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert not [port for port in (free_port() for _ in range(100)) if max(low, 20000) <= port <= high]
 
 
 def test_the_second_user_of_a_folder_is_told_who_has_it(data: Path) -> None:
