@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import asyncpg
 import httpx2
 from fastapi import Depends, FastAPI, Request, Response
 
@@ -47,7 +46,7 @@ from runtime.repairs import Repairs
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.witness import TemporalWitness
 from store.attempts import Attempts
-from store.database import Database, connect
+from store.database import AWAY, Database, connect
 from store.decisions import Decisions
 from store.documents import Documents
 from store.feed import Feed
@@ -62,19 +61,6 @@ from store.sessions import Sessions
 from store.webhooks import UNNAMED, Webhooks
 
 TITLE = "Ringi"
-_DATABASE_IS_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TransactionTimeoutError,
-)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -200,7 +186,7 @@ def create_app(settings: Settings) -> FastAPI:
         return problem_response(Unavailable(str(error)), getattr(request.state, "request_id", None))
 
     app.add_exception_handler(KeyNotInForceError, unsigned)
-    for kind in _DATABASE_IS_AWAY:
+    for kind in AWAY:
         app.add_exception_handler(kind, away)
     app.add_middleware(RecordsRefusals)
     app.add_middleware(RequestContext)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
-import asyncpg
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.middleware import METHODS, route_of
 from store.attempts import Attempt, Attempts
+from store.database import FAILING
 
 EACH = 60
 """So many attempts of one person stand on record one by one in a minute; of the rest, those that are alike are one entry."""
@@ -75,7 +75,7 @@ class Recorder:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._attempts.add(attempt)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILING as error:
             about = {"person": attempt.person, "route": attempt.route, "times": attempt.times}
             refusal = {"status": attempt.status, "problem": attempt.problem, "reason": attempt.reason}
             _log.warning("a refused attempt is not on record", error=type(error).__name__, **about, **refusal)

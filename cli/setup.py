@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import asyncpg
-
 from domain.dsse import Signer
 from domain.people import Person, Role
 from domain.values import PersonId
 from runtime.packs import FileError, shipped_packs
-from store.database import connect
+from store.database import FAILING, connect
 from store.migrate import MigrationError, migrate
 from store.registers import PublishedOtherwiseError, Registers
 from store.registry import KeyNotInForceError, RegistryRefusedError
@@ -56,7 +54,7 @@ async def set_up(owner_url: str, app_url: str, signer: Signer, operator: PersonI
         raise SetUpError(str(error)) from error
     except (PublishedOtherwiseError, FileError) as error:
         raise SetUpError(f"The policy packs can't be published: {error}.") from error
-    except (OSError, asyncpg.PostgresError) as error:
+    except FAILING as error:
         raise SetUpError(f"The database can't be used: {error}.") from error
 
 
@@ -78,6 +76,6 @@ async def enter_examples(app_url: str, signer: Signer, operator: PersonId | None
             registers = Registers(database, signer)
             await registers.ensure_operator(OPERATOR)
             await registers.enter_people(people, roles, by=operator or OPERATOR)
-    except (OSError, asyncpg.PostgresError, RegistryRefusedError) as error:
+    except (*FAILING, RegistryRefusedError) as error:
         raise SetUpError(f"The example people can't be entered: {error}.") from error
     return len(people)

@@ -32,6 +32,26 @@ async def _leave_as_it_is(_connection: asyncpg.Connection[asyncpg.Record]) -> No
     """
 
 
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+)
+"""How it shows that the database can't be reached, or not for now: what was asked may be asked again.
+
+A connection whose end asyncpg has begun to read, but not to its last byte, fails with an `InternalClientError`.
+"""
+
+FAILING = (*AWAY, asyncpg.PostgresError)
+"""The same, or it refuses what was asked: for what must go on whatever the database says."""
+
 Clock = Callable[[], datetime]
 """Tells the present; injected where time is skipped."""
 

@@ -27,7 +27,7 @@ from domain.people import Grant, Holder
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import PersonId, ReviewId
-from store.database import Connection, Database
+from store.database import FAILING, Connection, Database
 from store.ledgers import FEED
 from store.listening import listen
 from store.turns import holder
@@ -70,9 +70,6 @@ _SESSIONS = "select id from sessions where id = any($1::text[]) and ended_at is 
 
 # Transactions of another server are counted from another beginning: what a dump brought along is before everything here.
 _FOREIGN = "update feed set tx = '0' where tx >= pg_snapshot_xmax(pg_current_snapshot())"
-
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""How it shows that the database can't be reached, or not for now."""
 
 _log = logging.getLogger(__name__)
 
@@ -282,7 +279,7 @@ class Feed:
             return _Stretch(end, happenings, self._states, more=False)
         try:
             return await self._read(position)
-        except _AWAY as error:
+        except FAILING as error:
             _log.warning("a stream ends", extra={"error": type(error).__name__})
             return None
 
@@ -303,7 +300,7 @@ class Feed:
             try:
                 if self._followers and await self._advance():
                     heard.set()
-            except _AWAY as error:
+            except FAILING as error:
                 _log.warning("the feed was not read", extra={"error": type(error).__name__})
 
     async def _advance(self) -> bool:

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
 import pytest
 from temporalio.api.enums.v1 import EventType
 
@@ -19,6 +18,7 @@ from activities.ports import Delivery, UndeliverableError
 from domain.decisions import Question
 from domain.drafts import Draft
 from runtime.embedded import Child, EmbeddedError
+from store.database import FAILING
 from store.decisions import PendingError
 from tests.faults.conftest import Mortal
 from tests.faults.stricken_worker import AFTER, BEFORE, GO, INSIDE, MARKS, mark
@@ -30,9 +30,6 @@ T = TypeVar("T")
 STRICKEN = "tests.faults.stricken_worker"
 
 PEOPLE = ("rin.reviewer", "jun.reviewer", "kei.reviewer")
-
-# The last is what asyncpg says when its server dies in the middle of an operation.
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, asyncpg.InternalClientError)
 
 
 @pytest.fixture
@@ -249,7 +246,7 @@ async def _surely(what: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await what()
-        except (*UNREACHABLE, PendingError):
+        except (*FAILING, PendingError):
             assert time.monotonic() < end
             await asyncio.sleep(0.1)
 
