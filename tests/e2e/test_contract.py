@@ -217,14 +217,17 @@ class World:
         if who == SIGNED_IN:
             case.cookies[SESSION_COOKIE] = asyncio.run_coroutine_threadsafe(self._session(), self.loop).result()
         else:
-            case.cookies.pop(SESSION_COOKIE, None)  # chance may have made one; nobody says twice who they are
-            case.headers["Authorization"] = f"Bearer {self.tokens[who]}"
+            self._ask_as(who, case)
 
     def spare(self, case: schemathesis.Case[Any]) -> None:
         """Have somebody without a role ask, where otherwise something would be taken away that is needed."""
         taking = case.operation.label.startswith(("DELETE", "POST /people/"))
         if taking and self.kept & {str(value) for value in case.path_parameters.values()}:
-            case.headers["Authorization"] = f"Bearer {self.tokens[NOBODY]}"
+            self._ask_as(NOBODY, case)
+
+    def _ask_as(self, who: str, case: schemathesis.Case[Any]) -> None:
+        case.cookies.pop(SESSION_COOKIE, None)  # chance may have made one; nobody says twice who they are
+        case.headers["Authorization"] = f"Bearer {self.tokens[who]}"
 
     async def _session(self) -> str:
         sessions = Sessions(self.place.system.database, idle=timedelta(hours=1), longest=timedelta(hours=1))
