@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 from uuid import UUID
 
@@ -110,7 +111,7 @@ class Poison:
             if field in place and self._rng.random() < 0.3:
                 del place[field]
             else:
-                place[field] = self._rng.choice(SCALARS)
+                place[field] = deepcopy(self._rng.choice(SCALARS))
         return json.dumps({**said, "_": "never what is stored"}).encode()
 
     def _other_id(self) -> bytes:

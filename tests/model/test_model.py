@@ -5,6 +5,7 @@ everything that came of it.
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.harness import WITHOUT_PAUSE
 @pytest.mark.timeout(300 + 2 * 60 * soak.MINUTES)
 async def test_the_model_explains_everything() -> None:
     seed, end = soak.seed(), soak.until()
+    became, answered = Counter[str](), Counter[str]()
     while True:
         print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
         async with (
@@ -30,9 +32,11 @@ async def test_the_model_explains_everything() -> None:
         print(report)  # noqa: T201 - as above
         assert not report.problems
         assert report.runs > 20, "hardly a review continued as a new run"
-        assert report.became["accepted"] > 50
-        assert len(report.became) > 6
-        assert {"403", "404", "409 stale"} & set(report.answered)
+        assert report.became["accepted"] > 25
+        became += report.became
+        answered += report.answered
         seed += 1
         if time.monotonic() > end:
-            return
+            break
+    assert len(became) > 6
+    assert {"403", "404", "409 stale"} & set(answered)
