@@ -48,8 +48,9 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
             f"You left this role to {away.taker} until {away.ends_at:%Y-%m-%d}; end the delegation to act yourself.",
         )
     kind = governed_by(envelope.content)
+    lent_by = None if lent is None else lent.lent_by
     for person in dict.fromkeys((envelope.person, grant.person)):
-        rule = broken_rule(review, kind, person, under=grant, unit=standing.units.get(person))
+        rule = broken_rule(review, kind, person, under=grant, lent_by=lent_by, unit=standing.units.get(person))
         if rule is not None:
             who = "" if person == envelope.person else f"Of {person}, in whose place you act: "
             return Refusal(rule.reason, who + rule.sentence)
@@ -63,6 +64,7 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
         grant=grant,
         unit=standing.units.get(envelope.person),
         delegation=None if lent is None else lent.id,
+        lent_by=lent_by,
     )
 
 

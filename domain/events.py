@@ -28,13 +28,15 @@ class Happened(Value):
 class Mandate(Value):
     """Under what somebody acted, as the registry said at its entry number `registry`.
 
-    `grant` is another's where that other left it to them by `delegation`; `unit` is the unit of whoever acted.
+    `grant` is another's where that other left it to them by `delegation`, or had it left to them by `lent_by`; `unit` is
+    the unit of whoever acted.
     """
 
     registry: int
     grant: Grant
     unit: Line | None = None
     delegation: str | None = None
+    lent_by: PersonId | None = None
 
     @property
     def for_person(self) -> PersonId | None:

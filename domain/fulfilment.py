@@ -215,7 +215,10 @@ def _part(
 def _may(review: Review, kind: str, holder: Holder) -> bool:
     """Whether no rule keeps whoever acts under this grant, or whose it is, from a decision of this kind."""
     units = {holder.grant.person: holder.unit, holder.actor: holder.actor_unit}
-    return all(broken_rule(review, kind, p, under=holder.grant, unit=unit) is None for p, unit in units.items())
+    return all(
+        broken_rule(review, kind, person, under=holder.grant, lent_by=holder.lent_by, unit=unit) is None
+        for person, unit in units.items()
+    )
 
 
 def _lack(parts: tuple[Part, ...]) -> Lack:

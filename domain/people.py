@@ -50,7 +50,9 @@ review (audit, training, operations) is granted, not lent.
 
 
 class Delegation(Value):
-    """For a time, `taker` acts in place of `giver`, in these roles: from `starts_at`, and no longer at `ends_at`."""
+    """For a time, `taker` acts in place of `giver`, in these roles: from `starts_at`, and no longer at `ends_at`. `by` is
+    who saw to it: the giver, or an operator.
+    """
 
     id: str
     giver: PersonId
@@ -58,6 +60,12 @@ class Delegation(Value):
     roles: tuple[Role, ...]
     starts_at: Instant
     ends_at: Instant
+    by: PersonId | None = None
+
+    @property
+    def lent_by(self) -> PersonId | None:
+        """Who chose the delegate, where that was not the giver."""
+        return None if self.by == self.giver else self.by
 
     def covers(self, role: Role, moment: datetime) -> bool:
         """Whether it holds for this role at this moment."""
@@ -65,12 +73,15 @@ class Delegation(Value):
 
 
 class Holder(Value):
-    """A grant in force of somebody who may act, the holder's unit, and, where they are away, who acts in their place."""
+    """A grant in force of somebody who may act, the holder's unit, and, where they are away, who acts in their place;
+    `lent_by` is who chose that delegate, where it was not the holder.
+    """
 
     grant: Grant
     unit: Line | None = None
     delegate: PersonId | None = None
     delegate_unit: Line | None = None
+    lent_by: PersonId | None = None
 
     @property
     def actor(self) -> PersonId:

@@ -16,7 +16,7 @@ from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, key_id, signed_by
 from domain.facts import SigningKey, Standing
 from domain.people import DELEGABLE, Delegation, Grant, Role, Seat
 from domain.proof import IssuerKey
-from domain.values import Digest, Instant, Line, PersonId, Prose, ReviewId, Value
+from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Value
 
 BOOTSTRAP: PersonId = "ringi:bootstrap"
 """Who enters what a new system begins with: its first key and its first operator."""
@@ -26,6 +26,9 @@ SIGN_IN: PersonId = "ringi:sign-in"
 
 MOST_AT_ONCE = 500
 """People or grants in one entry; more are several entries."""
+
+UNIT_OF_THE_FIRST_OPERATOR = "operations"
+"""Where the first operator belongs until it is known better."""
 
 LONGEST_DELEGATION_DAYS = 366
 
@@ -79,6 +82,20 @@ class PeopleEntered(Registered):
     people: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
+class Address(Value):
+    """Where somebody is written to, as a digest: the record tells whether it is this one, and not which one it is."""
+
+    person: PersonId
+    email: Digest | None
+
+
+class AddressesEntered(Registered):
+    """These people are written to there from here on; one without an address, nowhere."""
+
+    type: Literal["addresses_entered"] = "addresses_entered"
+    addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
 class Granted(Registered):
     """These roles were granted."""
 
@@ -125,11 +142,14 @@ class DelegationEnded(Registered):
 
 
 class Invited(Registered):
-    """A council member without an account was sent a link that signs them in, once, for these reviews only."""
+    """A council member without an account was sent a link that signs them in, once, for these reviews only; `email` is the
+    digest of the address that it went to.
+    """
 
     type: Literal["invited"] = "invited"
     invitation: str
     person: PersonId
+    email: Digest
     reviews: tuple[ReviewId, ...]
     expires_at: Instant
 
@@ -154,6 +174,7 @@ RegistryEvent = Annotated[
     | KeyRevoked
     | IssuerKeySeen
     | PeopleEntered
+    | AddressesEntered
     | Granted
     | GrantRevoked
     | Disabled
@@ -167,7 +188,7 @@ RegistryEvent = Annotated[
 ]
 """What can be put on record in the registry, told apart by `type`."""
 
-OperatorsDo = KeyAdded | KeyRevoked | PeopleEntered | Granted | GrantRevoked | Disabled | Enabled
+OperatorsDo = KeyAdded | KeyRevoked | PeopleEntered | AddressesEntered | Granted | GrantRevoked | Disabled | Enabled
 """What only operators do; and, until there is one, whoever sets the system up."""
 
 
@@ -194,6 +215,11 @@ def entry_bytes(seq: int, previous: Digest, event: RegistryEvent) -> tuple[bytes
     return data, sha256(data)
 
 
+def address_digest(email: MailAddress) -> Digest:
+    """The digest of an address; of one that differs in upper and lower case alone, it is the same."""
+    return sha256(email.casefold().encode())
+
+
 Held = tuple[PersonId, Role, str | None]
 """Who holds which role, and its office."""
 
@@ -210,6 +236,8 @@ class Registry:
         self.keys: dict[KeyId, SigningKey] = {}
         self.issuer_keys: dict[Digest, IssuerKey] = {}
         self.units: dict[PersonId, str] = {}
+        self.addresses: dict[PersonId, tuple[Digest, PersonId | None]] = {}
+        """Where people are written to, and who said so."""
         self.grants: dict[str, Grant] = {}
         self.granted: set[str] = set()
         self.held: set[Held] = set()
@@ -232,6 +260,11 @@ class Registry:
                 self.issuer_keys[issuer_key.id] = issuer_key
             case PeopleEntered(people=people):
                 self.units.update((member.person, member.unit) for member in people)
+            case AddressesEntered(addresses=addresses, by=by):
+                for address in addresses:
+                    self.addresses.pop(address.person, None)
+                    if address.email is not None:
+                        self.addresses[address.person] = address.email, by
             case Granted(grants=grants):
                 for grant in grants:
                     self.grant(grant)
@@ -342,7 +375,13 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
         case InvitationRevoked(invitation=invitation):
             known = registry.invitations.get(invitation)
             return "No invitation with this id is in force." if known in (None, "revoked") else None
-        case PeopleEntered() | IssuerKeySeen():
+        case PeopleEntered(people=people, by=by):
+            own = registry.units.get(by, UNIT_OF_THE_FIRST_OPERATOR)
+            moves = own != UNIT_OF_THE_FIRST_OPERATOR and any(m.person == by and m.unit != own for m in people)
+            return "Nobody moves themselves to another unit; another operator does." if moves else None
+        case AddressesEntered(addresses=addresses):
+            return next((said for each in addresses if (said := _refuse_entering(registry, each)) is not None), None)
+        case IssuerKeySeen():
             return None
 
 
@@ -353,6 +392,14 @@ def _refuse_revoking(registry: Registry, key: KeyId) -> str | None:
     if in_force == [key]:
         return "This is the only key in force; register the next one first."
     return None
+
+
+def _refuse_entering(registry: Registry, address: Address) -> str | None:
+    if address.person not in registry.units:
+        return _nobody(address.person)
+    on_record, _ = registry.addresses.get(address.person, (None, None))
+    # Whose doing it is that somebody is written to there does not change by being said again.
+    return f"This is on record of {address.person} already." if on_record == address.email else None
 
 
 def _refuse_grant(registry: Registry, grant: Grant, by: PersonId) -> str | None:
@@ -380,6 +427,8 @@ def _nobody(person: PersonId) -> str:
 
 
 def _refuse_delegation(registry: Registry, delegation: Delegation, event: Registered) -> str | None:
+    if delegation.by != event.by:
+        return "The delegation does not name who sees to it."
     if delegation.giver == delegation.taker:
         return "Nobody is their own delegate."
     if event.by != delegation.giver and event.by not in registry.operators.values():
@@ -419,7 +468,13 @@ def _refuse_invitation(registry: Registry, event: Invited) -> str | None:
         return f"An invitation holds for at most {LONGEST_INVITATION_DAYS} days."
     if not event.reviews:
         return "An invitation is for at least one review."
-    return None
+    email, said_by = registry.addresses.get(event.person, (None, None))
+    if email is None:
+        return "No address is on record for them; an operator enters it by an import."
+    if email != event.email:
+        return "Another address is on record for them, and the link goes to that one; an operator can change it by an import."
+    # Whoever reads the link is taken for the member: it takes two people to say where it goes.
+    return "You entered their address, so somebody else invites them." if said_by == event.by else None
 
 
 class RegistryAudit:

@@ -642,8 +642,9 @@ def _taken_part(review: Review, event: Accepted, given: Given) -> Review:
         update["heard"] = joined(review.heard, voice)
         if role is Role.REVIEWER:
             update["reviewed_by"] = joined(review.reviewed_by, *given.people)
-    if under is not None and under.grant.by not in (None, BOOTSTRAP) and kind not in OFFERING:
-        update["grantors"] = joined(review.grantors, under.grant.by)
+    if under is not None and kind not in OFFERING:
+        givers = (giver for giver in (under.grant.by, under.lent_by) if giver not in (None, BOOTSTRAP))
+        update["grantors"] = joined(review.grantors, *givers)
     return _with(review, **update)
 
 

@@ -53,7 +53,8 @@ JUDGES = frozenset({Role.REVIEWER, Role.COUNCIL_MEMBER, Role.OFFICER, Role.SIGNA
 class Actor:
     """Somebody about to act: in their own name, or, where it is another's, with the voice of `voice`.
 
-    `unit` is theirs, where it is known; `under` the grant that they would act under, where that is known.
+    `unit` is theirs, where it is known; `under` the grant that they would act under, where that is known, and `lent_by`
+    who chose them to act under it in its holder's place, where the holder did not.
     """
 
     person: PersonId
@@ -61,6 +62,13 @@ class Actor:
     role: Role
     unit: str | None = None
     under: Grant | None = None
+    lent_by: PersonId | None = None
+
+    @property
+    def given_by(self) -> frozenset[PersonId]:
+        """Those whose doing it is that they can act under this grant."""
+        givers = (None if self.under is None else self.under.by, self.lent_by)
+        return frozenset(giver for giver in givers if giver is not None)
 
 
 @dataclass(frozen=True)
@@ -118,21 +126,23 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "grantors_do_not_judge",
-        "You gave somebody a role that they acted under in this review, so others must judge it.",
+        "You gave somebody a role that they acted under in this review, or chose them to act for another, so others must "
+        "judge it.",
         JUDGING,
         lambda review, actor: actor.person in review.grantors,
     ),
     Rule(
         "roles_from_parties_do_not_count",
-        "The role that you act under was given by somebody who takes part in this review, so it does not count in it.",
+        "The role that you act under was given by somebody who takes part in this review, or left to you by their doing, "
+        "so it does not count in it.",
         JUDGING,
-        lambda review, actor: actor.under is not None and actor.under.by in parties(review),
+        lambda review, actor: bool(actor.given_by) and not actor.given_by.isdisjoint(parties(review)),
     ),
     Rule(
         "grantors_do_not_borrow",
         "You gave this role to whoever left it to you, so you can't judge under it.",
         JUDGING,
-        lambda _, actor: actor.under is not None and actor.under.by == actor.person,
+        lambda _, actor: actor.person in actor.given_by,
     ),
     Rule(
         "reviewers_do_not_advise",
@@ -194,10 +204,16 @@ _RULES_FOR = {kind: tuple(rule for rule in RULES if kind in rule.kinds) for kind
 
 
 def broken_rule(
-    review: Review, kind: str, person: PersonId, *, under: Grant | None = None, unit: str | None = None
+    review: Review,
+    kind: str,
+    person: PersonId,
+    *,
+    under: Grant | None = None,
+    lent_by: PersonId | None = None,
+    unit: str | None = None,
 ) -> Rule | None:
     """The first rule that forbids `person` a decision of `kind` on this review: whatever they would act under, or, with
-    the voice of its holder, `under` that grant.
+    the voice of its holder, `under` that grant, for which `lent_by` chose them where the holder did not.
     """
     actor = Actor(
         person=person,
@@ -205,6 +221,7 @@ def broken_rule(
         role=ROLES[kind][0] if under is None else under.role,
         unit=unit,
         under=under,
+        lent_by=lent_by,
     )
     return next((rule for rule in _RULES_FOR[kind] if rule.applies(review, actor)), None)
 

@@ -18,7 +18,7 @@ class Turn(Value):
     now, as the owner has a question to answer first.
 
     Where `people` or `units` are named, it is for these alone; it is not for members of `not_units`, nor under a role that
-    somebody of `not_granted_by` gave. `claimed_by` are those who said that they do it; once it is `taken`, it is theirs
+    somebody of `not_granted_by` gave, or had left to whoever acts. `claimed_by` are those who said that they do it; once it is `taken`, it is theirs
     alone.
     """
 
@@ -60,7 +60,7 @@ def falls_to(turn: Turn, holder: Holder) -> bool:
         and (not turn.people or grant.person in turn.people)
         and (not turn.units or holder.unit in turn.units)
         and units.isdisjoint(turn.not_units)
-        and (grant.by is None or grant.by not in turn.not_granted_by)
+        and {grant.by, holder.lent_by}.isdisjoint(turn.not_granted_by)
         and (grant.by != holder.actor or turn.role is Role.OWNER)  # whoever stands for a proposal judges nothing
         and (not turn.taken or grant.person in turn.claimed_by)
     )

@@ -61,7 +61,8 @@ select count(*) from (
 _STATES = "select id, state from reviews where id = any($1::text[]) and state is not null"
 
 _ACTING = """
-select w.who, a.id, a.holder, a.holder_unit, a.role, a.office, a.granted_by, a.unit from unnest($1::text[]) as w (who)
+select w.who, a.id, a.holder, a.holder_unit, a.role, a.office, a.granted_by, a.unit, a.lent_by
+from unnest($1::text[]) as w (who)
 left join people p on p.id = w.who left join acting($2) a on a.person = w.who
 where p.disabled_at is null
 """

@@ -14,8 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from domain.invitation import refuse_address
-from domain.registry import InvitationRevoked, InvitationUsed, Invited
+from domain.registry import InvitationRevoked, InvitationUsed, Invited, address_digest
 from domain.values import MailAddress, PersonId, ReviewId
 from store.database import Database
 from store.notices import queue_mail
@@ -28,8 +27,6 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 returning id, person, email, reviews, invited_by, invited_at, expires_at, used_at, revoked_at, 'waiting' as mail,
     null as mail_error
 """
-
-_ADDRESS = "select email from people where id = $1"
 
 _LIST = """
 select i.id, i.person, i.email, i.reviews, i.invited_by, i.invited_at, i.expires_at, i.used_at, i.revoked_at,
@@ -102,12 +99,15 @@ class Invitations:
         named = tuple(dict.fromkeys(reviews))
         async with self._database.transaction() as connection, self._registrar.head(connection) as head:
             invited = Invited(
-                at=head.now, by=by, invitation=invitation, person=person, reviews=named, expires_at=expires_at
+                at=head.now,
+                by=by,
+                invitation=invitation,
+                person=person,
+                email=address_digest(email),
+                reviews=named,
+                expires_at=expires_at,
             )
             await head.append(invited)
-            said = refuse_address(email, await connection.fetchval(_ADDRESS, person))
-            if said is not None:
-                raise RegistryRefusedError(said)
             row = await connection.fetchrow(
                 _INVITE, invitation, person, email, named, digest_of_token(token), by, head.now, expires_at
             )

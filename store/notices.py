@@ -34,7 +34,7 @@ where addressed_at is null order by id limit $1 for update skip locked
 _ADDRESSED = "update notices set addressed_at = clock_timestamp() where id = any($1::bigint[])"
 
 _CANDIDATES = """
-select p.id as who, a.id, a.holder, a.holder_unit, a.role, a.office, a.granted_by, a.unit
+select p.id as who, a.id, a.holder, a.holder_unit, a.role, a.office, a.granted_by, a.unit, a.lent_by
 from people p left join acting($4) a on a.person = p.id
 where p.disabled_at is null and case
     when $2::text is null then p.id = $1

@@ -20,6 +20,9 @@ from domain.registry import (
     BOOTSTRAP,
     MOST_AT_ONCE,
     SIGN_IN,
+    UNIT_OF_THE_FIRST_OPERATOR,
+    Address,
+    AddressesEntered,
     Delegated,
     DelegationEnded,
     Disabled,
@@ -29,6 +32,7 @@ from domain.registry import (
     IssuerKeySeen,
     Member,
     PeopleEntered,
+    address_digest,
 )
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
@@ -47,8 +51,6 @@ where p.id = named.id and (p.name, p.email) is distinct from (
 _OPERATOR = "select exists (select from grants where role = 'operator' and revoked_at is null)"
 
 _SEEN = "select exists (select from issuer_keys where id = $1 and key = $2::jsonb)"
-
-_UNIT_OF_THE_FIRST_OPERATOR = "operations"
 
 _IMPORT_SECONDS = 600
 """How long an import may take: everybody's rows, in one transaction."""
@@ -146,14 +148,20 @@ class Registers:
             RegistryRefusedError: a rule forbids it.
         """
         members = [Member(person=person.id, unit=person.unit) for person in people]
+        addresses = [
+            Address(person=person.id, email=None if person.email is None else address_digest(person.email))
+            for person in people
+            if "email" in person.model_fields_set
+        ]
         grants = [Grant(id=f"grant-{uuid4()}", person=p, role=role, office=office, by=by) for p, role, office in roles]
         async with (
             self._database.transaction(seconds=_IMPORT_SECONDS) as connection,
             self.registry.head(connection) as head,
         ):
             entered = (PeopleEntered(at=head.now, by=by, people=batch) for batch in _batches(members))
+            written_to = (AddressesEntered(at=head.now, by=by, addresses=batch) for batch in _batches(addresses))
             granted = (Granted(at=head.now, by=by, grants=batch) for batch in _batches(grants))
-            put = await head.append(*entered, *granted)
+            put = await head.append(*entered, *written_to, *granted)
             named = {person.id: person for person in people}
             await connection.execute(
                 _NAMES,
@@ -224,6 +232,7 @@ class Registers:
                 roles=tuple(sorted(set(roles))),
                 starts_at=starts_at or head.now,
                 ends_at=ends_at,
+                by=by,
             )
             await head.append(Delegated(at=head.now, by=by, delegation=delegation))
             return delegation
@@ -250,7 +259,7 @@ class Registers:
             if await connection.fetchval(_OPERATOR):
                 return False
             known = (await standing_of(connection, person)).units.get(person)
-            member = Member(person=person, unit=known or _UNIT_OF_THE_FIRST_OPERATOR)
+            member = Member(person=person, unit=known or UNIT_OF_THE_FIRST_OPERATOR)
             grant = Grant(id=f"grant-{uuid4()}", person=person, role=Role.OPERATOR, by=BOOTSTRAP)
             await head.append(
                 PeopleEntered(at=head.now, by=BOOTSTRAP, people=(member,)),

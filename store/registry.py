@@ -19,6 +19,7 @@ from domain.people import Delegation, Grant
 from domain.proof import IssuerKey, Proof
 from domain.registry import (
     BOOTSTRAP,
+    AddressesEntered,
     Delegated,
     DelegationEnded,
     Disabled,
@@ -48,7 +49,9 @@ _KEYS = "select id, public, added_at, revoked_at, pending from signing_keys"
 
 _ISSUER_KEYS = "select key from issuer_keys where id = any($1)"
 
-_PEOPLE = "select id, unit, disabled_at is not null as disabled from people where id = any($1)"
+_PEOPLE = """
+select id, unit, email_digest, email_by, disabled_at is not null as disabled from people where id = any($1)
+"""
 
 _GRANTS = """
 select id, person, role, office, granted_by as by, revoked_at is null as in_force from grants
@@ -56,7 +59,7 @@ where id = any($1) or (revoked_at is null and (person = any($2) or role = 'opera
 """
 
 _DELEGATIONS = """
-select id, giver, taker, roles, starts_at, ends_at from delegations
+select id, giver, taker, roles, starts_at, ends_at, given_by as by from delegations
 where ended_at is null and (id = any($1) or giver = any($2) or taker = any($2))
 """
 
@@ -88,6 +91,11 @@ insert into people (id, name, unit) select id, id, unit from unnest($1::text[], 
 on conflict (id) do update set unit = excluded.unit
 """
 
+_WRITE_TO = """
+update people p set email_digest = said.email, email_by = $3 from unnest($1::text[], $2::text[]) as said (id, email)
+where p.id = said.id
+"""
+
 _GRANT = """
 insert into grants (id, person, role, office, granted_by, granted_at)
 select id, person, role, office, $5, $6 from unnest($1::text[], $2::text[], $3::text[], $4::text[])
@@ -99,7 +107,7 @@ _REVOKE = "update grants set revoked_at = $2 where id = $1"
 _DISABLE = "update people set disabled_at = $2 where id = $1"
 
 _DELEGATE = """
-insert into delegations (id, giver, taker, roles, starts_at, ends_at) values ($1, $2, $3, $4, $5, $6)
+insert into delegations (id, giver, taker, roles, starts_at, ends_at, given_by) values ($1, $2, $3, $4, $5, $6, $7)
 """
 
 _END_DELEGATION = "update delegations set ended_at = $2 where id = $1"
@@ -190,6 +198,8 @@ class RegistryHead:
         people = {event.by for event in events} | {person for event in events for person in _people(event)}
         for row in await self._connection.fetch(_PEOPLE, list(people)):
             registry.units[row["id"]] = row["unit"]
+            if row["email_digest"] is not None:
+                registry.addresses[row["id"]] = row["email_digest"], row["email_by"]
             if row["disabled"]:
                 registry.disabled.add(row["id"])
         grants = [grant for event in events for grant in _grants(event)]
@@ -233,6 +243,8 @@ class RegistryHead:
                 await run(_SEE_ISSUER_KEY, key.id, key.model_dump_json())
             case PeopleEntered(people=people):
                 await run(_ENTER, [member.person for member in people], [member.unit for member in people])
+            case AddressesEntered(addresses=addresses):
+                await run(_WRITE_TO, *map(list, zip(*((a.person, a.email) for a in addresses), strict=True)), event.by)
             case Granted(grants=grants):
                 columns = zip(*((grant.id, grant.person, grant.role, grant.office) for grant in grants), strict=True)
                 await run(_GRANT, *map(list, columns), event.by, event.at)
@@ -243,7 +255,7 @@ class RegistryHead:
             case Enabled():
                 await run(_DISABLE, event.person, None)
             case Delegated(delegation=d):
-                await run(_DELEGATE, d.id, d.giver, d.taker, list(d.roles), d.starts_at, d.ends_at)
+                await run(_DELEGATE, d.id, d.giver, d.taker, list(d.roles), d.starts_at, d.ends_at, d.by)
             case DelegationEnded():
                 await run(_END_DELEGATION, event.delegation, event.at)
             case Invited() | InvitationUsed() | InvitationRevoked():
@@ -350,6 +362,10 @@ def _news(registry: Registry, event: RegistryEvent) -> RegistryEvent | None:
             last = {member.person: member for member in people}
             new = tuple(member for member in last.values() if registry.units.get(member.person) != member.unit)
             return event.model_copy(update={"people": new}) if new else None
+        case AddressesEntered(addresses=addresses):
+            said = {address.person: address for address in addresses}
+            others = tuple(a for a in said.values() if registry.addresses.get(a.person, (None, None))[0] != a.email)
+            return event.model_copy(update={"addresses": others}) if others else None
         case Granted(grants=grants):
             first = {held(grant): grant for grant in reversed(grants)}
             lacking = tuple(grant for what, grant in reversed(first.items()) if what not in registry.held)
@@ -366,9 +382,11 @@ def _people(event: RegistryEvent) -> Iterable[PersonId]:
     match event:
         case PeopleEntered(people=people):
             return (member.person for member in people)
+        case AddressesEntered(addresses=addresses):
+            return (address.person for address in addresses)
         case Granted(grants=grants):
             return (grant.person for grant in grants)
-        case Disabled(person=person) | Enabled(person=person):
+        case Disabled(person=person) | Enabled(person=person) | Invited(person=person):
             return (person,)
         case Delegated(delegation=delegation):
             return (delegation.giver, delegation.taker)

@@ -36,7 +36,7 @@ select jsonb_build_object(
             where g.revoked_at is null and (g.person = $1 or g.person in (select id from givers))
         ), '[]'),
         'delegations', coalesce((
-            select jsonb_agg(to_jsonb(d) order by d.id) from delegations d
+            select jsonb_agg(to_jsonb(d) || jsonb_build_object('by', d.given_by) order by d.id) from delegations d
             where d.ended_at is null and (d.giver = $1 or d.taker = $1)
         ), '[]')
     ),
@@ -49,7 +49,8 @@ select jsonb_build_object(
             ),
             'unit', a.holder_unit,
             'delegate', nullif(a.person, a.holder),
-            'delegate_unit', case when a.person <> a.holder then a.unit end
+            'delegate_unit', case when a.person <> a.holder then a.unit end,
+            'lent_by', a.lent_by
         ) order by a.id)
         from acting($6) a
         where a.role in ('reviewer', 'council_member')

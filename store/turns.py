@@ -36,6 +36,7 @@ FALLS_TO = """(
     and (t.units = '{}' or a.holder_unit = any (t.units))
     and not a.holder_unit = any (t.not_units) and not a.unit = any (t.not_units)
     and (a.granted_by is null or not a.granted_by = any (t.not_granted_by))
+    and (a.lent_by is null or not a.lent_by = any (t.not_granted_by))
     and (a.granted_by is distinct from a.person or t.role = 'owner')
     and (not t.taken or a.holder = any (t.claimed_by))
 )"""
@@ -72,4 +73,5 @@ def holder(record: asyncpg.Record) -> Holder:
         unit=record["holder_unit"],
         delegate=record["who"] if lent else None,
         delegate_unit=record["unit"] if lent else None,
+        lent_by=record["lent_by"],
     )

@@ -269,7 +269,15 @@ class Case:
             taker = None if away is None else away.taker
             if not {each.person, taker} & self.disabled:
                 unit = None if taker is None else self.unit_of(taker)
-                found.append(Holder(grant=each, unit=self.unit_of(each.person), delegate=taker, delegate_unit=unit))
+                found.append(
+                    Holder(
+                        grant=each,
+                        unit=self.unit_of(each.person),
+                        delegate=taker,
+                        delegate_unit=unit,
+                        lent_by=None if away is None else away.lent_by,
+                    )
+                )
         return tuple(found)
 
     def unit_of(self, person: str) -> str:
@@ -280,8 +288,8 @@ class Case:
         """Whether this person may read the review now."""
         return may_read(self.review, person, self.standing(person).at(person, self.now))
 
-    def delegates(self, giver: str, taker: str, *roles: Role, days: int = 10) -> Delegation:
-        """Have somebody leave these roles to another from now on."""
+    def delegates(self, giver: str, taker: str, *roles: Role, days: int = 10, by: str | None = None) -> Delegation:
+        """Have somebody leave these roles to another from now on, or `by` somebody else for them."""
         number = len(self.delegations) + 1
         delegation = Delegation(
             id=f"delegation-{number}",
@@ -290,6 +298,7 @@ class Case:
             roles=roles,
             starts_at=self.now,
             ends_at=self.now + days * DAY,
+            by=by or giver,
         )
         self.delegations.append(delegation)
         return delegation

@@ -94,6 +94,34 @@ def test_nobody_acts_in_anothers_place_whom_a_rule_excludes(taker: str) -> None:
     assert isinstance(case.sign(HEAD_DEPUTY), Accepted)
 
 
+@pytest.mark.parametrize("party", [OWNER, ENGINEER, KEI])
+def test_a_delegate_chosen_by_who_takes_part_does_not_judge(party: str) -> None:
+    """An operator may see to an absence, but not to who judges what they have a part in; the giver may."""
+    case = Case(route(needed=2, panel=3))
+    case.accepts(KEI, sheet())
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER, by=party)
+    said = case.say(OUTSIDER, sheet())
+    assert isinstance(said, Refused)
+    assert "left to you by their doing" in said.detail
+    (turn,) = (turn for turn in waits_for(case.review) if "verdict_sheet" in turn.kinds)
+    assert {JUN, MAO} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}
+    case.delegations.clear()
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    case.accepts(OUTSIDER, sheet())
+
+
+def test_whoever_chose_a_delegate_who_judged_does_not_judge() -> None:
+    """As whoever gave a role that was acted under."""
+    operator = "an.operator"
+    case = Case(route(needed=2, panel=3), grants=(*GRANTS, grant(operator, Role.REVIEWER)))
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER, by=operator)
+    case.accepts(OUTSIDER, sheet())
+    assert operator in case.review.grantors
+    said = case.say(operator, sheet())
+    assert isinstance(said, Refused)
+    assert "or chose them to act for another" in said.detail
+
+
 def test_nobody_lends_what_a_rule_forbids_themselves() -> None:
     """A delegate of somebody on the staff, or of the proposal's own unit, is no way around it; the sentence says of whom."""
     case = Case(staff=(Assigned(person=RIN, role="engineer"),))

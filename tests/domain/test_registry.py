@@ -21,6 +21,9 @@ from domain.registry import (
     BOOTSTRAP,
     LONGEST_DELEGATION_DAYS,
     LONGEST_INVITATION_DAYS,
+    UNIT_OF_THE_FIRST_OPERATOR,
+    Address,
+    AddressesEntered,
     Delegated,
     DelegationEnded,
     Disabled,
@@ -39,6 +42,7 @@ from domain.registry import (
     Registry,
     RegistryAudit,
     RegistryEvent,
+    address_digest,
     entry_bytes,
     refuse,
 )
@@ -50,6 +54,7 @@ STRANGER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
 OPERATOR = "ops.operator"
 PEOPLE = ("ann.one", "ben.two", "cho.three", "lea.lawyer", OPERATOR)
 GENESIS = "0" * 64
+MAIL = "lea@law.example"
 
 
 def added(signer: Ed25519Signer, by: str = OPERATOR, at: datetime = START) -> KeyAdded:
@@ -60,6 +65,11 @@ def added(signer: Ed25519Signer, by: str = OPERATOR, at: datetime = START) -> Ke
 def entered(*people: str, at: datetime = START) -> PeopleEntered:
     """These people are entered, each with a unit of their own."""
     return PeopleEntered(at=at, by=BOOTSTRAP, people=tuple(Member(person=p, unit=f"Unit of {p}") for p in people))
+
+
+def moved(*people: str, by: str = OPERATOR, to: str = "Another unit") -> PeopleEntered:
+    """An operator enters that these belong to another unit."""
+    return PeopleEntered(at=START, by=by, people=tuple(Member(person=person, unit=to) for person in people))
 
 
 def granted(person: str, role: Role, office: str | None = None, *, name: str = "g", by: str = OPERATOR) -> Granted:
@@ -76,16 +86,32 @@ def left_to(giver: str, taker: str, *roles: Role, name: str = "d", days: float =
         roles=roles or (Role.REVIEWER,),
         starts_at=START + DAY,
         ends_at=START + DAY * (1 + days),
+        by=changed.get("by", giver),
     )
-    return Delegated(at=START, by=giver, delegation=given_away.model_copy(update=changed))
+    return Delegated(at=START, by=changed.get("by", giver), delegation=given_away.model_copy(update=changed))
 
 
 def invited(person: str = "lea.lawyer", *, days: float = 7, reviews: tuple[str, ...] = ("r-1",)) -> Invited:
     """Somebody is invited."""
-    return Invited(at=START, by=OPERATOR, invitation="i", person=person, reviews=reviews, expires_at=START + DAY * days)
+    return Invited(
+        at=START,
+        by="cho.three",
+        invitation="i",
+        person=person,
+        email=address_digest(MAIL),
+        reviews=reviews,
+        expires_at=START + DAY * days,
+    )
+
+
+def written_to(email: str | None = MAIL, *, person: str = "lea.lawyer", by: str = OPERATOR) -> AddressesEntered:
+    """An operator enters where somebody is written to, or that it is nowhere."""
+    digest = None if email is None else address_digest(email)
+    return AddressesEntered(at=START, by=by, addresses=(Address(person=person, email=digest),))
 
 
 SEAT = granted("lea.lawyer", Role.COUNCIL_MEMBER, "lawyer", name="seat")
+WRITTEN_TO = written_to()
 REVIEWER = granted("ann.one", Role.REVIEWER)
 USED = InvitationUsed(at=START, by="lea.lawyer", invitation="i")
 WITHDRAWN = InvitationRevoked(at=START, by=OPERATOR, invitation="i", because="Sent to another.")
@@ -151,7 +177,8 @@ def registry(*events: RegistryEvent) -> Registry:
         ((), ENABLED, "not disabled"),
         ((DISABLED,), ENABLED.model_copy(update={"by": "ann.one"}), "This is for operators"),
         ((), left_to("ann.one", "ann.one"), "their own delegate"),
-        ((), left_to("ann.one", "ben.two").model_copy(update={"by": "ben.two"}), "by whom they are"),
+        ((), left_to("ann.one", "ben.two", by="ben.two"), "by whom they are"),
+        ((), left_to("ann.one", "ben.two").model_copy(update={"by": OPERATOR}), "does not name who sees to it"),
         ((), left_to("ann.one", "ben.two", Role.COUNCIL_MEMBER), "What can be left to another"),
         ((), left_to("ann.one", "ben.two", roles=()), "What can be left to another"),
         ((), left_to("ann.one", "ben.two", days=-1), "ends after it starts"),
@@ -166,14 +193,24 @@ def registry(*events: RegistryEvent) -> Registry:
         ((), ENDED, "No delegation with this id"),
         ((left_to("ann.one", "ben.two"), ENDED), ENDED, "No delegation with this id"),
         ((), invited(), "Only members of the Advisory Council"),
-        ((SEAT, invited()), invited(), "was sent before"),
+        ((SEAT, WRITTEN_TO, invited()), invited(), "was sent before"),
         ((SEAT,), invited(days=LONGEST_INVITATION_DAYS + 1), "holds for at most"),
         ((SEAT,), invited(days=0), "holds for at most"),
         ((SEAT,), invited(reviews=()), "at least one review"),
         ((), USED, "can't be used any more"),
-        ((SEAT, invited(), USED), USED, "can't be used any more"),
-        ((SEAT, invited(), WITHDRAWN), USED, "can't be used any more"),
-        ((SEAT, invited(), WITHDRAWN), WITHDRAWN, "No invitation with this id"),
+        ((SEAT,), invited(), "No address is on record"),
+        ((SEAT, WRITTEN_TO, written_to(None)), invited(), "No address is on record"),
+        ((SEAT, written_to("omi@example.org")), invited(), "Another address is on record"),
+        ((SEAT, WRITTEN_TO), invited().model_copy(update={"by": OPERATOR}), "You entered their address"),
+        ((), written_to(by="ann.one"), "This is for operators"),
+        ((), written_to(person="no.body"), "nobody with the id"),
+        ((WRITTEN_TO,), written_to(MAIL.upper()), "on record of lea.lawyer already"),
+        ((), written_to(None), "on record of lea.lawyer already"),
+        ((), moved(OPERATOR), "Nobody moves themselves"),
+        ((SECOND_OPERATOR,), moved("ann.one", "cho.three", by="cho.three"), "Nobody moves themselves"),
+        ((SEAT, WRITTEN_TO, invited(), USED), USED, "can't be used any more"),
+        ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), USED, "can't be used any more"),
+        ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), WITHDRAWN, "No invitation with this id"),
     ],
 )
 def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event: RegistryEvent, sentence: str) -> None:
@@ -196,7 +233,11 @@ def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event:
             left_to("ann.one", "cho.three", name="e", starts_at=START + DAY * 8, ends_at=START + DAY * 9),
         ),
         tuple(left_to("ann.one", "ben.two", role, name=role) for role in sorted(DELEGABLE)),
-        (SEAT, invited(), USED, WITHDRAWN),
+        (SEAT, WRITTEN_TO, invited(), USED, WITHDRAWN),
+        (SEAT, WRITTEN_TO, written_to(None), written_to(by=OPERATOR), invited()),
+        (left_to("ann.one", "ben.two", by=OPERATOR),),
+        (SECOND_OPERATOR, moved("ann.one", OPERATOR, by="cho.three")),
+        (moved("cho.three", to=UNIT_OF_THE_FIRST_OPERATOR), SECOND_OPERATOR, moved("cho.three", by="cho.three")),
     ],
 )
 def test_what_breaks_no_rule_is_taken(events: tuple[RegistryEvent, ...]) -> None:
@@ -260,6 +301,7 @@ HONEST = Book(
         key=IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"}),
     ),
     DISABLED.model_copy(update={"at": START + HOUR}),
+    WRITTEN_TO.model_copy(update={"at": START + HOUR}),
     invited().model_copy(update={"at": START + HOUR}),
 )
 positions = st.integers(0, len(HONEST.entries) - 1)

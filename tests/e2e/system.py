@@ -303,6 +303,14 @@ class System:
         response = await self.person(OPERATOR).put_in("/people/import", "\n".join(lines), "text/csv")
         assert 200 == response.status_code, response.text
 
+    async def written_to(self, person: str, address: str) -> None:
+        """Have the operator enter where somebody known is written to."""
+        row = await self.database.pool.fetchrow("select name, unit from people where id = $1", person)
+        assert row is not None
+        table = f"person,name,unit,role,office,email\n{person},{row['name']},{row['unit']},,,{address}\n"
+        response = await self.person(OPERATOR).put_in("/people/import", table, "text/csv")
+        assert 200 == response.status_code, response.text
+
     async def signed_off(self, review: str) -> None:
         """Have every signatory sign whose signature is still due."""
         offices = tuple(SIGNATORIES)[: 1 if ((await self.at(review)).tier or 0) < 3 else 2]

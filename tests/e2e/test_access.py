@@ -372,6 +372,7 @@ async def test_an_invited_member_has_their_cases_and_nothing_else(own_system: Sy
     async with system.api(port=port, public_url=url) as http:
         until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         body = {"person": COUNCIL[0], "email": "lea@law.example", "reviews": [mine], "expires_at": until}
+        await system.written_to(COUNCIL[0], "lea@law.example")
         response = await system.person(OFFICER, http).post("/invitations", body)
         assert 201 == response.status_code, response.text
         mail = await system.database.pool.fetchval("select body from mails where event_id = $1", response.json()["id"])

@@ -200,7 +200,7 @@ class World:
                 {
                     "body": {
                         "person": COUNCIL[3],
-                        "email": "a@law.example",
+                        "email": "m@law.example",
                         "reviews": [self.review],
                         "expires_at": later,
                     }
@@ -253,6 +253,8 @@ async def world_of(place: Place, temporal: Client) -> World:
     await system.signed_off(approved)
     await temporal.get_workflow_handle(workflow_id_for(lost)).terminate("by hand")
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for member in COUNCIL:
+        await system.written_to(member, "m@law.example")
     looked_at, used, another = [
         await officer.post(
             "/invitations", {"person": who, "email": "m@law.example", "reviews": [judged], "expires_at": later}

@@ -259,6 +259,7 @@ async def _before_the_council(stand: Stand) -> str:
 
 async def _invited(stand: Stand, review: str) -> tuple[str, str]:
     """The id of an invitation of a council member to this review, and its link."""
+    await stand.place.system.written_to(COUNCIL[0], "lea@law.example")
     said = {"person": COUNCIL[0], "email": "lea@law.example", "reviews": [review], "expires_at": _later(days=3)}
     response = await (await stand.person(OFFICER)).post("/invitations", said)
     assert 201 == response.status_code, response.text
@@ -335,6 +336,21 @@ async def an_invitation_link_used_before(stand: Stand) -> None:
                 assert 401 == (await _advises(stand, browser, review)).status_code
     await _opens_nothing(stand, review, link)
     stand.control(await _advises(stand, browsers[statuses.index(200)], review))
+
+
+@family
+async def an_invitation_to_a_mailbox_of_ones_own(stand: Stand) -> None:
+    """By an officer to another address than the one on record; by an operator to one that they entered themselves."""
+    review, mine = await _before_the_council(stand), "mine@evil.example"
+    await stand.place.system.written_to(COUNCIL[0], "lea@law.example")
+    said = {"person": COUNCIL[0], "email": mine, "reviews": [review], "expires_at": _later(days=3)}
+    for who in (OFFICER, OPERATOR):
+        async with stand.nothing_comes_of_it(review):
+            assert 409 == (await (await stand.person(who)).post("/invitations", said)).status_code
+        await stand.place.system.written_to(COUNCIL[0], mine)
+    (_, link), browser = await _invited(stand, review), Browser()
+    assert 200 == (await browser.press(link, "")).status_code
+    stand.control(await _advises(stand, browser, review))
 
 
 @family
@@ -576,3 +592,21 @@ async def on_another_text(stand: Stand) -> None:
     refused = await stand.forged(review, before)
     assert Reason.STALE == refused.reason
     stand.control(await _says(stand, review, REVIEWER, "question"))
+
+
+@family
+async def a_delegate_chosen_by_a_party(stand: Stand) -> None:
+    """By an operator who owns the proposal, for a reviewer who is away: asked over the API, and by a row that is signed."""
+    party, taker = await stand.newcomer(("operator", ""), ("owner", "")), await stand.newcomer(("owner", ""))
+    review, other = await stand.opened(owner=party), await stand.opened()
+    chosen = await (await stand.person(party)).post("/delegations", _delegation(taker, giver=THIRD))
+    assert 201 == chosen.status_code, chosen.text
+    token = _bearer(await stand.place.provider.access_token(taker))
+    async with stand.nothing_comes_of_it(review):
+        answer = await _asks(stand, review, token)
+        assert (409, "separation_of_duties") == (answer.status_code, answer.json().get("reason")), answer.text
+    (lent,) = [grant.id for grant in await stand.registers.grants(THIRD) if grant.role is Role.REVIEWER]
+    refused = await stand.forged(review, signed(await stand.envelope(review, taker, grant=lent)))
+    assert Reason.SEPARATION_OF_DUTIES == refused.reason
+    stand.control(await _asks(stand, other, token))
+    assert 204 == (await (await stand.person(party)).delete(f"/delegations/{chosen.json()['id']}")).status_code

@@ -28,6 +28,8 @@ from domain.proof import IssuerKey, Proof
 from domain.registry import (
     BOOTSTRAP,
     MOST_AT_ONCE,
+    Address,
+    AddressesEntered,
     Delegated,
     DelegationEnded,
     Disabled,
@@ -231,7 +233,11 @@ class Generated:
                     roles=(role,),
                     starts_at=start,
                     ends_at=start + timedelta(days=self.draw.randint(0, 5)),
+                    by=by,
                 ),
+            ),
+            AddressesEntered(
+                at=at, by=by, addresses=(Address(person=person, email=self.draw.choice([None, "1" * 64, "2" * 64])),)
             ),
             DelegationEnded(at=at, by=by, delegation=known),
             IssuerKeySeen(
@@ -278,6 +284,8 @@ async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int
             nothing: dict[str, Any] = {"grants": (), "delegations": ()}
             assert ours.model_copy(update=nothing) == theirs.model_copy(update=nothing)
         assert folded.keys == await registry.keys()
+        rows = await pool.fetch("select id, email_digest, email_by from people where email_digest is not null")
+        assert folded.addresses == {row["id"]: (row["email_digest"], row["email_by"]) for row in rows}
     assert taken > 60, taken
     assert refused > 60, refused
     assert folded.standing("p.1") == (await audited(registry)).registry.standing("p.1")

@@ -21,7 +21,7 @@ from jsonb_to_record($1) as t (
     role text, office text, person text, not_for text[], people text[], units text[], not_units text[],
     not_granted_by text[], claimed_by text[], taken boolean
 ), jsonb_to_record($2) as a (
-    role text, office text, holder text, holder_unit text, person text, unit text, granted_by text
+    role text, office text, holder text, holder_unit text, person text, unit text, granted_by text, lent_by text
 )
 """
 
@@ -61,6 +61,7 @@ def a_holder(chance: random.Random) -> Holder:
         unit=chance.choice(UNITS),
         delegate=delegate,
         delegate_unit=None if delegate is None else chance.choice(UNITS),
+        lent_by=None if delegate is None else chance.choice([None, *PEOPLE]),
     )
 
 
@@ -80,6 +81,7 @@ async def test_a_turn_falls_to_the_same_people_in_the_tables_as_in_the_core(data
                 "person": holder.actor,
                 "unit": holder.actor_unit,
                 "granted_by": grant.by,
+                "lent_by": holder.lent_by,
             }
             answer = await connected.pool.fetchval(_ASKED, turn.model_dump_json(), json.dumps(acting))
             assert falls_to(turn, holder) is answer, (turn, holder)

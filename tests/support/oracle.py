@@ -123,7 +123,8 @@ def holders(registry: Registry, at: datetime) -> Iterator[Holder]:
     """Who held which role then, and who acted in their place."""
     for grant in sorted(registry.grants.values(), key=lambda grant: grant.id):
         away = (d for d in registry.delegations.values() if d.giver == grant.person and d.covers(grant.role, at))
-        delegate = next((delegation.taker for delegation in away), None)
+        delegation = next(away, None)
+        delegate = None if delegation is None else delegation.taker
         if {grant.person, delegate} & registry.disabled:
             continue
         yield Holder(
@@ -131,6 +132,7 @@ def holders(registry: Registry, at: datetime) -> Iterator[Holder]:
             unit=registry.units.get(grant.person),
             delegate=delegate,
             delegate_unit=None if delegate is None else registry.units.get(delegate),
+            lent_by=None if delegation is None else delegation.lent_by,
         )
 
 
