@@ -284,7 +284,9 @@ class Process(RuleBasedStateMachine):
     @precondition(lambda self: self.case.review.open)
     @rule(person=st.sampled_from(EVERYBODY))
     def somebody_is_asked_by_name(self, person: str) -> None:
-        """With a time of their own."""
+        """With a time of their own; whoever claimed an act has that claim's."""
+        if self.case.review.claim_of(person) is not None:
+            return
         began = ask(self.case.review, person, self.case.now, self.case.facts())
         assert began is not None
         self.case.review = evolve(self.case.review, began)

@@ -24,6 +24,7 @@ from domain.people import Grant, Role
 from domain.registry import BOOTSTRAP
 from domain.review import evolve, waits_for
 from domain.separation import JUDGING, RULES, SEALING, broken_rule, excluded
+from domain.stages import Stage
 from domain.turns import falls_to
 from tests.domain.builders import (
     AUTHOR,
@@ -176,6 +177,63 @@ def test_who_reviewed_or_advised_leaves_the_answers_to_another_officer() -> None
     other.agree()
     other.consult("ask them")
     assert Reason.SEPARATION_OF_DUTIES is other.refusal(LEA, answers(other.review))
+
+
+HATS = {
+    "reviewer": (Role.REVIEWER, None),
+    "adviser": (Role.COUNCIL_MEMBER, "lawyer"),
+    "officer": (Role.OFFICER, "officer"),
+    "signatory": (Role.SIGNATORY, "head"),
+}
+
+
+def comes_to(case: Case, hat: str) -> AnyContent | None:
+    """Have others do all that comes before what is said under this hat; gives that, where it is no signature."""
+    if hat == "reviewer":
+        return sheet()
+    if case.review.stage is Stage.PRINCIPLE_REVIEW:
+        case.agree()
+    if hat == "adviser":
+        return opinion()
+    case.consult("ask them")
+    if hat == "officer":
+        return answers(case.review)
+    case.accepts(OFFICER, answers(case.review))
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "then"),
+    [
+        ("reviewers_do_not_advise", "reviewer", "adviser"),
+        ("reviewers_do_not_rule", "reviewer", "officer"),
+        ("reviewers_do_not_sign", "reviewer", "signatory"),
+        ("advisers_do_not_review", "adviser", "reviewer"),
+        ("advisers_do_not_answer", "adviser", "officer"),
+        ("advisers_do_not_sign", "adviser", "signatory"),
+        ("officer_does_not_review_or_advise", "officer", "reviewer"),
+        ("officer_does_not_review_or_advise", "officer", "adviser"),
+        ("officer_does_not_sign", "officer", "signatory"),
+    ],
+)
+def test_what_somebody_did_in_one_round_keeps_them_from_another_part_in_the_next(
+    name: str, first: str, then: str
+) -> None:
+    """By the rule of that name, and no other: within the round, their one voice would."""
+    who = "of.two.hats"
+    was, will_be = grant(who, *HATS[first]), grant(who, *HATS[then])
+    case = Case(route(council=True), grants=(*GRANTS, was))
+    said = comes_to(case, first)
+    assert said is not None
+    case.accepts(who, said)
+    case.accepts(OFFICER, ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    case.grants.remove(was)
+    case.grants.append(will_be)
+    said = comes_to(case, then)
+    refused = case.sign(who) if said is None else case.say(who, said)
+    assert isinstance(refused, Refused), refused
+    assert [rule.sentence for rule in RULES if rule.name == name] == [refused.detail]
 
 
 def test_nobody_signs_twice() -> None:
