@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -158,6 +159,16 @@ def left_behind() -> dict[int, str]:
             if pid != os.getpid() and RUN_MARK.encode() in (folder / "environ").read_bytes().split(b"\0"):
                 found[pid] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_long_pauses() -> Iterator[None]:
+    """Have no garbage collection look at what the modules before have left (reports, parameters, what was imported): with
+    all of it, one takes so long on a busy machine that Temporal's workers take it for a deadlock of the workflow.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
