@@ -7,6 +7,8 @@ before, so the last hash answers for them all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
 
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Accepted, Event, Refused
@@ -44,12 +46,31 @@ def append(review_id: ReviewId, seq: int, previous: Digest, events: Sequence[Eve
     return tuple(recorded)
 
 
-def settles(event: Event) -> DecisionId | None:
-    """The stored decision that this entry accepts or refuses, if it does: each is settled once."""
+class Settlement(Value):
+    """What became of a stored decision: what its maker's receipt says. `seq` is the entry that says so."""
+
+    decision: DecisionId
+    status: str
+    reason: str | None
+    detail: str | None
+    seq: int | None
+    at: datetime | None
+
+
+def settlement(seq: int, event: Event) -> Settlement | None:
+    """What entry number `seq` says became of a stored decision, if it accepts or refuses one: each is settled once."""
     match event:
-        case Accepted(envelope=envelope):
-            return envelope.decision_id
-        case Refused(ordinal=None, decision=decision):
-            return decision
+        case Accepted(envelope=envelope, at=at):
+            return Settlement(
+                decision=envelope.decision_id, status="accepted", reason=None, detail=None, seq=seq, at=at
+            )
+        case Refused(ordinal=None, decision=UUID() as decision, reason=reason, detail=detail, at=at):
+            return Settlement(decision=decision, status="refused", reason=reason, detail=detail, seq=seq, at=at)
         case _:
             return None
+
+
+def settles(event: Event) -> DecisionId | None:
+    """The stored decision that this entry accepts or refuses, if it does."""
+    settled = settlement(0, event)
+    return None if settled is None else settled.decision

@@ -15,7 +15,7 @@ from domain.decisions import Discrepancy
 from domain.dsse import KeyId
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
-from domain.ledger import GENESIS, Entry, Recorded, settles
+from domain.ledger import GENESIS, Entry, Recorded, Settlement, settlement
 from domain.refusal import Refusal
 from domain.registry import RecordedEntry, RegistryAudit
 from domain.review import evolve, holds, state_digest, waits_for
@@ -37,7 +37,8 @@ class Heading(Value):
 class ReadModel(Value):
     """What the read model says of a review, in the form in which it can be compared with the fold.
 
-    The `heading` of a review that was not opened comes from its submission, which no entry tells of yet.
+    The `heading` of a review that was not opened comes from its submission, which no entry tells of yet. `receipts` are
+    what its people are told became of their decisions; None where nobody looked.
     """
 
     seq: int
@@ -52,6 +53,7 @@ class ReadModel(Value):
     units: tuple[Line, ...] = ()
     heading: Heading | None
     turns: tuple[Turn, ...]
+    receipts: tuple[Settlement, ...] | None = None
 
 
 class WorkflowState(Value):
@@ -123,14 +125,14 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
     previous = GENESIS
     seen: _Seen | None = None
     before: Event | None = None
-    settled: dict[DecisionId, int] = {}
+    settled: dict[DecisionId, Settlement] = {}
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
         if entry is None:
             return Verification(number - 1, f"entry {number}: {problem}", previous, review)
-        decision = settles(entry.event)
-        if decision is not None and settled.setdefault(decision, number) != number:
-            again = f"entry {number}: the decision {decision} was settled by entry {settled[decision]}"
+        told = settlement(number, entry.event)
+        if told is not None and settled.setdefault(told.decision, told) != told:
+            again = f"entry {number}: the decision {told.decision} was settled by entry {settled[told.decision].seq}"
             return Verification(number - 1, again, previous, review)
         if authority is not None and isinstance(entry.event, Accepted):
             wrong = authority.problem_with(review, entry.event)
@@ -148,7 +150,7 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
             seen = _Seen(review)
         elif seen is not None and not _past_a_finished_workflow(entry.event):
             seen = _Seen(seen.review, complete=False)
-    difference = _first_difference(evidence, review, previous, seen)
+    difference = _first_difference(evidence, review, previous, seen) or _receipt_that_differs(evidence, settled)
     if difference is None and authority is not None:
         difference = authority.rest()
     return Verification(len(evidence.entries), difference, previous, review)
@@ -247,7 +249,7 @@ def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _S
     expected = read_model(review, head)
     for name in ReadModel.model_fields:
         stored, folded = getattr(rows, name), getattr(expected, name)
-        if name == "heading" and folded is None:
+        if name == "receipts" or (name == "heading" and folded is None):
             continue
         if stored != folded:
             return f"read model: {name} is {_brief(stored)}, and the ledger's fold says {_brief(folded)}"
@@ -266,8 +268,24 @@ def _first_difference(evidence: Evidence, review: Review, head: Digest, seen: _S
     return None
 
 
+def _receipt_that_differs(evidence: Evidence, settled: dict[DecisionId, Settlement]) -> str | None:
+    if evidence.read_model.receipts is None:
+        return None
+    receipts = {receipt.decision: receipt for receipt in evidence.read_model.receipts}
+    for decision in (*settled, *receipts):
+        given, entered = receipts.get(decision), settled.get(decision)
+        if given == entered:
+            continue
+        if given is None or entered is None:
+            says = "has no receipt" if given is None else "has a receipt"
+            by = "no entry settles it" if entered is None else f"entry {entered.seq} settles it"
+            return f"read model: the decision {decision} {says}, and {by}"
+        return f"read model: the receipt of the decision {decision} says something else than entry {entered.seq}"
+    return None
+
+
 def read_model(review: Review, head: Digest) -> ReadModel:
-    """What the read model must say of this review, whose last entry has the hash `head`."""
+    """What the read model must say of this review, whose last entry has the hash `head`; of receipts, nothing."""
     subject = review.subject
     return ReadModel(
         seq=review.seq,

@@ -17,9 +17,9 @@ from domain.assessment import AnswersError
 from domain.canonical import canonical_bytes
 from domain.completions import Completion, required
 from domain.decisions import Envelope, Revision, Submission
-from domain.events import Accepted, Event, Refused, TrainingChecked
+from domain.events import Event, TrainingChecked
 from domain.facts import Facts, Proposed, propose
-from domain.ledger import Entry, append, settles
+from domain.ledger import Entry, append, settlement, settles
 from domain.notices import Notice, notices
 from domain.principles import judges
 from domain.proof import Proof
@@ -214,8 +214,8 @@ class LockedHead:
     async def append(self, events: Sequence[Event], review: Review) -> None:
         """Put `events` on the ledger, with everything that goes with them."""
         recorded = append(review.id, self.review.seq, self._head, events)
-        receipts = [_receipt(entry.seq, event) for entry, event in zip(recorded, events, strict=True)]
-        settled = [receipt for receipt in receipts if receipt is not None]
+        each = (settlement(entry.seq, event) for entry, event in zip(recorded, events, strict=True))
+        settled = [(one.decision, one.status, one.reason, one.detail, one.seq) for one in each if one is not None]
         subject = review.subject
         turns = waits_for(review)
         changed = changes(self._turns, turns)
@@ -321,16 +321,6 @@ def _named(review: Review, proposed: Proposed | None, at: datetime) -> Named | N
     subject = review.subject if proposed is None else proposed.subject
     route = review.route if proposed is None else proposed.assessment.route
     return None if route is None or subject is None else Named.by(route, subject, at)
-
-
-def _receipt(seq: int, event: Event) -> tuple[UUID, str, str | None, str | None, int] | None:
-    match event:
-        case Accepted():
-            return event.envelope.decision_id, "accepted", None, None, seq
-        case Refused(ordinal=None, decision=UUID() as decision):
-            return decision, "refused", event.reason, event.detail, seq
-        case _:
-            return None
 
 
 def _json(turn: Turn | None) -> str | None:

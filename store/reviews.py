@@ -11,7 +11,7 @@ from domain.access import oversees
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
 from domain.facts import Standing
-from domain.ledger import Entry, Recorded
+from domain.ledger import Entry, Recorded, Settlement
 from domain.people import Role
 from domain.proposal import Proposal
 from domain.state import Review
@@ -56,6 +56,11 @@ where t.role in (select role from mine)
 order by t.due_at nulls last, t.since, t.review_id, t.position
 limit $2
 """  # noqa: S608 - put together of constants
+
+_RECEIPTS = """
+select id as decision, status, reason, detail, seq, settled_at as at from decisions
+where review_id = $1 and status <> 'pending' order by seq, id
+"""
 
 _ENTRIES = "select seq, data, hash from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
@@ -177,6 +182,7 @@ class Reviews:
                 return None
             entries = await connection.fetch(_ENTRIES, review_id, 0, 1_000_000)
             turns = await connection.fetch(_TURNS, review_id)
+            receipts = await connection.fetch(_RECEIPTS, review_id)
         model = ReadModel(
             seq=row["seq"],
             head=row["head"],
@@ -190,6 +196,7 @@ class Reviews:
             units=row["units"],
             heading=Heading.model_validate({name: row[name] for name in Heading.model_fields}),
             turns=tuple(turn(each) for each in turns),
+            receipts=tuple(Settlement.model_validate(dict(each)) for each in receipts),
         )
         return tuple(_recorded(entry) for entry in entries), model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from domain.events import (
     Seated,
     TrainingChecked,
 )
-from domain.ledger import GENESIS, Entry, Recorded, append
+from domain.ledger import GENESIS, Entry, Recorded, Settlement, append, settlement
 from domain.review import fold, state_digest
 from domain.stages import Outcome
 from domain.verification import Evidence, Heading, ReadModel, Verification, WorkflowState, read_model, verify
@@ -208,7 +209,40 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", ReadModel.model_fields)
+RECEIPTS = tuple(told for seq, event in enumerate(CASE.events, start=1) if (told := settlement(seq, event)) is not None)
+
+
+@pytest.mark.parametrize(
+    ("receipts", "says"),
+    [
+        (RECEIPTS[1:], f"the decision {RECEIPTS[0].decision} has no receipt, and entry {RECEIPTS[0].seq} settles it"),
+        (
+            (*RECEIPTS, RECEIPTS[0].model_copy(update={"decision": UUID(int=2**100)})),
+            f"the decision {UUID(int=2**100)} has a receipt, and no entry settles it",
+        ),
+        *(
+            (
+                (RECEIPTS[0].model_copy(update={name: lie}), *RECEIPTS[1:]),
+                f"the receipt of the decision {RECEIPTS[0].decision} says something else than entry {RECEIPTS[0].seq}",
+            )
+            for name, lie in (
+                ("status", "refused"),
+                ("reason", "stale"),
+                ("detail", "No."),
+                ("seq", None),
+                ("seq", 2),
+                ("at", None),
+            )
+        ),
+    ],
+)
+def test_a_receipt_that_says_something_else_is_found(receipts: tuple[Settlement, ...], says: str) -> None:
+    """With its decision and its entry; one that is missing, and one of nothing, too."""
+    assert verify(evidence(receipts=RECEIPTS)).holds
+    assert f"read model: {says}" == verify(evidence(receipts=receipts)).difference
+
+
+@pytest.mark.parametrize("name", [name for name in ReadModel.model_fields if name != "receipts"])
 def test_a_read_model_that_says_something_else_is_found(name: str) -> None:
     """Each of its fields, by name."""
     result = verify(evidence(ENTRIES, None, **{name: CHANGES[name]}))

@@ -402,6 +402,23 @@ async def test_a_read_model_that_is_no_fold(system: Harness, soon: None) -> None
         await well(system, review)
 
 
+async def test_a_receipt_that_no_entry_gives(system: Harness, soon: None) -> None:
+    """A decision that was accepted, told to its maker as refused, by somebody who may write rows."""
+    async with system.worker():
+        review = await system.submit()
+        forged = "update decisions set status = $2, reason = $3, detail = $4 where review_id = $1 returning id"
+        lies = (("refused", "stale", "It is another text."), ("pending", None, None))
+        for lie in lies:
+            decision = await system.database.pool.fetchval(forged, review, *lie)
+            await go_round(system)
+            found = await rows(system, review)
+            assert list(found) == [Differs.RECORD]
+            assert str(decision) in found[Differs.RECORD].detail
+            await system.database.pool.execute(forged, review, "accepted", None, None)
+            await go_round(system)
+            await well(system, review)
+
+
 async def test_the_schedule_is_lost(system: Harness, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made again, and the rounds go on; paused by somebody, it stays so."""
     monkeypatch.setattr(rounds, "_EVERY_SO_OFTEN", 1.0)

@@ -156,6 +156,15 @@ async def a_read_model_written_by_hand(stand: Stand) -> None:
         said = verify(auditor.evidence.model_copy(update={"read_model": model}), auditor.registry).difference or ""
         stand.accepted += not said
         assert said.startswith(f"read model: {name} is "), said
+    receipts = auditor.evidence.read_model.receipts or ()
+    for number, receipt in enumerate(receipts):
+        other = "accepted" if receipt.status == "refused" else "refused"
+        told = (*receipts[:number], receipt.model_copy(update={"status": other}), *receipts[number + 1 :])
+        model = auditor.evidence.read_model.model_copy(update={"receipts": told})
+        stand.tried += 1
+        said = verify(auditor.evidence.model_copy(update={"read_model": model}), auditor.registry).difference or ""
+        stand.accepted += not said
+        assert said.startswith(f"read model: the receipt of the decision {receipt.decision} says something else"), said
 
 
 def _of_registry(auditor: Auditor, entries: Sequence[RecordedEntry], says: str) -> None:

@@ -30,7 +30,7 @@ from domain.decisions import (
     VerdictSheet,
 )
 from domain.events import Accepted, Assessed, Event, Lapsed, Refused
-from domain.ledger import Entry, Recorded
+from domain.ledger import Entry, Recorded, Settlement
 from domain.people import Role
 from domain.reconciliation import differences
 from domain.registry import RecordedEntry
@@ -197,8 +197,11 @@ def i4_duties_are_separate(found: Found) -> Problems:
 
 
 def i5_the_read_model_is_the_fold(found: Found) -> Problems:
-    """What lists, inboxes and states say is what the ledger, folded anew, amounts to."""
+    """What lists, inboxes, states and receipts say is what the ledger, folded anew, amounts to."""
     rebuilt = read_model(fold(found.review, found.events), found.recorded[-1].hash if found.recorded else "0" * 64)
+    told = (receipt.model_dump(exclude={"review"}) for receipt in receipts_of(found.review, found.events))
+    receipts = tuple(Settlement(decision=each.pop("decision_id"), **each) for each in told)
+    rebuilt = rebuilt.model_copy(update={"receipts": receipts})
     for name in ReadModel.model_fields:
         stored, folded = getattr(found.rows, name), getattr(rebuilt, name)
         if stored != folded and not (name == "heading" and folded is None):
