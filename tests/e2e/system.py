@@ -369,7 +369,8 @@ async def serving(app: ASGIApp, *, lifespan: bool = False, port: int = 0) -> Asy
                 lifespan="on" if lifespan else "off",
                 log_config=None,
                 access_log=False,
-                timeout_keep_alive=75,  # as in earnest
+                http="h11",  # as in earnest, whatever else is installed
+                timeout_keep_alive=75,  # likewise
                 timeout_graceful_shutdown=1,
             )
         )
