@@ -12,6 +12,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.middleware import METHODS, route_of
+from api.problems import slug_of
 from store.attempts import Attempt, Attempts
 from store.database import FAILING
 
@@ -84,7 +85,8 @@ class Recorder:
 class RecordsRefusals:
     """The middleware that has each refusal noted, by `app.state.recorder`, before its answer begins.
 
-    What is a refusal `api.problems` says, in one place for all routes: `request.state.refusal`.
+    Each answer from 400 to 499 is one, whoever makes it. `request.state.refusal` says why, as `api.problems` has it; or, with
+    None, that it is no attempt.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -92,18 +94,23 @@ class RecordsRefusals:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope["app"].state  # one that is mounted in it puts itself in its place
 
         async def send_when_noted(message: Message) -> None:
-            refusal = scope.get("state", {}).pop("refusal", None) if message["type"] == "http.response.start" else None
-            if refusal is not None:
-                recorder: Recorder = scope["app"].state.recorder
-                await recorder.note(_attempt(scope, refusal))
+            if message["type"] == "http.response.start" and 400 <= (status := message["status"]) < 500:
+                refusal = scope["state"].get("refusal", {"problem": slug_of(status)})
+                if refusal is not None:
+                    recorder: Recorder = state.recorder
+                    await recorder.note(_attempt(scope, status, refusal))
             await send(message)
 
-        await self.app(scope, receive, send_when_noted if scope["type"] == "http" else send)
+        await self.app(scope, receive, send_when_noted)
 
 
-def _attempt(scope: Scope, refusal: dict[str, object]) -> Attempt:
+def _attempt(scope: Scope, status: int, refusal: dict[str, str | None]) -> Attempt:
     # What is bound for the log is checked before it is bound.
     bound = structlog.contextvars.get_contextvars()
     decision = bound.get("decision_id")
@@ -115,5 +122,6 @@ def _attempt(scope: Scope, refusal: dict[str, object]) -> Attempt:
         decision_id=None if decision is None else UUID(decision),
         kind=bound.get("kind"),
         request_id=scope["state"].get("request_id"),
+        status=status,
         **refusal,  # type: ignore[arg-type]
     )

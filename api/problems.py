@@ -91,6 +91,8 @@ class Problem(HTTPException):
         super().__init__(self.status.value, detail or "", headers)
         self.refuses = refuses
         self.members = members
+        self.person: str | None = None
+        """Who is refused, where that is known of something else than a session or a token that holds."""
 
     def document(self) -> dict[str, JsonValue]:
         """The problem as JSON, without its instance."""
@@ -256,17 +258,17 @@ def install_problems(app: FastAPI) -> None:
         response = problem_response(error, getattr(request.state, "request_id", None))
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             response.headers["Allow"] = ", ".join(_allowed(request))
-        if HTTPStatus.BAD_REQUEST <= response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and getattr(
-            error, "refuses", True
-        ):
+        if getattr(error, "refuses", True):
             document = response.document
-            request.state.refusal = {
-                "status": response.status_code,
-                "problem": str(document["type"]).removeprefix(TYPE_PREFIX),
-                "reason": document.get("reason"),
-                "detail": document.get("detail"),
-            }
-        if isinstance(error, Disabled):
+            refused_with(
+                request,
+                str(document["type"]).removeprefix(TYPE_PREFIX),
+                reason=document.get("reason"),
+                detail=document.get("detail"),
+            )
+        else:
+            request.state.refusal = None
+        if isinstance(error, Problem) and error.person is not None:
             request.state.person = error.person
         return response
 
@@ -296,6 +298,23 @@ def install_problems(app: FastAPI) -> None:
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def refused_with(request: Request, problem: str, *, reason: JsonValue = None, detail: JsonValue = None) -> None:
+    """Tell the record of attempts why a request is answered with a status from 400 to 499.
+
+    Of such an answer that nothing is told of, it has the status alone; only what is None in `request.state.refusal` is no
+    attempt.
+    """
+    request.state.refusal = {"problem": problem, "reason": reason, "detail": detail}
+
+
+def slug_of(status: int) -> str:
+    """What a problem is called that has no name but its status."""
+    try:
+        return _slug(HTTPStatus(status))
+    except ValueError:
+        return str(status)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

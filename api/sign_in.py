@@ -19,7 +19,7 @@ from joserfc.jwk import Key
 from joserfc.jwt import JWTClaimsRegistry
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from api.problems import Disabled, Forbidden, NotFound, SignInRefused, Unavailable
+from api.problems import Disabled, Forbidden, NotFound, Problem, SignInRefused, Unavailable
 from api.provider import FETCH_SECONDS, LEEWAY_SECONDS, PLAIN, BadTokenError, Provider, Verified, bounded
 from domain.proof import IssuerKey, SignedIn
 from domain.step_up import SKEW, problem_with
@@ -141,6 +141,16 @@ class SignIn:
         arrival = None if browser is None else await self._sessions.arrive(state, browser)
         if arrival is None:
             raise SignInRefused(_NOT_BEGUN)
+        try:
+            return await self._taken(arrival, code, issuer, session_cookie)
+        except Problem as refused:
+            # Whoever was asked to sign in again is known, whoever the provider says it was.
+            refused.person = arrival.person or refused.person
+            raise
+
+    async def _taken(
+        self, arrival: Arrival, code: str | None, issuer: str | None, session_cookie: str | None
+    ) -> Returned:
         discovery = await self._provider.discovery()
         if issuer != self._provider.issuer and (
             issuer is not None or discovery.authorization_response_iss_parameter_supported

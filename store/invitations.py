@@ -41,6 +41,12 @@ where i.link = $1 and i.used_at is null and i.revoked_at is null and i.expires_a
     and p.disabled_at is null
 """
 
+_WHY_NOT = """
+select case when i.revoked_at is not null then 'revoked' when i.used_at is not null then 'used'
+    when i.expires_at <= clock_timestamp() then 'expired' when p.disabled_at is not null then 'disabled' else 'refused' end
+from invitations i join people p on p.id = i.person where i.link = $1
+"""
+
 _USED = "update invitations set used_at = $2 where id = $1"
 
 _IN_FORCE = "select person from invitations where id = $1 and expires_at > clock_timestamp()"
@@ -123,6 +129,13 @@ class Invitations:
         """Until when the invitation of this link is good; None if it isn't. Uses nothing up."""
         row = await self._pool.fetchrow(_OPEN, digest_of_token(token))
         return None if row is None else row["expires_at"]
+
+    async def why_not(self, token: str) -> str:
+        """In a word, why the link is not good: `unknown`, `used`, `revoked`, `expired`, `disabled` if its person is, or
+        `refused`, by the registry.
+        """
+        why: str | None = await self._pool.fetchval(_WHY_NOT, digest_of_token(token))
+        return why or "unknown"
 
     async def use(self, token: str, *, instead_of: str | None) -> tuple[str, Session] | None:
         """Use a link, once: of several at the same time one succeeds.

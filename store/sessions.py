@@ -33,7 +33,7 @@ _KNOWN_BROWSER = "select true from sign_ins where browser = $1 and expires_at > 
 
 _ARRIVE = """
 delete from sign_ins where id = $1 and browser = $2 and expires_at > clock_timestamp()
-returning nonce, verifier, return_to, session, started_at
+returning nonce, verifier, return_to, session, (select person from sessions s where s.id = session) as person, started_at
 """
 
 _BEGIN = """
@@ -111,12 +111,15 @@ class Departure:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came back belongs to this; `session` is whose step-up it is, or None."""
+    """What came back belongs to this; `session` is the one whose step-up it is, and `person` whose session that is or was.
+    Both are None where somebody signs in.
+    """
 
     nonce: str
     verifier: str
     return_to: str
     session: str | None
+    person: PersonId | None
     started_at: datetime
 
 

@@ -13,7 +13,7 @@ from api import pages
 from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE
 from api.description import links
-from api.problems import Conflict, FieldError, Invalid, NotFound, problems
+from api.problems import Conflict, FieldError, Invalid, NotFound, problems, refused_with
 from api.routes.sign_in import HOME, keep_session
 from api.same_origin import must_come_from
 from api.schemas import NO_REASON, Because, In, Moment
@@ -137,11 +137,11 @@ async def revoke(
     response_class=HTMLResponse,
     responses={**_PAGE, **problems(422, 503)},
 )
-async def look(token: Token, services: TheServices) -> Response:
+async def look(token: Token, request: Request, services: TheServices) -> Response:
     """The page behind the link that was sent. Looking at it uses nothing up: programs that read mail do it."""
     until = await services.invitations.look_at(token)
     if until is None:
-        return HTMLResponse(pages.no_longer_good(), 410, headers=pages.HEADERS)
+        return await _no_longer_good(token, request, services)
     return HTMLResponse(pages.invited(until), headers=pages.HEADERS)
 
 
@@ -162,10 +162,17 @@ async def use(
     must_come_from(services.settings.public_url, request)
     begun = await services.invitations.use(token, instead_of=session)
     if begun is None:
-        return HTMLResponse(pages.no_longer_good(), 410, headers=pages.HEADERS)
+        return await _no_longer_good(token, request, services)
     response = RedirectResponse(HOME, 303)
     keep_session(response, *begun)
     return response
+
+
+async def _no_longer_good(token: str, request: Request, services: TheServices) -> Response:
+    # Why is for the record alone: the page tells nobody which links there ever were.
+    reason = await services.invitations.why_not(token)
+    refused_with(request, "gone", reason=reason, detail="The link of an invitation that is not good.")
+    return HTMLResponse(pages.no_longer_good(), 410, headers=pages.HEADERS)
 
 
 async def _check_reviews(services: TheServices, body: InvitationIn) -> None:

@@ -7,18 +7,27 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx2
 import pytest
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from structlog.testing import capture_logs
 
+from api.app import create_app
 from api.attempts import EACH, NOBODY, Recorder
 from api.cookies import SESSION_COOKIE
+from api.problems import Conflict, Forbidden
 from domain.proposal import content_digest
 from store.attempts import Attempt, Attempts
 from store.database import connect
 from tests.conftest import DatabaseUrls
 from tests.e2e.browser import EVIL, Browser
 from tests.e2e.place import Place
-from tests.e2e.system import AUDITOR, AUTHOR, OFFICER, OPERATOR, REVIEWERS, System, example, sheet
+from tests.e2e.system import AUDITOR, AUTHOR, OFFICER, OPERATOR, REVIEWERS, System, example, serving, sheet
+from tests.e2e.test_invitations import at_council, link_to
+from tests.e2e.test_step_up import judgement
+from tests.e2e.test_step_up import opened as opened_strictly
 
 SECRET = "canary-4f1d"
 
@@ -101,6 +110,106 @@ async def test_a_page_of_another_site(place: Place, browser: Browser) -> None:
     assert (REVIEWERS[0], "/sign-out", "cross-site", "cross_site") == tuple(
         last[name] for name in ("person", "route", "problem", "reason")
     )
+
+
+async def test_whoever_signs_in_again_as_another(place: Place, browser: Browser) -> None:
+    """They are who was asked to, not who the provider says, nor nobody; whether their session holds or ended meanwhile."""
+    review = await opened_strictly(place)
+    body = await judgement(place, review)
+    auditor = await place.person(AUDITOR)
+    for ended in (False, True):
+        await place.signs_in(browser, REVIEWERS[0])
+        asked = await place.posts(browser, f"/reviews/{review}/decisions", body)
+        page = await browser.go(place.url + asked.json()["authorize"])
+        if ended:
+            await place.posts(browser, "/sign-out")
+        assert 403 == (await browser.press(str(page.url), "", sub=REVIEWERS[1])).status_code
+        (last, *_) = (await auditor.get("/attempts")).json()["attempts"]
+        assert (REVIEWERS[0], "/sign-in/callback", "sign-in-refused") == tuple(
+            last[name] for name in ("person", "route", "problem")
+        )
+        assert ("has ended" if ended else "another person") in last["detail"]
+
+
+async def test_a_link_that_is_not_good(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Guessed, used or revoked, looked at or pressed: the page is the same, the record says why; and never the token."""
+    review = await at_council(place)
+    auditor = await place.person(AUDITOR)
+    from_here = {"Origin": place.url, "Sec-Fetch-Site": "same-origin"}
+    _, used = await link_to(place, review)
+    assert 303 == (await place.http.post(used, headers=from_here)).status_code
+    invitation, revoked = await link_to(place, review)
+    assert 204 == (await (await place.person(OFFICER)).delete(f"/invitations/{invitation}")).status_code
+    links = {f"{place.url}/invited/{SECRET}": "unknown", used: "used", revoked: "revoked"}
+    pages = set()
+    with capture_logs() as logs:
+        for link, why in links.items():
+            for method in ("GET", "POST"):
+                page = await place.http.request(method, link, headers=from_here)
+                assert 410 == page.status_code
+                pages.add(page.text)
+                (last, *_) = (await auditor.get("/attempts")).json()["attempts"]
+                assert (None, method, "/invited/{token}", 410, "gone", why) == tuple(
+                    last[name] for name in ("person", "method", "route", "status", "problem", "reason")
+                )
+                assert last["detail"]
+    assert 1 == len(pages)
+    rows = await place.system.database.pool.fetch("select * from attempts")
+    said = json.dumps([[dict(row) for row in rows], logs, caplog.messages], default=str)
+    for link in links:
+        assert link.rpartition("/")[2] not in said
+
+
+def every_way_to_refuse(app: FastAPI) -> dict[str, tuple[int, str | None]]:
+    """Routes for all ways to answer from 400 to 499; with the status, and what it is called on record."""
+
+    def raises(error: Exception) -> Response:
+        raise error
+
+    async def plain(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b"Nothing here."})
+
+    @app.get("/set")
+    async def told(response: Response) -> str:
+        response.status_code = 423
+        return "Locked."
+
+    mounted = FastAPI()
+    app.mount("/mounted", mounted)
+    app.mount("/plain", plain)
+    mounted.get("/page")(lambda: HTMLResponse("Gone.", 410))
+    ways: dict[str, tuple[int, str | None, Any]] = {
+        "/page": (410, "gone", lambda: HTMLResponse("Gone.", 410)),
+        "/text": (406, "not-acceptable", lambda: PlainTextResponse("No.", 406)),
+        "/json": (409, "conflict", lambda: JSONResponse({}, 409)),
+        "/stream": (429, "too-many-requests", lambda: StreamingResponse(iter(["No."]), 429)),
+        "/unnamed": (499, "499", lambda: Response(status_code=499)),
+        "/raised": (451, "unavailable-for-legal-reasons", lambda: raises(HTTPException(451))),
+        "/problem": (403, "forbidden", lambda: raises(Forbidden("No."))),
+        "/elsewhere-on-record": (409, None, lambda: raises(Conflict("Not now.", refuses=False))),
+    }
+    for path, (_, _, answer) in ways.items():
+        app.get(path)(answer)
+    others = {"/set": (423, "locked"), "/mounted/page": (410, "gone"), "/plain/": (404, "not-found")}
+    return {path: (status, name) for path, (status, name, _) in ways.items()} | others
+
+
+async def test_no_way_to_refuse_goes_unrecorded(own_system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a route answers with, and whether it tells the record anything: each is an attempt, but for what says that
+    it is none.
+    """
+    monkeypatch.setenv("TEMPORAL_ADDRESS", own_system.temporal_address)
+    app = create_app(own_system.settings())
+    ways = every_way_to_refuse(app)
+    async with serving(app, lifespan=True) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as http:
+        for path, (status, name) in ways.items():
+            assert status == (await http.get(path)).status_code, path
+            found = await on_record(own_system)
+            last = (found[0]["status"], found[0]["problem"]) if found else None
+            expected = [(status, name)] if name else []
+            assert expected == [last][: len(expected)], path
+    assert sum(name is not None for _, name in ways.values()) == len(await on_record(own_system))
 
 
 async def test_nothing_that_somebody_wrote_is_on_record(own_system: System) -> None:
