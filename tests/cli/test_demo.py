@@ -29,6 +29,7 @@ def test_the_demo_ends_well_after_one_that_was_killed(tmp_path: Path) -> None:
         "refused. Forbidden",
         "still missing: ren.operator",
         "approved: Every stage was passed",
+        "must sign in again, over this very act (",
         "Closed: approved.",
         "The record of faces-at-the-station holds",
         "its bytes do not have the hash that is stored with them",

@@ -293,6 +293,7 @@ def test_the_shipped_tiers_differ() -> None:
     assert all(course.valid_for for each in highest.requirements for course in each.courses)
     assert timedelta(days=180) == highest.allowances[Phase.CONSULTING].due_after
     assert set(Seat) == set(highest.council.seats)
+    assert [(), (), (), ("signature",)] == [r.step_up for r in (lowest, second, third, highest)]
 
 
 def test_a_route_can_be_sent_to_the_council() -> None:

@@ -15,7 +15,7 @@ from store.registers import Registers
 from tests.conftest import Servers
 from tests.e2e.browser import EVIL, Browser
 from tests.e2e.place import Place, refused
-from tests.e2e.system import AUTHOR, PACK, REVIEWERS, Person, example, sheet
+from tests.e2e.system import AUTHOR, LECTURE, PACK, REVIEWERS, SIGNATORIES, Person, example, sheet
 from tests.support.harness import SIGNER
 
 STRICT = PACK.model_copy(
@@ -89,6 +89,27 @@ async def test_with_a_program(place: Place) -> None:
     token = await place.provider.id_token(REVIEWER, nonce)
     taken = await person.post(f"/reviews/{review}/decisions", body | {"step_up": {"id_token": token}})
     assert (200, "accepted") == (taken.status_code, taken.json()["status"]), taken.text
+
+
+async def test_the_highest_tier_of_the_shipped_policy(place: Place) -> None:
+    """Whoever signs signs in again, over the signature; a session or a token alone is too little."""
+    system = place.system
+    await system.trained(("ren.operator", LECTURE))
+    review = await system.opened(example(4))
+    await system.reviewed(review)
+    await system.advised(review)
+    await system.until_stage(review, "sign_off")
+    for name in SIGNATORIES.values():
+        signatory = await place.person(name)
+        status = await signatory.status(review)
+        assert (PACK.digest, 4) == (status.pack_digest, status.tier)
+        body = {"kind": "signature", "digest": status.digest, "basis": status.basis, "id": str(uuid4())}
+        nonce = (await asked(signatory, review, body))["nonce"]
+        assert status.signatures == (await system.at(review)).signatures
+        again = body | {"step_up": {"id_token": await place.provider.id_token(name, nonce)}}
+        taken = await signatory.post(f"/reviews/{review}/decisions", again)
+        assert (200, "accepted") == (taken.status_code, taken.json()["status"]), taken.text
+    assert "approved" == (await system.at(review)).outcome
 
 
 @pytest.mark.parametrize(
