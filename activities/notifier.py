@@ -75,14 +75,16 @@ class Notifier:
             await asyncio.gather(self._mailing.rest(), self._posting.rest())
 
     async def address(self) -> bool:
-        """Find out whom new notices are for, and gather what waits for a person into one mail.
+        """Find out whom new notices are for, and whom else those of turns are for since roles or absences changed; and gather
+        what waits for a person into one mail.
 
         Returns:
             Whether there may be more to do at once; so do the other steps.
         """
         addressed = await self._notices.address(_BATCH)
+        anew = await self._notices.address_anew(_BATCH)
         gathered = 0 if self._mailer is None else await self._notices.gather(_BATCH)
-        return _BATCH in (addressed, gathered)
+        return _BATCH in (addressed, anew, gathered)
 
     async def mail(self) -> bool:
         """Begin to send the mails that are due."""

@@ -332,6 +332,11 @@ class NoticeStore(Protocol):
     async def address(self, limit: int) -> int:
         """Find out whom up to `limit` new notices are for, and when each is written to. Returns how many they were."""
 
+    async def address_anew(self, limit: int) -> int:
+        """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and have them told.
+        Returns how many reviews they were.
+        """
+
     async def gather(self, limit: int) -> int:
         """Make a mail of everything that waits for a person, for up to `limit` people. Returns how many they were."""
 

@@ -111,6 +111,47 @@ def concerned(notice: Notice, review: Review, holders: Iterable[Holder]) -> tupl
     return tuple(sorted(person for person in people if may_read(review, person, Standing.acting(person, holders))))
 
 
+class Queued(Notice):
+    """A notice that was queued, at that moment."""
+
+    id: int
+    queued_at: Instant
+
+
+def telling(review: Review, queued: Iterable[Queued], at: datetime) -> tuple[tuple[tuple[Queued, ...], ...], ...]:
+    """For each turn that the review waits for: what was told of it, and of that what to tell whoever it falls to only now.
+
+    Whoever got any of the former knows of the turn. Of the latter each is for other people: for those whom the officer
+    assigned it to, and for everybody else whose turn it is.
+
+    Args:
+        review: the review as it stands.
+        queued: the notices of the review, in order.
+        at: now.
+    """
+    queued = tuple(queued)
+    return tuple(
+        _telling(turn, [notice for notice in queued if _tells_of(notice, turn)], at) for turn in waits_for(review)
+    )
+
+
+def _tells_of(notice: Notice, turn: Turn) -> bool:
+    return notice.kind in ABOUT_TURNS and _is_about(notice, turn)
+
+
+def _telling(turn: Turn, about: Sequence[Queued], at: datetime) -> tuple[tuple[Queued, ...], ...]:
+    # The same was asked in an earlier round, perhaps: whoever was told then does not know of this one.
+    about = [notice for notice in about if notice.queued_at >= turn.since] or about
+    overdue = turn.due_at is not None and turn.due_at <= at
+    now: dict[PersonId | None, Queued] = {}
+    for notice in about:
+        # Nobody is reminded of what they were not told, nor told that it is overdue when it was given more time.
+        fits = notice.kind is not Kind.REMINDER and (overdue or notice.kind is not Kind.OVERDUE)
+        if fits or notice.person not in now:
+            now[notice.person] = notice
+    return tuple(about), tuple(sorted(now.values(), key=lambda notice: notice.person == turn.person))
+
+
 def as_it_stands(notice: Notice, review: Review) -> Notice:
     """The notice with what the turn is now: agreed by more people, perhaps, or due at another time."""
     turns = [turn for turn in waits_for(review) if _is_about(notice, turn)]

@@ -28,7 +28,7 @@ from domain.step_up import is_required
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
 from store.registry import KeyNotInForceError
-from store.standing import Named, look
+from store.standing import Named, changes_of_roles, look
 
 GRACE = timedelta(seconds=3)
 """For so long the dispatcher leaves a new decision to whoever stored it."""
@@ -88,13 +88,6 @@ and not exists (
     select from decisions d where d.review_id = w.review_id and d.status = 'pending' and d.kind = 'training_recorded'
 )
 """
-
-_ROLES = """
-select r.seq + (select count(*) from delegations where starts_at <= $1)
-    + (select count(*) from delegations where ends_at <= $1)
-from registry r
-"""
-"""A number that grows with whatever changes who may act: an entry of the registry, or a delegation that begins or ends."""
 
 _UNSEEN = """
 select id, state from reviews r where outcome is null and state is not null and roles_seen < $1
@@ -311,7 +304,7 @@ class Decisions:
         pool = self._database.pool
         async with pool.acquire() as connection:
             now = await self._database.now(connection)
-            changes = await connection.fetchval(_ROLES, now)
+            changes = await changes_of_roles(connection, now)
             rows = await connection.fetch(_UNSEEN, changes, limit)
             if not rows:
                 return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +13,12 @@ from pydantic import TypeAdapter
 
 from activities.ports import Letter, MailAttempt
 from domain.letters import Item, letter
-from domain.notices import TOLD_WITHIN, Kind, Notice, Preferences, as_it_stands, concerned
+from domain.notices import ABOUT_TURNS, TOLD_WITHIN, Kind, Notice, Preferences, Queued, as_it_stands, concerned, telling
 from domain.people import Role
 from domain.state import Review
 from domain.values import Line, MailAddress, PersonId, ReviewId
 from store.database import Connection, Database
+from store.standing import changes_of_roles
 from store.turns import holder
 
 LEASE = timedelta(minutes=5)
@@ -54,6 +56,37 @@ insert into tellings (notice, person, due_at, state, settled_at)
 values ($1, $2, $3, $4, case when $4 = 'waiting' then null else clock_timestamp() end) on conflict do nothing
 """
 
+_BEHIND = """
+select id, state from reviews where outcome is null and state is not null and roles_told < $1
+order by roles_told limit $2
+"""
+
+_OF_TURNS = """
+select id, review_id, kind, what, role, office, person, answered_by, due_at, queued_at from notices
+where review_id = any($1::text[]) and kind = any($2::text[]) order by id
+"""
+
+# But for those of whom it was left out while it was news, as it was not theirs then.
+_KNOWN = """
+select t.notice, t.person from tellings t join notices n on n.id = t.notice
+where t.notice = any($1::bigint[])
+    and not (t.state = 'past' and t.settled_at < coalesce(t.since, n.queued_at) + $2::interval)
+"""
+
+_TELLING_ANEW = """
+insert into tellings (notice, person, due_at, state, settled_at, since)
+values ($1, $2, $3, $4, case when $4 = 'waiting' then null else clock_timestamp() end, $5)
+on conflict (notice, person) do update set due_at = excluded.due_at, state = excluded.state, mail = null,
+    settled_at = excluded.settled_at, since = excluded.since
+where tellings.state = 'past'
+"""
+
+_CAUGHT_UP = """
+update reviews set roles_told = $2 from (
+    select r.id from reviews r where r.id = any($1::text[]) order by r.id for no key update of r skip locked
+) as free where free.id = reviews.id
+"""
+
 _GATHER = """
 with due as (
     select distinct t.person from tellings t where t.state = 'waiting' and t.due_at <= $1
@@ -76,12 +109,13 @@ update mails set attempts = attempts + 1, next_attempt_at = $1::timestamptz + $2
 """
 
 _CARRIED = """
-select n.id, n.review_id, n.kind, n.what, n.role, n.office, n.person, n.answered_by, n.due_at, n.queued_at, t.person as reader
+select n.id, n.review_id, n.kind, n.what, n.role, n.office, n.person, n.answered_by, n.due_at, n.queued_at, t.person as reader,
+    coalesce(t.since, n.queued_at) as since
 from tellings t join notices n on n.id = t.notice where t.mail = $1 and t.state = 'mailing' order by n.id for update of t
 """
 
 _LEFT_OUT = """
-update tellings set state = $3, settled_at = clock_timestamp() where mail = $1 and notice = any($2::bigint[])
+update tellings set state = $3, settled_at = $4 where mail = $1 and notice = any($2::bigint[])
 """
 
 _SETTLED = """
@@ -178,7 +212,14 @@ async def queue_mail(connection: Connection, event_id: str, address: str, subjec
 
 async def recipients(connection: Connection, notice: Notice, review: Review, at: datetime) -> tuple[PersonId, ...]:
     """Whom a notice is for at this moment, by the grants in force: the one place where that is found out."""
-    rows = await connection.fetch(_CANDIDATES, notice.person, notice.role, notice.office, at)
+    return _among(await connection.fetch(_CANDIDATES, *_whom(notice), at), notice, review)
+
+
+def _whom(notice: Notice) -> tuple[PersonId | None, str | None, str | None]:
+    return notice.person, notice.role, notice.office
+
+
+def _among(rows: Sequence[asyncpg.Record], notice: Notice, review: Review) -> tuple[PersonId, ...]:
     able = {row["who"] for row in rows}
     holders = [holder(row) for row in rows if row["id"] is not None]
     return tuple(person for person in concerned(notice, review, holders) if person in able)
@@ -218,6 +259,52 @@ class Notices:
             )
             await connection.execute(_ADDRESSED, [row["id"] for row in rows])
             return len(rows)
+
+    async def address_anew(self, limit: int) -> int:
+        """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and when they are
+        written to; whoever was told already is not told again. Returns how many reviews they were.
+        """
+        async with self._database.transaction() as connection:
+            now = await self._database.now(connection)
+            changes = await changes_of_roles(connection, now)
+            rows = await connection.fetch(_BEHIND, changes, limit)
+            if not rows:
+                return 0
+            found = await self._newly_concerned(connection, rows, now)
+            readers = await self._readers(connection, {person for _, _, person in found})
+            # In the order in which `address` goes: two that tell the same wait for each other, and in no circle.
+            await connection.executemany(
+                _TELLING_ANEW,
+                [(notice, person, *readers[person].told(kind, now), now) for notice, kind, person in sorted(found)],
+            )
+            await connection.execute(_CAUGHT_UP, [row["id"] for row in rows], changes)
+            return len(rows)
+
+    async def _newly_concerned(
+        self, connection: Connection, rows: Sequence[asyncpg.Record], now: datetime
+    ) -> list[tuple[int, Kind, PersonId]]:
+        queued: dict[ReviewId, list[Queued]] = {row["id"]: [] for row in rows}
+        for row in await connection.fetch(_OF_TURNS, list(queued), sorted(ABOUT_TURNS)):
+            queued[row["review_id"]].append(Queued.model_validate({name: row[name] for name in Queued.model_fields}))
+        known: dict[int, set[PersonId]] = {}
+        ids = [notice.id for notices in queued.values() for notice in notices]
+        for row in await connection.fetch(_KNOWN, ids, TOLD_WITHIN):
+            known.setdefault(row["notice"], set()).add(row["person"])
+        candidates: dict[object, list[asyncpg.Record]] = {}
+        found: list[tuple[int, Kind, PersonId]] = []
+        for row in rows:
+            review = _state(row["id"], row["state"])
+            for told, news in telling(review, queued[review.id], now):
+                know = {person for notice in told for person in known.get(notice.id, ())}
+                for notice in news:
+                    whom = _whom(notice)
+                    if whom not in candidates:
+                        candidates[whom] = await connection.fetch(_CANDIDATES, *whom, now)
+                    new = [person for person in _among(candidates[whom], notice, review) if person not in know]
+                    found += [(notice.id, notice.kind, person) for person in new]
+                    know.update(new)
+            await asyncio.sleep(0)  # others have their turn: this is the worker's loop
+        return found
 
     async def gather(self, limit: int) -> int:
         """Make a mail of everything that waits for a person, for up to `limit` people. Returns how many they were."""
@@ -322,14 +409,14 @@ class Notices:
         past: list[int] = []
         for row in rows:
             notice, review = _notice(row), reviews[row["review_id"]]
-            fresh = row["queued_at"] > now - TOLD_WITHIN
+            fresh = row["since"] > now - TOLD_WITHIN
             if fresh and person in await recipients(connection, notice, review, now) and review.subject is not None:
                 title = review.subject.title
                 items.append(Item(review=review.id, title=title, notice=as_it_stands(notice, review)))
             else:
                 past.append(row["id"])
         if past:
-            await connection.execute(_LEFT_OUT, mail, past, "past")
+            await connection.execute(_LEFT_OUT, mail, past, "past", now)
         return items
 
 

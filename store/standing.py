@@ -63,6 +63,13 @@ from registry r left join people p on p.id = $1
 """  # noqa: S608 - put together of constants
 
 
+_CHANGES = """
+select r.seq + (select count(*) from delegations where starts_at <= $1)
+    + (select count(*) from delegations where ends_at <= $1)
+from registry r
+"""
+
+
 @dataclass(frozen=True)
 class Named:
     """Whose roles a review may need at the moment `at`: the holders of the offices that its route names, and those who
@@ -86,6 +93,12 @@ class Named:
         each = [cls.by(r.route, r.subject, at) for r in reviews if r.route is not None and r.subject is not None]
         offices = dict.fromkeys(office for named in each for office in named.offices)
         return cls(tuple(offices), tuple(dict.fromkeys(p for named in each for p in named.proposers)), at)
+
+
+async def changes_of_roles(connection: Connection | Pool, at: datetime) -> int:
+    """A number that grows with whatever changes who may act: an entry of the registry, or a delegation that begins or ends."""
+    number: int = await connection.fetchval(_CHANGES, at)
+    return number
 
 
 async def look(

@@ -18,6 +18,7 @@ from domain.decisions import (
     ChangeRequest,
     Claim,
     Declining,
+    Extension,
     Question,
     QuestionAnswer,
     Reassignment,
@@ -27,7 +28,7 @@ from domain.decisions import (
     Submission,
     Withdrawal,
 )
-from domain.notices import WINDOW, Kind, Notice, Pace, Preferences, as_it_stands, concerned
+from domain.notices import WINDOW, Kind, Notice, Pace, Preferences, Queued, as_it_stands, concerned, telling
 from domain.people import Role
 from domain.review import waits_for
 from domain.sign_off import basis
@@ -64,13 +65,22 @@ class Telling(Case):
     """A case that keeps what each commit gives notice of."""
 
     told: tuple[Notice, ...] = ()
+    queued: tuple[Queued, ...] = ()
 
     def apply(self, *command: Any) -> Any:
         """Apply it, and find out what is to be told of it."""
         before = self.review
         happened = super().apply(*command)
         self.told = noticed(before, self.review, happened)
+        self.queued += tuple(
+            Queued(**notice.model_dump(), id=number, queued_at=self.now)
+            for number, notice in enumerate(self.told, start=len(self.queued))
+        )
         return happened
+
+    def news(self) -> list[list[tuple[Kind, int]]]:
+        """Of each turn now: what tells of it whoever it falls to only now."""
+        return [[(n.kind, n.id) for n in news] for _, news in telling(self.review, self.queued, self.now)]
 
     def who(self, kind: Kind | None = None) -> dict[str, list[str]]:
         """What the last commit tells, and whom now."""
@@ -344,3 +354,52 @@ def test_nothing_is_told_of_a_refusal() -> None:
     case = Telling()
     case.refusal(ENGINEER, Question())
     assert () == case.told
+
+
+# Whoever a turn falls to only now.
+
+
+def test_what_tells_of_a_turn_is_how_it_stands() -> None:
+    """It is the turn at first, whoever was reminded of it, and overdue once it is; given more time, it no longer is."""
+    case = Telling()
+    case.to_sign_off()
+    remind, due = sorted(case.review.deadlines, key=lambda deadline: deadline.at)
+    (began,) = (notice for notice in case.queued if notice.role is Role.SIGNATORY)
+    assert [[(Kind.TURN, began.id)]] == case.news()
+    case.now = remind.at
+    case.apply(FallDue(deadline=remind.id), case.facts())
+    assert [[(Kind.TURN, began.id)]] == case.news()
+    case.now = due.at
+    case.apply(FallDue(deadline=due.id), case.facts())
+    assert {Kind.OVERDUE} == {kind for news in case.news() for kind, _ in news}
+    knows, _ = telling(case.review, case.queued, case.now)[0]
+    assert [Kind.TURN, Kind.REMINDER, Kind.OVERDUE] == [notice.kind for notice in knows]
+    case.accepts(OFFICER, Extension(until=case.now + 14 * timedelta(days=1)))
+    assert (Kind.TURN, began.id) in case.news()[0]
+
+
+def test_what_was_told_in_an_earlier_round_does_not_tell_of_this_one() -> None:
+    """The same is asked of the same people: whoever was told then is told anew."""
+    case = Telling()
+    (first,) = case.news()
+    case.now += timedelta(hours=1)
+    case.accepts(OFFICER, ChangeRequest())
+    case.now += timedelta(hours=1)
+    case.accepts(AUTHOR, Revision(proposal=text_digest(2)))
+    (second,) = case.news()
+    assert {Kind.TURN} == {kind for kind, _ in first + second}
+    assert first != second
+    ((knows, _),) = telling(case.review, case.queued, case.now)
+    assert [second] == [[(notice.kind, notice.id) for notice in knows]]
+
+
+def test_an_assigned_turn_is_told_by_name_to_whoever_it_is_left_to() -> None:
+    """And what is left of it to everybody else; no turn, no news."""
+    case = Telling(route(needed=2, panel=3))
+    case.accepts(OFFICER, Reassignment(act="verdict_sheet", person=JUN))
+    ((_, (by_name, to_all)),) = telling(case.review, case.queued, case.now)
+    assert (JUN, None) == (by_name.person, to_all.person)
+    case.delegates(JUN, OUTSIDER, Role.REVIEWER)
+    assert (OUTSIDER,) == concerned(by_name, case.review, case.holders())
+    case.accepts(OWNER, Withdrawal())
+    assert [] == case.news()

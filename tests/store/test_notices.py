@@ -14,9 +14,9 @@ from temporalio.client import Client
 from activities.notifier import KEEP_TRYING, Notifier, pause_after
 from activities.ports import Letter, Mailer
 from domain.access import may_read
-from domain.decisions import AnyContent, ChangeRequest, Question, Recusal, Withdrawal
+from domain.decisions import AnyContent, ChangeRequest, Conflict, Question, Recusal, Withdrawal
 from domain.notices import TOLD_WITHIN, Kind, Pace, Preferences
-from domain.people import Person
+from domain.people import Person, Role
 from runtime.mail import SmtpMailer
 from runtime.webhooks import WebhookPoster
 from store.notices import LEASE, NobodyHereError, Notices, queue_mail
@@ -423,6 +423,137 @@ async def test_the_outcome_is_told_to_who_did_not_bring_it_about(
     await next_morning(clock, notifier)
     (message,) = mail.taken
     assert (address_of("aki.author"), "Closed: Withdrawn in time") == (message["To"], message["Subject"])
+
+
+RIN, JUN, KEI = "rin.reviewer", "jun.reviewer", "kei.reviewer"
+AVA = "ava.auditor"
+
+
+async def away(system: Harness, giver: str, taker: str, begins: datetime | None = None, days: int = 30) -> str:
+    """Have a reviewer leave their role to somebody for so many days, from now on, or from later."""
+    async with system.database.pool.acquire() as connection:
+        from_now = begins or await system.database.now(connection)
+    window = (begins, from_now + timedelta(days=days))
+    return (await system.registers.delegate(giver, taker, [Role.REVIEWER], window, by=giver)).id
+
+
+async def mornings(clock: Clock, notifier: Notifier, times: int) -> None:
+    """So many days, and a round on each."""
+    for _ in range(times):
+        clock.pass_by(timedelta(days=1))
+        await notifier.round()
+
+
+@pytest.mark.parametrize("after", [1, 10])
+async def test_whoever_a_turn_is_left_to_is_told(
+    system: Harness, notifier: Notifier, mail: MailServer, clock: Clock, after: int
+) -> None:
+    """However long the turn has waited; once, and nobody is written to again who was told."""
+    await opened(system, tier=3, title="Left to Ava")
+    await next_morning(clock, notifier)
+    await mornings(clock, notifier, after - 1)
+    assert 3 == len(mail.taken)
+    delegation = await away(system, RIN, AVA)
+    await notifier.round()
+    assert ["waiting"] == await states(system, AVA)
+    await mornings(clock, notifier, 3)
+    (message,) = mail.to(address_of(AVA))
+    assert "Your turn: Left to Ava" == message["Subject"]
+    assert ["sent"] == await states(system, AVA)
+    await system.registers.end_delegation(delegation, by=RIN)
+    await mornings(clock, notifier, 3)
+    assert 4 == len(mail.taken)
+
+
+async def test_whoever_is_given_the_role_is_told(
+    system: Harness, notifier: Notifier, mail: MailServer, clock: Clock
+) -> None:
+    """Of all turns that it brings, in one mail; however often roles change after that, once. What is closed is left alone."""
+    closed = await opened(system)
+    await say(system, closed, "hana.owner", Withdrawal())
+    await opened(system, tier=3)
+    await opened(system, tier=3)
+    await next_morning(clock, notifier)
+    before = len(mail.taken)
+    new = Person(id="new.comer", name="New", unit="Example", email=address_of("new.comer"))
+    for roles in ([("new.comer", Role.REVIEWER, None)], [("new.comer", Role.AUDITOR, None)]):
+        await system.registers.enter_people([new], roles, by="ops.operator")
+        await mornings(clock, notifier, 2)
+    (message,) = mail.to(address_of("new.comer"))
+    assert "Ringi: 2 things to do" == message["Subject"]
+    assert before + 1 == len(mail.taken)
+
+
+async def test_an_absence_that_begins_later_is_told_when_it_begins(
+    system: Harness, notifier: Notifier, mail: MailServer, clock: Clock
+) -> None:
+    """In the next round, without anything else having changed; and not before. What it brings at its end is told too."""
+    await opened(system, tier=3, title="Left for a week")
+    await notifier.round()
+    begins = clock() + timedelta(hours=2)
+    await away(system, RIN, AVA, begins, days=7)
+    clock.pass_by(timedelta(hours=1))
+    await notifier.round()
+    assert ([], ["waiting"]) == (await states(system, AVA), await states(system, RIN))
+    clock.pass_by(timedelta(hours=1, seconds=1))
+    await notifier.round()
+    assert ["waiting"] == await states(system, AVA)
+    await mornings(clock, notifier, 6)
+    assert (["sent"], ["past"]) == (await states(system, AVA), await states(system, RIN))
+    assert sorted(map(address_of, (AVA, JUN, KEI))) == sorted(message["To"] for message in mail.taken)
+    await mornings(clock, notifier, 4)
+    assert ["sent"] == await states(system, RIN)
+    assert sorted(map(address_of, (AVA, *REVIEWERS))) == sorted(message["To"] for message in mail.taken)
+
+
+async def test_a_turn_is_told_to_nobody_who_is_kept_from_it(
+    system: Harness, notifier: Notifier, mail: MailServer, clock: Clock
+) -> None:
+    """Whoever wrote the proposal, or stepped aside, though somebody leaves them theirs."""
+    review = await opened(system, tier=3)
+    await notifier.round()
+    await say(system, review, JUN, Conflict())
+    await next_morning(clock, notifier)
+    before = len(mail.taken)
+    await away(system, RIN, "aki.author")
+    await away(system, KEI, JUN)
+    await mornings(clock, notifier, 2)
+    assert before == len(mail.taken)
+    assert ([], ["past"]) == (await states(system, "aki.author"), await states(system, JUN))
+
+
+async def test_who_is_left_a_turn_late_is_told_of_the_turn_and_not_reminded_of_it(
+    system: Harness, notifier: Notifier, mail: MailServer, clock: Clock
+) -> None:
+    """Once, however often others were."""
+    from activities.messages import Due
+
+    review = await opened(system, tier=3, title="Late")
+    await next_morning(clock, notifier)
+    first, *_ = sorted((await system.state(review)).deadlines, key=lambda deadline: deadline.at)
+    clock.pass_by(first.at - clock() + timedelta(hours=1))
+    assert (await commit(system, review, Due(deadline=first.id))).done
+    await next_morning(clock, notifier)
+    assert {"Your turn: Late", "Reminder: Late"} == {message["Subject"] for message in mail.to(address_of(RIN))}
+    await away(system, RIN, AVA)
+    await mornings(clock, notifier, 2)
+    assert ["Your turn: Late"] == [message["Subject"] for message in mail.to(address_of(AVA))]
+
+
+async def test_two_notifiers_tell_anew_once(system: Harness, notices: Notices, mail: MailServer, clock: Clock) -> None:
+    """Several workers see that roles have changed; whoever it concerns is told once."""
+    both = [notifier_of(system, notices, SmtpMailer(SecretStr(mail.url), "ringi@example.org")) for _ in range(3)]
+    for _ in range(4):
+        await opened(system, tier=3)
+    await next_morning(clock, both[0])
+    await away(system, RIN, AVA)
+    await asyncio.gather(*(notifier.round() for notifier in both))
+    clock.pass_by(timedelta(days=1))
+    await asyncio.gather(*(notifier.round() for notifier in both))
+    assert 1 == len(mail.to(address_of(AVA)))
+    assert ["sent"] * 4 == await states(system, AVA)
+    assert 4 == len(mail.taken)
+    assert 0 == await notices.address_anew(10)
 
 
 async def test_a_person_with_nothing_but_a_name_is_no_recipient(system: Harness, notifier: Notifier) -> None:
