@@ -55,7 +55,7 @@ from store.notices import Notices
 from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
-from store.registry import KeyNotInForceError, Registrar
+from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError
 from store.reviews import Reviews
 from store.sessions import Sessions
 from store.webhooks import UNNAMED, Webhooks
@@ -175,7 +175,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     checks = {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
     app.include_router(health_router(checks))
-    install_problems(app)
+    install_problems(app, RegistryRefusedError)
     install_description(app)
 
     async def away(request: Request, _error: Exception) -> Response:

@@ -109,9 +109,8 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
         if len(set(header)) < len(header) or not set(columns) <= set(header) <= {*columns, *optional}:
-            raise Invalid.at(
-                FieldError(pointer="/1", detail=f"the columns must be: {', '.join(columns)}", type="columns")
-            )
+            said = f"the columns must be: {', '.join(columns)}; and may be: {', '.join(optional)}"
+            raise Invalid.at(FieldError(pointer="/1", detail=said, type="columns"))
         reader.fieldnames = header
         for number, row in enumerate(reader, start=1):
             if number > MAX_ROWS:

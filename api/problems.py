@@ -248,8 +248,9 @@ def problem_response(error: Exception, request_id: str | None) -> ProblemRespons
     return ProblemResponse(document, headers)
 
 
-def install_problems(app: FastAPI) -> None:
-    """Make every refusal of `app` a problem document, in its answers and in its OpenAPI description.
+def install_problems(app: FastAPI, *conflicts: type[Exception]) -> None:
+    """Make every refusal of `app` a problem document, in its answers and in its OpenAPI description; `conflicts` are the
+    errors of what is behind it whose message says what stands against a request.
 
     What nobody expected is answered by `api.middleware.RequestContext`, which knows more about it.
     """
@@ -272,6 +273,11 @@ def install_problems(app: FastAPI) -> None:
             request.state.person = error.person
         return response
 
+    async def conflict(request: Request, error: Exception) -> Response:
+        return await handle(request, Conflict(str(error)))
+
+    for kind in conflicts:
+        app.add_exception_handler(kind, conflict)
     app.add_exception_handler(HTTPException, handle)
     app.add_exception_handler(RequestValidationError, handle)
 

@@ -9,12 +9,11 @@ from pydantic import BaseModel, Field
 
 from api.bodies import BoundedRoute
 from api.description import links
-from api.problems import Conflict, problems
+from api.problems import problems
 from api.schemas import In, Moment
 from api.services import TheCaller, TheServices
 from domain.people import Delegation, Role
 from domain.values import PersonId
-from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
 
@@ -52,10 +51,7 @@ async def delegate(body: DelegationIn, caller: TheCaller, services: TheServices)
     """
     giver = body.giver or caller.person
     window = (body.starts_at, body.ends_at)
-    try:
-        return await services.registers.delegate(giver, body.taker, body.roles, window, by=caller.person)
-    except RegistryRefusedError as error:
-        raise Conflict(str(error)) from error
+    return await services.registers.delegate(giver, body.taker, body.roles, window, by=caller.person)
 
 
 @router.get("/delegations", summary="List delegations", responses=problems(401, 403, 422, 503))
@@ -74,7 +70,4 @@ async def list_delegations(caller: TheCaller, services: TheServices, person: Per
 )
 async def end(delegation: DelegationId, caller: TheCaller, services: TheServices) -> None:
     """End a delegation before its time: its giver, its taker, or an operator."""
-    try:
-        await services.registers.end_delegation(delegation, by=caller.person)
-    except RegistryRefusedError as error:
-        raise Conflict(str(error)) from error
+    await services.registers.end_delegation(delegation, by=caller.person)

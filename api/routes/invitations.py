@@ -22,7 +22,6 @@ from domain.invitation import may_be_invited
 from domain.people import Role
 from domain.values import MailAddress, PersonId, ReviewId
 from store.invitations import Posted
-from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["invitations"])
 doors = APIRouter(route_class=BoundedRoute, tags=["invitations"])
@@ -97,12 +96,9 @@ async def invite(body: InvitationIn, caller: TheCaller, services: TheServices) -
     def letter(token: str) -> tuple[str, str]:
         return pages.letter(f"{origin}{LINK}/{token}", len(set(body.reviews)), body.expires_at)
 
-    try:
-        invitation = await services.invitations.invite(
-            body.person, body.email, body.reviews, body.expires_at, letter, by=caller.person
-        )
-    except RegistryRefusedError as error:
-        raise Conflict(str(error)) from error
+    invitation = await services.invitations.invite(
+        body.person, body.email, body.reviews, body.expires_at, letter, by=caller.person
+    )
     return InvitationOut.model_validate(invitation)
 
 

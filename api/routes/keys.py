@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.bodies import BoundedRoute
 from api.description import links
-from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
+from api.problems import FieldError, Forbidden, Invalid, NotFound, problems
 from api.schemas import In
 from api.services import TheCaller, TheServices
 from domain.access import may_audit
@@ -18,7 +18,6 @@ from domain.facts import SigningKey
 from domain.people import Role
 from domain.registry import RecordedEntry
 from domain.values import Prose
-from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["keys"])
 
@@ -84,10 +83,7 @@ async def add_key(body: KeyIn, response: Response, caller: TheCaller, services: 
     except ValueError as error:
         raise Invalid.at(FieldError(pointer="/public", detail=str(error), type="public_key")) from error
     registry = services.registers.registry
-    try:
-        await registry.add_key(public, by=caller.person)
-    except RegistryRefusedError as error:
-        raise Conflict(str(error)) from error
+    await registry.add_key(public, by=caller.person)
     name = key_id(public)
     response.headers["Location"] = f"/keys/{name}"
     return KeyOut(key=name, **(await registry.keys())[name].model_dump())
@@ -101,10 +97,7 @@ async def revoke_key(key: KeyId, because: Because, caller: TheCaller, services: 
     known = (await registry.keys()).get(key)
     if known is None or known.revoked_at is not None:
         raise NotFound("No key with this id is in force.")
-    try:
-        await registry.revoke_key(key, because, by=caller.person)
-    except RegistryRefusedError as error:
-        raise Conflict(str(error)) from error
+    await registry.revoke_key(key, because, by=caller.person)
 
 
 @router.get(

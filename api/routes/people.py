@@ -11,7 +11,6 @@ from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.values import PersonId, Prose
 from store.registers import NobodyError
-from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
 
@@ -52,7 +51,4 @@ async def disable(person: PersonId, body: BecauseIn, caller: TheCaller, services
 async def enable(person: PersonId, caller: TheCaller, services: TheServices, because: Because = NO_REASON) -> None:
     """Let a disabled person act again, with the roles that they hold. They sign in anew."""
     caller.must_hold(Role.OPERATOR)
-    try:
-        await services.registers.enable(person, caller.person, because)
-    except RegistryRefusedError as error:
-        raise Conflict(str(error)) from error
+    await services.registers.enable(person, caller.person, because)

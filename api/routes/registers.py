@@ -135,11 +135,11 @@ async def download(
     tags=["people"],
     summary="Import people and grant roles",
     openapi_extra=_any_body(("text/csv",)),
-    responses=problems(401, 403, 413, 415, 422, 503),
+    responses=problems(401, 403, 409, 413, 415, 422, 503),
 )
 async def import_people(request: Request, caller: TheCaller, services: TheServices) -> PeopleImported:
-    """CSV with the columns person, name, unit, role, office; all rows or none. Nobody grants a role to
-    themselves.
+    """CSV with the columns person, name, unit, role, office and, optionally, email; all rows or none. Nobody grants a role
+    to themselves, or moves themselves to another unit.
     """
     caller.must_hold(Role.OPERATOR)
     _media_type(request, _CSV)

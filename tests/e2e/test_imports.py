@@ -54,6 +54,17 @@ async def test_people_are_entered_with_their_roles(system: System) -> None:
     assert {("reviewer", None), ("officer", "deputy_officer")} == {(g["role"], g["office"]) for g in grants}
 
 
+async def test_nobody_moves_themselves_to_another_unit(system: System) -> None:
+    """Another operator does; and what else there is in the table waits for that."""
+    await system.granted(("oda.operator", "operator", ""))
+    moves = f"{PEOPLE}\noda.operator,Oda,Elsewhere,,\nmia.mover,Mia,Example,,\n"
+    status, answer = await people(system, moves, "oda.operator")
+    assert (409, "Nobody moves themselves to another unit; another operator does.") == (status, answer["detail"])
+    assert None is await system.database.pool.fetchval("select unit from people where id = 'mia.mover'")
+    assert 200 == (await people(system, moves.replace("Elsewhere", "Example"), "oda.operator"))[0]
+    assert 200 == (await people(system, moves))[0]
+
+
 async def test_columns_come_in_any_order_with_any_line_ends_and_a_byte_order_mark(system: System) -> None:
     """As a spreadsheet writes them."""
     text = 'office,role,unit,name,person\r\n,owner,"Example, with a comma","Poe ""P."" 稟議",poe.person\r\n\r\n'
