@@ -58,6 +58,7 @@ lock: $(INSTALLED) ## Pin what pyproject.toml asks for (the newest of it all: LO
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv
 	$(BIN)/$(LOCK) $(LOCK_ARGS) pyproject.toml -o requirements/app.txt
 	$(BIN)/$(LOCK) $(LOCK_ARGS) --extra embedded --extra dev pyproject.toml -o requirements/dev.txt
+	echo hatchling | $(BIN)/$(LOCK) $(LOCK_ARGS) --constraints requirements/dev.txt - -o requirements/build.txt
 
 clean: ## Remove all that can be made again (not the data in .ringi)
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

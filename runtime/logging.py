@@ -1,6 +1,6 @@
 """Logs: one line an event, JSON or for a terminal, everybody's (ours, the libraries', the workflows') through one chain.
 
-Ids are bound around a piece of work (`log_ids`) and stand on every line within it. What must not be read in a log is
+What is bound around a piece of work by structlog's context variables (the ids) stands on every line within it. What must not be read in a log is
 masked at the end of the chain, whoever logged it: tokens, passwords, keys, and what a person wrote, where a library
 quotes it in an error.
 """
@@ -11,7 +11,6 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Literal, TextIO
 
 import structlog
@@ -99,14 +98,6 @@ def configure_logging(
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
-
-
-def log_ids(
-    *, request_id: str | None = None, review_id: str | None = None, decision_id: str | None = None
-) -> AbstractContextManager[None]:
-    """Put these ids on every line that is logged within the block; an id that is None changes nothing."""
-    ids = {"request_id": request_id, "review_id": review_id, "decision_id": decision_id}
-    return structlog.contextvars.bound_contextvars(**{name: value for name, value in ids.items() if value is not None})
 
 
 def flatten_temporal(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

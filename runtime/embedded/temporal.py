@@ -121,11 +121,6 @@ class TemporalServer:
         """Where clients and workers reach it: what `TEMPORAL_ADDRESS` is to be."""
         return f"127.0.0.1:{self._port}"
 
-    @property
-    def ui_url(self) -> str | None:
-        """Where a browser finds Temporal's UI."""
-        return None if self._ui_port is None else f"http://127.0.0.1:{self._ui_port}"
-
 
 def binary() -> str:
     """Where the `temporal` program is: beside our interpreter, or else where the shell finds it.

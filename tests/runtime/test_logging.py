@@ -8,8 +8,9 @@ from uuid import UUID
 
 import structlog
 from pydantic import BaseModel, Field, SecretStr, ValidationError
+from structlog.contextvars import bound_contextvars
 
-from runtime.logging import configure_logging, log_ids
+from runtime.logging import configure_logging
 from tests.conftest import Log
 
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
@@ -34,7 +35,7 @@ def test_the_libraries_lines_are_the_same(log: Log) -> None:
 
 
 def test_ids_stand_on_every_line_of_a_piece_of_work(log: Log) -> None:
-    with log_ids(request_id="r-1", review_id="p-1"), log_ids(decision_id="d-1"):
+    with bound_contextvars(request_id="r-1", review_id="p-1"), bound_contextvars(decision_id="d-1"):
         structlog.get_logger().info("ours")
         logging.getLogger("some.library").info("theirs")
     structlog.get_logger().info("after")
@@ -112,7 +113,7 @@ def test_an_event_of_many_lines_stays_one_line(log: Log) -> None:
 
 def test_on_a_terminal_it_reads_as_text(log: Log) -> None:
     configure_logging("console", "INFO", stream=log)
-    with log_ids(review_id="p-1"):
+    with bound_contextvars(review_id="p-1"):
         structlog.get_logger().info("decision stored", token="canary")  # that it is masked is the test
     assert "decision stored" in log.getvalue()
     assert "review_id=p-1" in log.getvalue()
