@@ -373,7 +373,8 @@ async def test_a_database_that_was_restored(
             await owner.execute("create temporary table backup as select * from turns")
             await ask(system, review)
             await owner.execute("set session_replication_role = replica")
-            await owner.execute("delete from ledger where review_id = $1 and seq > $2", review, before["seq"])
+            for table in ("ledger", "decisions"):
+                await owner.execute(f"delete from {table} where review_id = $1 and seq > $2", review, before["seq"])
             await owner.execute(
                 "update reviews set seq = $2, head = $3, state = $4 where id = $1", review, *before.values()
             )
