@@ -15,13 +15,14 @@ MAX_WAIT_SECONDS = 30
 # A header longer than this is nobody's honest preference.
 _MAX_HEADER_LENGTH = 1_000
 
-_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_PARAMETER = rf"{_NAME}(?:[ \t]*=[ \t]*(?:{_NAME}|{_QUOTED})?)?"
-_ELEMENT = re.compile(rf'(?:{_QUOTED}|[^",])+')
+# Possessive throughout: what one part has taken is not tried again in the next, so no header takes long.
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_PARAMETER = rf"{_NAME}(?:[ \t]*+=[ \t]*+(?:{_NAME}|{_QUOTED})?+)?+"
+_ELEMENT = re.compile(rf'(?:{_QUOTED}|[^",])++')
 _PREFERENCE = re.compile(
-    rf"[ \t]*(?P<name>{_NAME})(?:[ \t]*=[ \t]*(?P<value>{_NAME}|{_QUOTED})?)?"
-    rf"(?:[ \t]*;[ \t]*(?:{_PARAMETER})?)*[ \t]*"
+    rf"[ \t]*+(?P<name>{_NAME})(?:[ \t]*+=[ \t]*+(?P<value>{_NAME}|{_QUOTED})?+)?+"
+    rf"(?:[ \t]*+;[ \t]*+(?:{_PARAMETER})?+)*+[ \t]*+"
 )
 
 

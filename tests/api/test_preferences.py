@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx2
 import pytest
 from fastapi import FastAPI, Response
@@ -87,3 +89,12 @@ async def test_as_a_dependency() -> None:
         silent = await client.get("/")
         assert silent.json() == DEFAULT_WAIT_SECONDS
         assert "preference-applied" not in silent.headers
+
+
+@pytest.mark.parametrize("part", [";  ", " ;", "=  ", '"', '"\\', "; a= ", "  "])
+def test_no_header_takes_long(part: str) -> None:
+    """However often it could be read in another way."""
+    header = ("wait=1" + part * 1000)[:999] + "@"
+    began = time.perf_counter()
+    parse_prefer([header] * 10)
+    assert time.perf_counter() - began < 1
