@@ -24,6 +24,9 @@ BOOTSTRAP: PersonId = "ringi:bootstrap"
 SIGN_IN: PersonId = "ringi:sign-in"
 """Who puts on record what the identity provider was seen to publish."""
 
+SERVICES_ARE = "ringi:"
+"""What the ids of the services begin with; no person has such a one."""
+
 MOST_AT_ONCE = 500
 """People or grants in one entry; more are several entries."""
 
@@ -376,6 +379,10 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
             known = registry.invitations.get(invitation)
             return "No invitation with this id is in force." if known in (None, "revoked") else None
         case PeopleEntered(people=people, by=by):
+            # Whoever is entered can be disabled, and what a service says would be refused from then on.
+            service = next((member.person for member in people if member.person.startswith(SERVICES_ARE)), None)
+            if service is not None:
+                return f"{service} is the name of a service, and nobody's here."
             own = registry.units.get(by, UNIT_OF_THE_FIRST_OPERATOR)
             moves = own != UNIT_OF_THE_FIRST_OPERATOR and any(m.person == by and m.unit != own for m in people)
             return "Nobody moves themselves to another unit; another operator does." if moves else None

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from domain.canonical import sha256
 from domain.dsse import DECISION, REGISTRY, Ed25519Signer, key_id, public_key
+from domain.entitlement import SERVICES
 from domain.facts import Standing
 from domain.people import DELEGABLE, Delegation, Grant, Role
 from domain.proof import IssuerKey
@@ -207,6 +208,7 @@ def registry(*events: RegistryEvent) -> Registry:
         ((WRITTEN_TO,), written_to(MAIL.upper()), "on record of lea.lawyer already"),
         ((), written_to(None), "on record of lea.lawyer already"),
         ((), moved(OPERATOR), "Nobody moves themselves"),
+        *(((), moved(each.person), "the name of a service") for each in SERVICES.values()),
         ((SECOND_OPERATOR,), moved("ann.one", "cho.three", by="cho.three"), "Nobody moves themselves"),
         ((SEAT, WRITTEN_TO, invited(), USED), USED, "can't be used any more"),
         ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), USED, "can't be used any more"),
