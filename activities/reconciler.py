@@ -126,7 +126,7 @@ class Reconciler:
         if not first:
             return 0
         await _wait(PAUSE)
-        differ = sum(await _each(look_again, tuple(first)))
+        differ = sum(map(bool, await _each(look_again, tuple(first))))
         await self._enter_what_was_not()
         return differ
 
@@ -162,14 +162,18 @@ def _alarm(review: str | None, difference: Difference) -> None:
     _log.error("discrepancy: %s", DIFFERENCES[difference.what], extra=about)
 
 
-async def _each(what: Callable[[str], Awaitable[T]], reviews: Sequence[str]) -> list[T]:
-    """Do this with each review, a few at once."""
+async def _each(what: Callable[[str], Awaitable[T]], reviews: Sequence[str]) -> list[T | None]:
+    """Do this with each review, a few at once; None for one of which something can't be read, which holds up no other."""
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(review: str) -> T:
+    async def one(review: str) -> T | None:
         async with room:
             _beat()
-            return await what(review)
+            try:
+                return await what(review)
+            except ValueError as error:
+                _log.error("can't be compared", extra={"review_id": review, "error": type(error).__name__})
+                return None
 
     return list(await asyncio.gather(*map(one, reviews)))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
+from pydantic import TypeAdapter
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     Client,
@@ -16,6 +18,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.reconciliation import Sighting, Word
+from domain.values import ReviewId
 from domain.verification import WorkflowState
 from workflows.messages import Result, WhereItStands, workflow_id_for
 from workflows.proposal_review import ProposalReview
@@ -23,6 +26,10 @@ from workflows.proposal_review import ProposalReview
 _PATIENCE = timedelta(seconds=5)
 
 _PREFIX = workflow_id_for("")
+
+_ID: TypeAdapter[ReviewId] = TypeAdapter(ReviewId)
+
+_log = logging.getLogger(__name__)
 
 
 class TemporalWitness:
@@ -36,11 +43,17 @@ class TemporalWitness:
         """The reviews whose workflows run, as far as Visibility knows by now, with the runs that they are in."""
         queue = self._task_queue.replace("'", "''")
         query = f"WorkflowType = '{ProposalReview.__name__}' AND TaskQueue = '{queue}' AND ExecutionStatus = 'Running'"
-        return {
-            execution.id.removeprefix(_PREFIX): execution.run_id
-            async for execution in self._client.list_workflows(query, page_size=1000)
-            if execution.id.startswith(_PREFIX)
-        }
+        found: dict[str, str] = {}
+        async for execution in self._client.list_workflows(query, page_size=1000):
+            if not execution.id.startswith(_PREFIX):
+                continue
+            try:
+                review = _ID.validate_python(execution.id.removeprefix(_PREFIX))
+            except ValueError:  # whoever reaches Temporal can start one under any id
+                _log.error("a workflow runs under an id that is no review's", extra={"run_id": execution.run_id})
+            else:
+                found[review] = execution.run_id
+        return found
 
     async def sighting(self, review: str) -> Sighting:
         """What is there under the id of this review's workflow.

@@ -345,6 +345,21 @@ async def test_an_id_that_is_taken_by_something_else(system: Harness, soon: None
         await well(system, review)
 
 
+@pytest.mark.parametrize("name", ["a\x00b", "x" * 900])
+async def test_a_workflow_under_an_id_that_no_review_has(system: Harness, soon: None, name: str) -> None:
+    """It holds up nothing: what became of the others is noticed, and the round comes to its end."""
+    async with system.worker():
+        review = await system.submit()
+        await system.handle(review).terminate("by hand")
+        await system.client.start_workflow(
+            "ProposalReview", id=f"review:{name}", task_queue=system.task_queue, args=["unreadable"]
+        )
+        await asyncio.sleep(1)
+        await go_round(system)
+        assert list(await rows(system, review)) == [Differs.LOST]
+        assert await system.book.last_ended() is not None
+
+
 async def test_a_workflow_without_a_review(system: Harness, soon: None) -> None:
     """There is no record to enter it in; the row names it."""
     review = f"r-{uuid4().hex[:12]}"
