@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import count
 
 import pytest
 
@@ -14,13 +15,19 @@ from tests.support import soak
 from tests.support.fleet import fleet
 from tests.support.harness import WITHOUT_PAUSE
 
+KINDS = 7
+"""So many kinds of results must have come about, acceptance among them; a run that came to fewer proves too little."""
+
+RUNS = 4
+"""So many seeds are tried for that at most: what comes about depends on time, not on the seed alone."""
+
 
 @pytest.mark.soak
 @pytest.mark.timeout(300 + 2 * 60 * soak.MINUTES)
 async def test_the_model_explains_everything() -> None:
-    seed, end = soak.seed(), soak.until()
+    first, end = soak.seed(), soak.until()
     became, answered = Counter[str](), Counter[str]()
-    while True:
+    for seed in count(first):
         print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
         async with (
             fleet(
@@ -35,8 +42,7 @@ async def test_the_model_explains_everything() -> None:
         assert report.became["accepted"] > 25
         became += report.became
         answered += report.answered
-        seed += 1
-        if time.monotonic() > end:
+        enough = len(became) >= KINDS and not {"403", "404", "409 stale"}.isdisjoint(answered)
+        if time.monotonic() > end and (enough or seed - first >= RUNS - 1):
             break
-    assert len(became) > 6
-    assert {"403", "404", "409 stale"} & set(answered)
+    assert enough, (became, answered)
