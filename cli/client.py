@@ -51,6 +51,7 @@ class StepUpNeededError(CliError):
         super().__init__(Exit.NOT_ALLOWED, problem_text(problem))
         self.text = text
         self.nonce = str(problem.get("nonce"))
+        self.meaning = str(problem.get("meaning"))
         self.decision_id = str(problem.get("decision_id"))
 
 

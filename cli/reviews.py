@@ -196,7 +196,7 @@ def decide(
             raise CliError(needed.exit_code, f"{needed}\n{_how_to_step_up(needed)}") from needed
         # On the machine of the embedded issuer, whoever holds its key is the one who signs in.
         body["step_up"] = {"id_token": mint_id_token(data, person, needed.nonce)}
-        show.note("Signed in again, over this decision.")
+        show.note(f"Signed in again, over this decision: {needed.meaning}.")
         _submit(session, path, body, "id", needed.decision_id, wait)
 
 
@@ -294,6 +294,6 @@ def _submit(session: Session, path: str, body: dict[str, Any], name: str, decisi
 
 def _how_to_step_up(needed: StepUpNeededError) -> str:
     return (
-        f"Sign in again at your identity provider with the nonce {needed.nonce} and max_age=0, and send the same command "
-        f"with --id {needed.decision_id} --id-token TOKEN; or decide with a browser."
+        f"It will mean: {needed.meaning}. Sign in again at your identity provider with the nonce {needed.nonce} and "
+        f"max_age=0, and send the same command with --id {needed.decision_id} --id-token TOKEN; or decide with a browser."
     )

@@ -1,12 +1,14 @@
 """Step-up: for the decisions that the policy names, the person signs in anew at the identity provider, over the decision.
 
 The ID token's `nonce` is the digest of the act (OpenID Connect Core 1.0, 3.1.2.1), so that the token is the provider's
-signature on "this person, now, this decision".
+signature on "this person, now, this decision". The act is all that is frozen in the envelope, what it means and in which
+role among it, but for the moment, which nobody knows beforehand: the service can add nothing to what was signed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from joserfc import jwt
@@ -14,12 +16,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from domain.canonical import digest_of
-from domain.decisions import AnyContent, Envelope, Reason
-from domain.drafts import Draft
-from domain.proof import IssuerKey, StepUp
+from domain.decisions import Envelope, Reason
+from domain.proof import IssuerKey, SignedIn, StepUp
 from domain.refusal import Refusal
 from domain.route import Route
-from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
+from domain.values import Digest, PersonId
 
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519")
 """What an ID token may be signed with: asymmetric only."""
@@ -32,28 +33,17 @@ SKEW = timedelta(seconds=30)
 _KEYS: dict[str, type[ECKey | RSAKey | OKPKey]] = {"EC": ECKey, "RSA": RSAKey, "OKP": OKPKey}
 
 
-class _Act(Value):
-    decision_id: DecisionId
-    review: ReviewId
-    person: PersonId
-    digest: Digest
-    content: AnyContent
-    reason: Prose | None
+@dataclass(frozen=True)
+class Renewed:
+    """A renewed sign-in, and the digest of the act that it was found to be over."""
+
+    signed_in: SignedIn
+    act: Digest
 
 
-def act_digest(said: Draft | Envelope) -> Digest:
-    """The digest of what a person says: known before the decision is stored, the same after."""
-    digest = said.digest if isinstance(said, Draft) else said.content_digest
-    return digest_of(
-        _Act(
-            decision_id=said.decision_id,
-            review=said.review,
-            person=said.person,
-            digest=digest,
-            content=said.content,
-            reason=said.reason,
-        )
-    )
+def act_digest(envelope: Envelope) -> Digest:
+    """The digest of an act: the same whenever the decision is put into its envelope, as long as it means the same."""
+    return digest_of(envelope.model_dump(mode="json", exclude={"received_at"}))
 
 
 def is_required(route: Route | None, kind: str) -> bool:

@@ -24,7 +24,7 @@ from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.review import concerned_by
 from domain.state import Review, Subject
-from domain.step_up import is_required
+from domain.step_up import Renewed, act_digest, is_required
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
 from store.registry import KeyNotInForceError
@@ -131,7 +131,11 @@ class NoRoleError(Exception):
 
 
 class StepUpNeededError(Exception):
-    """The route asks for a renewed sign-in over a decision of this kind, and there is none."""
+    """The route asks for a renewed sign-in over a decision of this kind, and there is none over this `envelope`."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        super().__init__("the route asks for a renewed sign-in over the decision")
+        self.envelope = envelope
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class Decisions:
         sees: Sight = may_read,
         roles: frozenset[Role] | None = None,
         *,
-        step_up: SignedIn | None = None,
+        step_up: Renewed | None = None,
     ) -> Delivery:
         """Store a decision about an existing review, with the new text of the proposal where it brings one, and the
         person's renewed sign-in over it where there is one. Repeating it changes nothing. `sees` says whether the
@@ -201,7 +205,8 @@ class Decisions:
             IdReusedError: the id is taken by a decision that says something else.
             PendingError: the person's decision before has no receipt yet.
             NoRoleError: the person holds no role for this kind of decision.
-            StepUpNeededError: the route asks for a renewed sign-in, and there is none.
+            StepUpNeededError: the route asks for a renewed sign-in, and there is none over the decision as it would be
+                stored now.
         """
         async with self._database.transaction() as connection:
             known = await self._known(connection, draft)
@@ -216,14 +221,15 @@ class Decisions:
             if not sees(review, draft.person, standing):
                 raise NotFoundError
             envelope = _sealed(draft, review, review.pack_digest, standing, now)
-            if step_up is None and is_required(review.route, envelope.kind):
-                raise StepUpNeededError
+            if is_required(review.route, envelope.kind) and (step_up is None or step_up.act != act_digest(envelope)):
+                raise StepUpNeededError(envelope)
             if proposal is not None:
                 await self._store_proposal(connection, proposal)
             # No workflow takes what is late: that is the dispatcher's at once.
             grace = timedelta(0) if review.closed else GRACE
             try:
-                return replace(await self._insert(connection, envelope, grace, step_up), closed=review.closed)
+                signed_in = None if step_up is None else step_up.signed_in
+                return replace(await self._insert(connection, envelope, grace, signed_in), closed=review.closed)
             except PendingError:
                 known = await self._known(connection, draft)  # the same, stored at the same time
                 if known is None:

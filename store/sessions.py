@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.canonical import sha256
-from domain.drafts import Draft
+from domain.decisions import Envelope
 from domain.proof import IssuerKey, SignedIn
 from domain.values import PersonId, ReviewId
 from store.database import Connection, Database
@@ -227,9 +227,9 @@ class Sessions:
 
     # Signed in again, over a decision.
 
-    async def ask_step_up(self, draft: Draft, nonce: str) -> None:
+    async def ask_step_up(self, envelope: Envelope, nonce: str) -> None:
         """Note that a person was asked to sign in again over this decision, whose digest is `nonce`."""
-        await self._pool.execute(_ASK, nonce, draft.person, draft.review, draft.decision_id, draft.content.kind)
+        await self._pool.execute(_ASK, nonce, envelope.person, envelope.review, envelope.decision_id, envelope.kind)
 
     async def asked_step_up(self, person: PersonId, nonce: str) -> bool:
         """Whether we asked this person to sign in again over the decision with this digest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 from structlog.contextvars import bind_contextvars
 
+from activities.ports import Delivery
 from api.bodies import BoundedRoute
 from api.description import links
 from api.preferences import Prefer
@@ -207,7 +209,8 @@ async def decide(
 ) -> Response:
     """Decide about a review: 200 with the receipt if the process accepts, 409 with the reason if it refuses, 202 and
     where to ask for the receipt if it takes longer than the caller waits. 403 `step_up_required` names the `nonce` to
-    sign in again with, and where a browser does it (`authorize`); after that, the same is sent again.
+    sign in again with, what the decision will mean (`meaning`), and where a browser does it (`authorize`); after that, the
+    same is sent again.
     """
     if body.proposed is not None:
         if not await services.may_read(review_id, caller):  # or else anybody could ask which documents there are
@@ -217,10 +220,7 @@ async def decide(
     bind_contextvars(decision_id=str(draft.decision_id), kind=draft.content.kind)
     store = partial(services.decisions.store, draft, body.proposed, sees=caller.sees, roles=caller.roles)
     try:
-        try:
-            delivery = await store()
-        except StepUpNeededError:
-            delivery = await store(step_up=await services.step_up.over(draft, body.step_up))
+        delivery = await _stored(store, services, body)
     except NotFoundError as error:
         raise NotFound(NO_SUCH_REVIEW) from error
     except NoRoleError as error:
@@ -300,6 +300,18 @@ async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) ->
             )
         )
     return Inbox(items=items)
+
+
+async def _stored(store: Callable[..., Awaitable[Delivery]], services: Services, body: AnyDecisionIn) -> Delivery:
+    """Store it; where the route asks for it, with the person's renewed sign-in over the decision as it is stored: whoever
+    was asked when it meant something else is asked again.
+    """
+    renewed = None
+    while True:
+        try:
+            return await store(step_up=renewed)
+        except StepUpNeededError as needed:
+            renewed = await services.step_up.over(needed.envelope, body.step_up)
 
 
 def _answer(receipt: Receipt | None, draft: Draft, headers: dict[str, str]) -> Response:

@@ -6,6 +6,7 @@ import base64
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,8 +15,8 @@ from joserfc.jwk import ECKey
 
 from domain import dsse
 from domain.commands import Take
-from domain.decisions import Envelope, Reason, Withdrawal
-from domain.drafts import Draft, stored_bytes
+from domain.decisions import Envelope, Question, Reason, Withdrawal
+from domain.drafts import stored_bytes
 from domain.dsse import DECISION, REGISTRY, Ed25519Signer, Signature
 from domain.events import Accepted, Refused
 from domain.facts import Facts, SigningKey
@@ -313,18 +314,41 @@ def test_a_renewed_sign_in_counts_for_some_minutes() -> None:
     assert problem(-SKEW - timedelta(seconds=1)) is not None
 
 
-def test_the_act_has_one_digest_before_and_after_it_is_stored() -> None:
-    """So that the person can sign in over it before it reaches us, and each part of it counts."""
+def test_the_act_is_everything_in_the_envelope_but_the_moment() -> None:
+    """So that the person can sign in over it before it is stored, and nobody puts other words, another role or another
+    policy around what they signed.
+    """
     case = Case()
     said = case.envelope(OWNER, Withdrawal())
-    draft = Draft(
-        decision_id=said.decision_id,
-        review=said.review,
-        person=said.person,
-        digest=said.content_digest,
-        content=said.content,
-        reason=said.reason,
-    )
-    assert act_digest(draft) == act_digest(said)
-    for field, other in (("review", "R-2"), ("person", AUTHOR), ("digest", "1" * 64), ("reason", None)):
-        assert act_digest(draft.model_copy(update={field: other})) != act_digest(said)
+    others = {
+        "decision_id": uuid4(),
+        "review": "R-2",
+        "revision": 0,
+        "content_digest": "1" * 64,
+        "pack_digest": "1" * 64,
+        "stage": None,
+        "round": 7,
+        "kind": "question",
+        "content": Question(),
+        "meaning": "approves as the head of all",
+        "reason": "Another.",
+        "person": AUTHOR,
+        "role": Role.OFFICER,
+        "grant": "another",
+    }
+    assert {*others, "received_at"} == set(Envelope.model_fields)
+    for field, other in others.items():
+        assert act_digest(said.model_copy(update={field: other})) != act_digest(said), field
+    assert act_digest(said.model_copy(update={"received_at": said.received_at + DAY})) == act_digest(said)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"meaning": "approves as the head of all"}, {"pack_digest": "1" * 64}, {"round": 7}]
+)
+def test_what_the_service_says_of_a_decision_is_signed_in_over_too(changed: dict[str, Any]) -> None:
+    """Its own signature over it is not enough."""
+    case = Case(route().model_copy(update={"step_up": ("verdict_sheet",)}))
+    said = case.envelope(REVIEWERS[0], sheet())
+    other = said.model_copy(update=changed)
+    assert stepping_up(case, token(said), other) is Reason.STEP_UP_REQUIRED
+    assert stepping_up(case, token(other), other) is not Reason.STEP_UP_REQUIRED

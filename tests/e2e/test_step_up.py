@@ -37,6 +37,10 @@ async def opened(place: Place) -> str:
     return str(response.json()["review"])
 
 
+MEANINGS = {"verdict_sheet": "gives a verdict on each principle of the sheet", "signature": "approves as "}
+"""What whoever signs in again is told that the decision will mean."""
+
+
 async def judgement(place: Place, review: str, **more: Any) -> dict[str, Any]:
     """A verdict sheet, not sent yet."""
     digest = (await (await place.person(REVIEWER)).status(review)).digest
@@ -51,6 +55,7 @@ async def asked(person: Person, review: str, body: dict[str, Any]) -> dict[str, 
     assert challenge == response.headers["www-authenticate"]
     problem: dict[str, Any] = response.json()
     assert ("step_up_required", body["id"]) == (problem["reason"], problem["decision_id"])
+    assert MEANINGS[body["kind"]] in problem["meaning"]
     return problem
 
 
@@ -164,6 +169,29 @@ async def test_another_decision_needs_another_sign_in(place: Place) -> None:
         problem = await asked(person, review, body | changed | {"step_up": step_up})
         assert nonce != problem["nonce"]
     assert nonce != (await asked(other, review, body | {"step_up": step_up}))["nonce"]
+
+
+async def test_a_decision_that_has_come_to_mean_something_else(place: Place) -> None:
+    """Asked while they held one role, and sent again when they hold another: they are asked again, over what is stored, and
+    nothing was taken.
+    """
+    review, who = await opened(place), f"rey.{uuid4().hex[:8]}"
+    operator, person = await place.person("ops.operator"), await place.person(who)
+    table = f"person,name,unit,role,office\n{who},Rey,Example,reviewer,"
+    assert 200 == (await operator.put_in("/people/import", table, "text/csv")).status_code
+    body = await judgement(place, review)
+    nonce = (await asked(person, review, body))["nonce"]
+    step_up = {"step_up": {"id_token": await place.provider.id_token(who, nonce)}}
+    (grant,) = (await operator.get("/grants", person=who)).json()["grants"]
+    assert 204 == (await operator.delete(f"/grants/{grant['id']}")).status_code
+    assert 200 == (await operator.put_in("/people/import", table, "text/csv")).status_code
+    again = await asked(person, review, body | step_up)
+    assert "another decision" in again["detail"]
+    assert nonce != again["nonce"]
+    assert 404 == (await person.get(f"/reviews/{review}/decisions/{body['id']}")).status_code
+    step_up = {"step_up": {"id_token": await place.provider.id_token(who, again["nonce"])}}
+    taken = await person.post(f"/reviews/{review}/decisions", body | step_up)
+    assert (200, "accepted") == (taken.status_code, taken.json()["status"]), taken.text
 
 
 async def test_a_decision_that_needs_none(place: Place) -> None:

@@ -287,6 +287,20 @@ def step_up_over_another_decision(stand: Stand, envelope: Envelope) -> Forged:
     return proved(stand, envelope, _token(stand, envelope, nonce=nonce))
 
 
+def step_up_over_another_meaning(stand: Stand, envelope: Envelope) -> Forged:
+    """The same person's, a moment ago, over this act, and the service put something else around it, and signed it."""
+    others = {
+        "meaning": "approves the proposal for everybody",
+        "pack_digest": "0" * 64,
+        "revision": envelope.revision + 1,
+        "round": envelope.round + 1,
+        "stage": None,
+        "grant": f"{envelope.grant}0",
+    }
+    name = stand.rng.choice(("meaning", *others))
+    return proved(stand, envelope.model_copy(update={name: others[name]}), _token(stand, envelope))
+
+
 def step_up_of_another_person(stand: Stand, envelope: Envelope) -> Forged:
     """Somebody else signed in, over this very act."""
     who = stand.rng.choice((OTHER, None, "", envelope.person.upper(), [envelope.person]))
@@ -348,6 +362,7 @@ def step_up_edited(stand: Stand, envelope: Envelope) -> Forged:
 STEP_UPS: tuple[Make, ...] = (
     step_up_missing,
     step_up_over_another_decision,
+    step_up_over_another_meaning,
     step_up_of_another_person,
     step_up_expired_or_stale,
     step_up_for_another_audience_or_issuer,

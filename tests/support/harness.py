@@ -37,7 +37,7 @@ from domain.people import Person, Role
 from domain.proof import IssuerKey, SignedIn
 from domain.proposal import Proposal, content_digest
 from domain.state import Review
-from domain.step_up import act_digest
+from domain.step_up import Renewed, act_digest
 from domain.verification import Evidence, verify
 from runtime.courier import TemporalCourier
 from runtime.embedded import Child, DataFolder, python_process
@@ -80,14 +80,15 @@ async def store_signed_in(
     """Store a decision; one that needs it, with the person's renewed sign-in."""
     try:
         return await decisions.store(draft, proposal)
-    except StepUpNeededError:
+    except StepUpNeededError as needed:
+        act = act_digest(needed.envelope)
         await registers.see_issuer_key(PROVIDER)
         async with database.pool.acquire() as connection:
             now = int((await database.now(connection)).timestamp())
-        said = {"iss": PROVIDER.issuer, "aud": PROVIDER.audience, "sub": draft.person, "nonce": act_digest(draft)}
+        said = {"iss": PROVIDER.issuer, "aud": PROVIDER.audience, "sub": draft.person, "nonce": act}
         claims = {**said, "iat": now, "auth_time": now, "exp": now + 300}
         token = jwt.encode({"alg": "Ed25519"}, claims, _PROVIDER, algorithms=["Ed25519"])
-        return await decisions.store(draft, proposal, step_up=SignedIn(token=token, key=PROVIDER.id))
+        return await decisions.store(draft, proposal, step_up=Renewed(SignedIn(token=token, key=PROVIDER.id), act))
 
 
 TIER_1 = "tier-1-meeting-room-air"
