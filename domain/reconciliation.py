@@ -119,7 +119,7 @@ def _of_the_workflow(look: Look, known: Known) -> Iterable[Difference]:
     if not sighting.runs:
         yield _missing(sighting)
     elif look.word is None:
-        yield Difference(what=Differs.SILENT, run=sighting.run, detail="It gave no answer in time.")
+        yield Difference(what=Differs.SILENT, run=sighting.run, detail="It gave no answer in time that can be read.")
     else:
         yield from _told(look.record, sighting, look.word, known)
 

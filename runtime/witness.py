@@ -25,6 +25,9 @@ from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
 
+_NO_ANSWER = (WorkflowQueryFailedError, RuntimeError, ValueError, KeyError)
+"""No worker answers, or one that can't go on with it, or one whose answer is none of ours."""
+
 _PREFIX = workflow_id_for("")
 
 _ID: TypeAdapter[ReviewId] = TypeAdapter(ReviewId)
@@ -122,7 +125,7 @@ class TemporalWitness:
         handle = self._client.get_workflow_handle_for(ProposalReview.run, workflow_id_for(review))
         try:
             return await handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE)
-        except (RPCError, WorkflowQueryFailedError):  # no worker, or one that can't go on with it
+        except (RPCError, *_NO_ANSWER):
             return None
 
     async def _signals(self, review: str, run: str) -> int:
@@ -146,7 +149,7 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
     except RPCError as error:
         gone = error.status is RPCStatusCode.NOT_FOUND
         return WorkflowState(status="gone" if gone else "unreachable", detail=error.status.name)
-    except (RuntimeError, WorkflowQueryFailedError) as error:
+    except _NO_ANSWER as error:
         return WorkflowState(status="unreachable", detail=type(error).__name__)
     return WorkflowState(status="answered", seq=stands.seq, state_digest=stands.state_digest)
 
@@ -154,7 +157,7 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
 async def _finished(handle: WorkflowHandle[ProposalReview, Result]) -> WorkflowState:
     try:
         result = await handle.result(rpc_timeout=_PATIENCE)
-    except ValueError as error:  # what it ended with was not written by our workflow
+    except (ValueError, KeyError) as error:  # what it ended with was not written by our workflow
         return WorkflowState(status="finished", detail=type(error).__name__)
     return WorkflowState(status="finished", seq=result.seq, state_digest=result.state_digest)
 

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
@@ -19,8 +21,10 @@ from temporalio.api.workflowservice.v1 import (
     StartWorkflowExecutionRequest,
 )
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import reconciler
+from activities.commits import Commits
 from domain.decisions import Discrepancy, Question, Repair
 from domain.discrepancies import Differs
 from domain.events import Accepted
@@ -31,7 +35,9 @@ from runtime.courier import TemporalCourier
 from runtime.embedded.postgres import SUPERUSER
 from runtime.history import readable_history
 from runtime.repairs import ClosedError, InTheWayError, RunsWellError
+from runtime.witness import workflow_state
 from store.decisions import NotFoundError
+from store.ledgers import Ledgers
 from store.reconciliations import Discrepancy as Row
 from tests.conftest import DatabaseUrls, Servers
 from tests.faults.conftest import Mortal
@@ -340,6 +346,47 @@ async def test_an_id_that_is_taken_by_something_else(system: Harness, soon: None
         await system.client.start_workflow("Something", id=workflow_id_for(review), task_queue="elsewhere")
         await go_round(system)
         assert list(await rows(system, review)) == [Differs.TAKEN]
+        await system.repairs.repair(review, uuid4(), OPERATOR, terminate=True)
+        await go_round(system)
+        await well(system, review)
+
+
+@workflow.defn(name="ProposalReview")
+class _Impostor:
+    """What somebody who can poll the task queue may answer in our place."""
+
+    @workflow.run
+    async def run(self, _: Sequence[Any]) -> None:
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.query(name="where_it_stands")
+    def where_it_stands(self) -> dict[str, str]:
+        return {"seq": "well"}
+
+
+async def test_an_answer_that_is_none_of_ours(system: Harness, soon: None) -> None:
+    """As if it had answered nothing: on record, and what asks for it on the way is not surprised."""
+    async with system.worker():
+        review = await system.submit()
+        await system.handle(review).terminate("by hand")
+    impostor = Worker(
+        await Client.connect(system.address),
+        task_queue=system.task_queue,
+        workflows=[_Impostor],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with impostor:
+        await system.client.start_workflow(
+            "ProposalReview", id=workflow_id_for(review), task_queue=system.task_queue, args=[[]]
+        )
+        overseer = reconciler.Reconciler(system.book, system.witness, system.courier, Commits(Ledgers(system.database)))
+        overseer.suspect(review)
+        await noticed(system, review, Differs.SILENT)
+        assert (await workflow_state(system.client, review)).status == "unreachable"
+        with pytest.raises(InTheWayError):
+            await system.repairs.repair(review, uuid4(), OPERATOR, terminate=False)
+        await overseer.aclose()
+    async with system.worker():
         await system.repairs.repair(review, uuid4(), OPERATOR, terminate=True)
         await go_round(system)
         await well(system, review)
