@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from api.problems import FieldError, Invalid
 from api.schemas import Moment
 from domain.completions import Completion
-from domain.people import Grant, Person, Role, Seat
+from domain.people import Grant, Person, Role
+from domain.registry import refuse_office, refuse_role
 from domain.values import PersonId
 
 MAX_ROWS = 500_000
@@ -74,11 +75,10 @@ def read_completions(data: bytes) -> list[Completion]:
 class _ColumnError(Exception):
     """What is wrong with one column of a row."""
 
-    def __init__(self, column: str, detail: str, kind: str) -> None:
+    def __init__(self, column: str, detail: str) -> None:
         super().__init__(detail)
         self.column = column
         self.detail = detail
-        self.kind = kind
 
 
 def _role(name: str) -> Role:
@@ -86,18 +86,13 @@ def _role(name: str) -> Role:
         return Role(name)
     except ValueError:
         held = ", ".join(role for role in Role if role is not Role.SERVICE)
-        raise _ColumnError("role", f"must be one of: {held}", "role") from None
+        raise _ColumnError("role", f"must be one of: {held}") from None
 
 
 def _check_grant(grant: Grant, by: PersonId) -> None:
-    if grant.role is Role.SERVICE:
-        raise _ColumnError("role", "this role is nobody's", "role")
-    if grant.person == by:
-        raise _ColumnError("role", "nobody grants a role to themselves", "role")
-    if grant.role is Role.COUNCIL_MEMBER and grant.office not in set(Seat):
-        raise _ColumnError("office", f"a council member's office is their seat: {', '.join(Seat)}", "office")
-    if grant.role in (Role.OFFICER, Role.SIGNATORY) and grant.office is None:
-        raise _ColumnError("office", f"a grant as {grant.role} names its office", "office")
+    for column, said in (("role", refuse_role(grant, by)), ("office", refuse_office(grant))):
+        if said is not None:
+            raise _ColumnError(column, said)
 
 
 def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
@@ -126,7 +121,7 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
 
 def _mistakes(line: int, error: ValidationError | _ColumnError) -> list[FieldError]:
     if isinstance(error, _ColumnError):
-        return [FieldError(pointer=f"/{line}/{error.column}", detail=error.detail, type=error.kind)]
+        return [FieldError(pointer=f"/{line}/{error.column}", detail=error.detail, type=error.column)]
     return [
         FieldError(
             pointer=f"/{line}/{_COLUMNS.get(str(mistake['loc'][0]), mistake['loc'][0])}",

@@ -412,16 +412,27 @@ def _refuse_entering(registry: Registry, address: Address) -> str | None:
 def _refuse_grant(registry: Registry, grant: Grant, by: PersonId) -> str | None:
     if grant.by != by:
         return "The grant does not name who gives it."
-    if grant.person == by:
-        return "Nobody grants a role to themselves."
-    if grant.role is Role.SERVICE:
-        return "The service's own role is granted to nobody."
+    said = refuse_role(grant, by)
+    if said is not None:
+        return said
     if grant.id in registry.granted:
         return f"A grant with the id {grant.id} was given before."
     if grant.person not in registry.units:
         return _nobody(grant.person)
     if held(grant) in registry.held:
         return f"{grant.person} holds this role already."
+    return refuse_office(grant)
+
+
+def refuse_role(grant: Grant, by: PersonId) -> str | None:
+    """Why `by` can't grant this role to this person, whatever the registry says, if they can't."""
+    if grant.person == by:
+        return "Nobody grants a role to themselves."
+    return "The service's own role is granted to nobody." if grant.role is Role.SERVICE else None
+
+
+def refuse_office(grant: Grant) -> str | None:
+    """Why the grant can't be of this office, if it can't."""
     if grant.role is Role.COUNCIL_MEMBER and grant.office not in tuple(Seat):
         return f"A council member holds one of the seats {', '.join(Seat)}."
     if grant.role in (Role.OFFICER, Role.SIGNATORY) and grant.office is None:

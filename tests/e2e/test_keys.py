@@ -206,7 +206,7 @@ async def test_who_grants_stands_beside_the_grant_and_nobody_grants_themselves(o
     row = f"person,name,unit,role,office\n{OPERATOR},Root,Operations,signatory,business_unit_head"
     response = await operator.put_in("/people/import", row, "text/csv")
     assert 422 == response.status_code
-    assert "nobody grants a role to themselves" in response.text
+    assert "Nobody grants a role to themselves" in response.text
     (own,) = (await operator.get("/grants", person=OPERATOR)).json()["grants"]
     assert "ringi:bootstrap" == own["by"]
     assert 204 == (await operator.delete(f"/grants/{grant['id']}?because=Moved%20on.")).status_code
