@@ -24,7 +24,7 @@ def may_read(review: Review, person: PersonId, standing: Standing) -> bool:
 
     Its owner and author, auditors and training officers; reviewers and officers; a council member once the Council is
     asked; a signatory of its route, once it comes to sign-off; and whoever any of the judging ones, or the owner, left
-    their role to. Whoever would judge it and has a conflict of interest reads nothing of it, nor does anybody in their
+    their role to. Whoever would judge it sees it once it is opened, when it is known who is too close to it. Whoever would judge it and has a conflict of interest reads nothing of it, nor does anybody in their
     place; whoever declared one, no more in any role.
 
     Args:
@@ -60,6 +60,8 @@ def _opens(review: Review, person: PersonId, grant: Grant, standing: Standing) -
     if grant.role is Role.OWNER:
         subject = review.subject
         return subject is not None and grant.person != person and grant.person in (subject.owner, subject.author)
+    if not review.seq:  # nobody knows yet who is too close to it
+        return False
     judges = dict.fromkeys((person, grant.person))
     if any(has_conflict(review, judge, standing.units.get(judge), grant) for judge in judges):
         return False

@@ -29,7 +29,7 @@ _ALL = f"""
 {_HEADS}
 where ($2::timestamptz is null or submitted_at < $2) and (owner = $3 or author = $3 or (
     not $3 = any (aside) and ($5 or (
-        not $3 = any (assigned) and ($4::text is null or not $4 = any (units)) and exists (
+        state is not null and not $3 = any (assigned) and ($4::text is null or not $4 = any (units)) and exists (
             select from unnest($6::text[], $7::text[]) as judge (id, unit)
             where not judge.id = any (aside) and not judge.id = any (assigned)
             and (judge.unit is null or not judge.unit = any (units))

@@ -59,6 +59,13 @@ def test_the_circle_of_readers_grows_with_the_stages() -> None:
     assert not {SECOND, OPERATOR, ENGINEER, OUTSIDER} & readers(case)
 
 
+def test_before_it_is_opened() -> None:
+    """Who is too close to it is not known yet, so none of those who would judge it sees it."""
+    case = Case()
+    case.review = Review(id=case.review.id, subject=case.review.subject)
+    assert {OWNER, AUTHOR, AUDITOR, TRAINER} == readers(case)
+
+
 def test_the_council_reads_nothing_that_it_is_not_asked_about() -> None:
     """Not in principle review, and not where it is never called."""
     case = Case()
