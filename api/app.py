@@ -86,13 +86,13 @@ def create_app(settings: Settings) -> FastAPI:
             await registers.registry.enrol()
             decisions = Decisions(database, signer)
             receipts = Receipts(url, decisions)
-            feed = Feed(url, database, settings.event_streams)
             provider = Provider(issuer, http)
             sessions = Sessions(
                 database,
                 idle=timedelta(minutes=settings.session_idle_minutes),
                 longest=timedelta(hours=settings.session_hours),
             )
+            feed = Feed(url, database, sessions, settings.event_streams)
             signing_in = SignIn(
                 provider,
                 http,

@@ -30,6 +30,7 @@ from domain.values import PersonId, ReviewId
 from store.database import FAILING, Connection, Database
 from store.ledgers import FEED
 from store.listening import listen
+from store.sessions import Sessions
 from store.turns import holder
 
 POLL = 1.0
@@ -66,8 +67,6 @@ from unnest($1::text[]) as w (who)
 left join people p on p.id = w.who left join acting($2) a on a.person = w.who
 where p.disabled_at is null
 """
-
-_SESSIONS = "select id from sessions where id = any($1::text[]) and ended_at is null and expires_at > clock_timestamp()"
 
 # Transactions of another server are counted from another beginning: what a dump brought along is before everything here.
 _FOREIGN = "update feed set tx = '0' where tx >= pg_snapshot_xmax(pg_current_snapshot())"
@@ -177,20 +176,22 @@ class Feed:
     Args:
         url: of the database.
         database: a pool of it.
+        sessions: knows which sessions of browsers hold.
         limit: how many may follow at once.
         each: how often one person may.
     """
 
-    def __init__(self, url: str, database: Database, limit: int, each: int = 5) -> None:
+    def __init__(self, url: str, database: Database, sessions: Sessions, limit: int, each: int = 5) -> None:
         self._url = url
         self._database = database
+        self._sessions = sessions
         self._limit = limit
         self._each = each
         self._followers: list[Follower] = []
         # One read at a time: so what was read last is newest, of the feed and of who may see it.
         self._reading = asyncio.Lock()
         self._holders: dict[PersonId, tuple[Holder, ...]] = {}
-        self._sessions: set[str] = set()
+        self._holding: frozenset[str] = frozenset()
         self._states: dict[ReviewId, Review] = {}
         self._tail: deque[Happening] = deque()
         self._start: Position | None = None
@@ -288,7 +289,7 @@ class Feed:
         """What a follower acts under; None if they may follow no more."""
         if datetime.now(UTC) >= follower.until:
             return None
-        if follower.session is not None and follower.session not in self._sessions:
+        if follower.session is not None and follower.session not in self._holding:
             return None
         return self._holders.get(follower.person)
 
@@ -333,9 +334,9 @@ class Feed:
             for row in await connection.fetch(_ACTING, people, await self._database.now(connection)):
                 held = acting.setdefault(row["who"], [])
                 held += [] if row["id"] is None else [holder(row)]
-            holding = {row["id"] for row in await connection.fetch(_SESSIONS, sessions)}
+            holding = await self._sessions.holding(connection, sessions)
         self._holders = {person: tuple(held) for person, held in acting.items()}
-        self._sessions = holding
+        self._holding = holding
         recent = {happening.review for happening in self._tail}
         self._states = {review: state for review, state in self._states.items() if review in recent} | states
         more = len(rows) == _BATCH

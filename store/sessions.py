@@ -6,6 +6,7 @@ Of what a browser holds only the digest is kept: whoever reads the database can'
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +18,9 @@ from store.database import Connection, Database
 
 SIGN_IN_SECONDS = 10 * 60
 """How long somebody may take at the identity provider."""
+
+MOST_UNDER_WAY = 20_000
+"""So many may be on their way to the identity provider at once."""
 
 _SEEN_EVERY = timedelta(minutes=1)
 """A session's last use is noted no more often than this: most requests write nothing."""
@@ -41,15 +45,20 @@ insert into sessions (id, person, expires_at, auth_time, invitation) values ($1,
 returning started_at, expires_at
 """
 
-_SESSION = """
+_HOLDS = """s.ended_at is null and s.expires_at > clock_timestamp() and i.revoked_at is null
+    and (s.invitation is not null or s.last_seen_at > clock_timestamp() - $2::interval)"""
+
+_SESSION = f"""
 select s.id, s.person, s.started_at, s.expires_at, s.auth_time, s.invitation, i.reviews,
     p.disabled_at is not null as disabled,
-    s.last_seen_at < clock_timestamp() - $3::interval as unseen,
-    s.ended_at is null and s.expires_at > clock_timestamp() and i.revoked_at is null
-        and (s.invitation is not null or s.last_seen_at > clock_timestamp() - $2::interval) as holds
+    s.last_seen_at < clock_timestamp() - $3::interval as unseen, {_HOLDS} as holds
 from sessions s left join people p on p.id = s.person left join invitations i on i.id = s.invitation
 where s.id = $1
-"""
+"""  # noqa: S608 - put together of constants
+
+_HOLDING = f"""
+select s.id from sessions s left join invitations i on i.id = s.invitation where s.id = any($1::text[]) and {_HOLDS}
+"""  # noqa: S608 - put together of constants
 
 _SEEN = "update sessions set last_seen_at = clock_timestamp() where id = $1 and ended_at is null"
 
@@ -76,6 +85,11 @@ _OLD = (
     "delete from sign_ins where expires_at < clock_timestamp()",
     "delete from step_ups where asked_at < clock_timestamp() - interval '1 day'",
 )
+
+# Nobody need be known to leave: those who are too many push out the oldest, and don't fill the disk.
+_TOO_MANY = """
+delete from sign_ins where expires_at <= (select expires_at from sign_ins order by expires_at desc offset $1 limit 1)
+"""
 
 _OLD_SESSIONS = "delete from sessions where expires_at < clock_timestamp() - $1::interval"
 
@@ -161,6 +175,7 @@ class Sessions:
         """
         for statement in _OLD:
             await self._pool.execute(statement)
+        await self._pool.execute(_TOO_MANY, MOST_UNDER_WAY)
         # A cookie that we didn't make ourselves is not taken up.
         if browser is None or not await self._pool.fetchval(_KNOWN_BROWSER, digest_of_token(browser)):
             browser = secrets.token_urlsafe(32)
@@ -216,6 +231,11 @@ class Sessions:
         reviews = None if row["invitation"] is None else tuple(row["reviews"])
         names = ("id", "person", "started_at", "expires_at", "auth_time", "invitation", "disabled")
         return Session(**{name: row[name] for name in names}, reviews=reviews)
+
+    async def holding(self, connection: Connection, sessions: Collection[str]) -> frozenset[str]:
+        """Those of these sessions, by their ids, that hold. To ask is no use of them."""
+        rows = await connection.fetch(_HOLDING, sessions, self._idle)
+        return frozenset(row["id"] for row in rows)
 
     async def end(self, session: str) -> None:
         """End a session, by its id."""

@@ -15,8 +15,10 @@ from temporalio.client import Client
 from domain.decisions import Question, Recusal
 from runtime.embedded.postgres import SUPERUSER
 from store import feed as feeding
+from store.database import Database
 from store.feed import Feed, Follower, FullError, Happening, Mark, Position, Rest, Seen, TooFarError
 from store.ledgers import FEED
+from store.sessions import Sessions
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import arrived, commit, opened, sheet_of
 from tests.support.harness import Harness, harness, until
@@ -35,9 +37,14 @@ async def system(servers: Servers, database: DatabaseUrls, temporal_client: Clie
 @pytest.fixture
 async def feed(system: Harness) -> AsyncIterator[Feed]:
     """Its feed, kept up with."""
-    feed = Feed(system.url, system.database, limit=100)
+    feed = Feed(system.url, system.database, sessions(system.database), limit=100)
     async with feed.listening():
         yield feed
+
+
+def sessions(database: Database) -> Sessions:
+    """The sessions of browsers, of which one lasts an hour without a request."""
+    return Sessions(database, idle=timedelta(hours=1), longest=timedelta(days=1))
 
 
 def follower(person: str = "ava.auditor", **changes: object) -> Follower:
@@ -155,7 +162,7 @@ async def test_it_is_taken_up_by_another_process(system: Harness, feed: Feed) ->
     await ask(system, review)
     (first, *_) = await taken(feed, start, 2)
     await sheet_of(system, review, "jun.reviewer")
-    second = Feed(system.url, system.database, limit=1)
+    second = Feed(system.url, system.database, sessions(system.database), limit=1)
     async with second.listening():
         await second.check(first.happening.mark)
         rest = await taken(second, first.happening.mark, 3)
@@ -205,11 +212,11 @@ def test_a_mark_is_read_as_it_was_written() -> None:
     assert mark == Mark.parse(str(mark))
 
 
-@pytest.mark.parametrize("how", ["revoked", "disabled", "session", "time"])
+@pytest.mark.parametrize("how", ["revoked", "disabled", "session", "idle", "time"])
 async def test_who_may_follow_no_more_is_given_nothing_more(system: Harness, feed: Feed, how: str) -> None:
     """Their role is gone with the next thing that happens; and where they may do nothing any more, the stream ends."""
     session = None
-    if how == "session":
+    if how in ("session", "idle"):
         session = "a-session"
         await system.database.pool.execute(
             "insert into sessions (id, person, expires_at) values ($1, 'rin.reviewer', $2)", session, NEVER
@@ -247,6 +254,8 @@ async def test_who_may_follow_no_more_is_given_nothing_more(system: Harness, fee
             await system.registers.disable("rin.reviewer", "ops.operator", "left")
         case "session":
             await system.database.pool.execute("update sessions set ended_at = now()")
+        case "idle":
+            await system.database.pool.execute("update sessions set last_seen_at = now() - interval '61 minutes'")
         case _:
             pass
     async with asyncio.timeout(10):
@@ -272,7 +281,7 @@ async def test_a_happening_comes_with_the_review_as_it_stands(system: Harness, f
 
 async def test_there_is_room_for_so_many(feed: Feed) -> None:
     """All together, and each of them; whoever leaves makes room."""
-    small = Feed("", feed._database, limit=3, each=2)
+    small = Feed("", feed._database, sessions(feed._database), limit=3, each=2)
     async with AsyncExitStack() as stack:
         for _ in range(2):
             await stack.enter_async_context(small.following(follower("a.person")))
@@ -289,7 +298,7 @@ async def test_where_nothing_is_heard_it_is_looked_for(
     system: Harness, servers: Servers, database: DatabaseUrls
 ) -> None:
     """Behind a pooler that breaks LISTEN without a word."""
-    deaf = Feed(system.url, system.database, limit=10)
+    deaf = Feed(system.url, system.database, sessions(system.database), limit=10)
     start = await deaf.present()
     reading = asyncio.create_task(taken(deaf, start, 1))
     await opened(system)
@@ -307,7 +316,7 @@ async def test_what_a_dump_brought_along_does_not_come_again(system: Harness) ->
     """Another server's transactions count from another beginning: old rows could seem to be from the future."""
     review = await opened(system)
     await system.database.pool.execute("update feed set tx = ((2::numeric ^ 62)::bigint)::text::xid8")
-    feed = Feed(system.url, system.database, limit=10)
+    feed = Feed(system.url, system.database, sessions(system.database), limit=10)
     start = await feed.present()
     async with feed.listening():
         await until(lambda: system.database.pool.fetchval("select count(*) = 0 from feed where tx > '0'"), seconds=10)
