@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from structlog.contextvars import bind_contextvars
 from temporalio.service import RPCError
 
+from api.answers import answer
 from api.bodies import BoundedRoute
 from api.preferences import Prefer
 from api.problems import Conflict, Forbidden, NotFound, Unavailable, problems
@@ -118,9 +118,4 @@ async def repair(
     except (RPCError, RuntimeError) as error:
         raise Unavailable("Temporal can't be asked now.") from error
     receipt = await services.settle(delivery, prefer.wait)
-    if receipt is not None and receipt.status == "refused":
-        raise Conflict(receipt.detail, refuses=False, reason=receipt.reason, receipt=receipt.model_dump(mode="json"))
-    if receipt is not None:
-        return JSONResponse(receipt.model_dump(mode="json"), headers=prefer.applied)
-    pending = Pending(decision_id=delivery.decision, review=review_id)
-    return JSONResponse(pending.model_dump(mode="json"), status_code=202, headers=prefer.applied)
+    return answer(receipt, delivery.decision, review_id, prefer.applied)

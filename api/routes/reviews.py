@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import JSONResponse
 from structlog.contextvars import bind_contextvars
 
 from activities.ports import Delivery
+from api.answers import answer, as_it_stands
 from api.bodies import BoundedRoute
 from api.description import links
 from api.preferences import Prefer
@@ -123,7 +123,7 @@ async def submit(
     except NoRoleError as error:
         raise Forbidden("Submitting proposals needs the role owner.") from error
     receipt = await services.settle(delivery, prefer.wait)
-    return _answer(receipt, draft, prefer.applied)
+    return answer(receipt, draft.decision_id, draft.review, prefer.applied)
 
 
 @router.get("/reviews", tags=["reviews"], summary="List reviews", responses=problems(401, 422, 503))
@@ -232,7 +232,7 @@ async def decide(
         await services.report_reused(review_id, caller, error)
         raise Conflict("This id is taken by a decision that says something else.", reason="id_reused") from error
     receipt = await services.settle(delivery, prefer.wait)
-    return _answer(receipt, draft, prefer.applied)
+    return answer(receipt, draft.decision_id, draft.review, prefer.applied)
 
 
 @router.get(
@@ -253,9 +253,7 @@ async def receipt_of(
     if envelope.person != caller.person and not await services.may_read(review_id, caller):
         raise NotFound(_NO_SUCH_DECISION)
     receipt = await services.receipts.wait(decision_id, prefer.wait if prefer.asked else 0)
-    if receipt is not None:
-        return JSONResponse(receipt.model_dump(mode="json"), headers=prefer.applied)
-    return _pending(decision_id, review_id, prefer.applied)
+    return as_it_stands(receipt, decision_id, review_id, prefer.applied)
 
 
 @router.get(
@@ -312,26 +310,6 @@ async def _stored(store: Callable[..., Awaitable[Delivery]], services: Services,
             return await store(step_up=renewed)
         except StepUpNeededError as needed:
             renewed = await services.step_up.over(needed.envelope, body.step_up)
-
-
-def _answer(receipt: Receipt | None, draft: Draft, headers: dict[str, str]) -> Response:
-    if receipt is None:
-        return _pending(draft.decision_id, draft.review, headers)
-    if receipt.status == "refused":
-        raise Conflict(
-            receipt.detail,
-            refuses=False,
-            reason=receipt.reason,
-            receipt=receipt.model_dump(mode="json"),
-            headers=headers,
-        )
-    return JSONResponse(receipt.model_dump(mode="json"), headers=headers)
-
-
-def _pending(decision_id: UUID, review: str, headers: dict[str, str]) -> Response:
-    body = Pending(decision_id=decision_id, review=review)
-    location = f"/reviews/{review}/decisions/{decision_id}"
-    return JSONResponse(body.model_dump(mode="json"), status_code=202, headers={**headers, "Location": location})
 
 
 def _one_id(given: UUID | None, key: UUID | None, pointer: str) -> UUID:
