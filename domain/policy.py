@@ -25,6 +25,7 @@ from pydantic import (
 from domain.calendar import Calendar, Duration, WorkingDays
 from domain.canonical import digest_of
 from domain.decisions import KINDS
+from domain.entitlement import SERVICES
 from domain.problems import Problem, ProblemsError, pointer_to, problems_of
 from domain.proposal import COUNTRIES, LARGEST_NUMBER, MOST_CHOICES, Affected, DataKind, ProjectPhase
 from domain.route import (
@@ -267,7 +268,7 @@ class RoleCourses(Written):
     courses: tuple[RequiredCourse, ...] = Field(min_length=1, max_length=20)
 
 
-STEPPING_UP = KINDS - {"submission", "training_recorded", "registry_changed", "discrepancy"}
+STEPPING_UP = KINDS - SERVICES.keys() - {"submission"}
 """The kinds for which a renewed sign-in can be asked: made by people, on a route that is known."""
 
 
