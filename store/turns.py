@@ -7,26 +7,7 @@ import asyncpg
 from domain.people import Grant, Holder
 from domain.turns import Turn
 
-COLUMNS = (
-    "stage",
-    "kinds",
-    "what",
-    "role",
-    "office",
-    "person",
-    "not_for",
-    "people",
-    "units",
-    "not_units",
-    "not_granted_by",
-    "principles",
-    "since",
-    "due_at",
-    "blocking",
-    "paused",
-    "claimed_by",
-    "taken",
-)
+COLUMNS = tuple(Turn.model_fields)
 """The columns of a turn, which are its fields."""
 
 FALLS_TO = """(
