@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain import principles, sign_off
+from domain.deadlines import freed
 from domain.decisions import Act, Claim, Envelope, Reason, Reassignment
 from domain.entitlement import current_step, steps_left
 from domain.facts import Facts
@@ -93,8 +94,8 @@ def refuse_reassignment(
             Reason.INVALID,
             f"This does not fall to {person}: they hold no role for it on this route, or a rule keeps them from it.",
         )
-    freed = review.model_copy(update={"claims": _but(review.claims, instead_of)})
-    return refuse_act(freed, act, person, facts)
+    with_room = review.model_copy(update={"claims": _but(review.claims, instead_of)})
+    return refuse_act(with_room, act, person, facts)
 
 
 def refuse_act(review: Review, act: Act, voice: PersonId, facts: Facts) -> Refusal | None:
@@ -181,17 +182,15 @@ def _narrowed(review: Review, turn: Turn) -> Turn:
 
 
 def _with_holder(review: Review, act: Act, person: PersonId, by: Given) -> Review:
-    # Whatever time they had of their own before, they have that of the claim now.
-    clocks = tuple(clock for clock in review.clocks if clock.person != person or clock.question is not None)
     claimed = Claimed(act=act, office=_office(review, act), person=person, by=by)
-    return review.model_copy(update={"claims": (*review.claims, claimed), "clocks": clocks})
+    # Whatever time they had of their own before, they have that of the claim now.
+    return freed(review, person).model_copy(update={"claims": (*review.claims, claimed)})
 
 
 def _without(review: Review, person: PersonId | None) -> Review:
     if person is None or review.claim_of(person) is None:
         return review
-    clocks = tuple(clock for clock in review.clocks if clock.person != person or clock.question is not None)
-    return review.model_copy(update={"claims": _but(review.claims, person), "clocks": clocks})
+    return freed(review, person).model_copy(update={"claims": _but(review.claims, person)})
 
 
 def _but(claims: tuple[Claimed, ...], person: PersonId | None) -> tuple[Claimed, ...]:

@@ -243,8 +243,8 @@ def answered(review: Review, question: DecisionId) -> Review:
 
 def freed(review: Review, person: PersonId) -> Review:
     """The review in which this person has done their part, or is asked for it no longer."""
-    kept = (c for c in review.clocks if c.person != person or c.question is not None)
-    return review.model_copy(update={"clocks": tuple(kept)})
+    kept = tuple(c for c in review.clocks if c.person != person or c.question is not None)
+    return review.model_copy(update={"clocks": kept})
 
 
 def at_rest(review: Review) -> Review:
