@@ -111,8 +111,16 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (LookupError, OSError, ValueError):
-        raise ValueError(f"there is no time zone {name!r}") from None
+        raise ValueError("must be the name of a time zone, as Asia/Tokyo") from None
     return name
+
+
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
+    AfterValidator(_known_zone),
+]
+"""The name of a time zone in the IANA database."""
 
 
 class Calendar(Value):
@@ -121,7 +129,7 @@ class Calendar(Value):
     id: Slug
     title: Line
     source: Prose
-    time_zone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
+    time_zone: TimeZone
     working_week: dict[Weekday, Hours] = Field(min_length=1)
     holidays: tuple[Holiday, ...] = Field(max_length=2000)
 

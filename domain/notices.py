@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
 from domain.access import may_read
+from domain.calendar import TimeZone
 from domain.deadlines import concerns
 from domain.decisions import AdviceResponse, QuestionAnswer, Reassignment
 from domain.events import Accepted, Event, FellDue, Reminded
@@ -168,22 +169,6 @@ class Pace(StrEnum):
     HOURLY = "hourly"
     DAILY = "daily"
     NONE = "none"
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):
-        raise ValueError("must be the name of a time zone, as Asia/Tokyo") from None
-    return name
-
-
-TimeZone = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
-    AfterValidator(_zone),
-]
-"""The name of a time zone in the IANA database."""
 
 
 class Preferences(Value):

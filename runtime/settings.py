@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from domain.notices import TimeZone
+from domain.calendar import TimeZone
 from domain.values import MailAddress, PersonId
 
 PREFIX = "RINGI_"

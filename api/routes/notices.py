@@ -13,7 +13,8 @@ from api.problems import Forbidden, NotFound, problems
 from api.schemas import In
 from api.services import NO_SUCH_REVIEW, TheCaller, TheServices
 from domain.access import may_audit
-from domain.notices import Kind, Pace, Preferences, TimeZone
+from domain.calendar import TimeZone
+from domain.notices import Kind, Pace, Preferences
 from domain.people import Role
 from domain.values import PersonId, ReviewId
 from store.notices import NobodyHereError, Told
