@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,9 +29,8 @@ from joserfc.jwt import JWTClaimsRegistry
 from pydantic import BaseModel, JsonValue
 
 from api.problems import Unavailable
-
-ALGORITHMS = frozenset({"ES256", "RS256", "PS256", "EdDSA", "Ed25519"})
-"""What a token may be signed with: asymmetric only. Ed25519 is the name that RFC 9864 gives to EdDSA on that curve."""
+from domain.step_up import ALGORITHMS
+from runtime.loopback import is_loopback
 
 LEEWAY_SECONDS = 30
 FETCH_SECONDS = 5.0
@@ -248,7 +246,7 @@ def is_safe(url: str, *, plain: bool, query: bool = False) -> bool:
         return False
     if not host or parts.username is not None or parts.fragment or (parts.query and not query):
         return False
-    return parts.scheme == "https" or (plain and parts.scheme == "http" and _is_loopback(host))
+    return parts.scheme == "https" or (plain and parts.scheme == "http" and is_loopback(host))
 
 
 class _PublishedKeys(BaseModel):
@@ -285,10 +283,3 @@ def _public_key(data: dict[str, JsonValue]) -> Key | None:
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return key
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

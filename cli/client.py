@@ -14,13 +14,12 @@ import httpx2
 from cli import show
 from cli.exits import CliError, Exit
 from cli.local import addresses, mint
+from runtime.loopback import is_loopback
 
 SECONDS = 30.0
 """How long an answer may take, beyond what the API was asked to wait."""
 
 IMPORT_SECONDS = 600.0
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Session:
         """
         try:
             # A proxy is for what is outside; nothing on this machine is reached through one.
-            outside = urlsplit(self._url).hostname not in _LOOPBACK
+            outside = not is_loopback(urlsplit(self._url).hostname or "")
             with httpx2.Client(timeout=seconds, trust_env=outside) as client:
                 response = client.request(
                     method,

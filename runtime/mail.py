@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 from pydantic import SecretStr
 
 from activities.ports import Letter, UnsentError
+from runtime.loopback import is_loopback
 
 SECONDS = 30.0
 
@@ -82,14 +82,6 @@ class SmtpMailer:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(letter.text)
         return message
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this host is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refused(code: int, what: str) -> UnsentError:

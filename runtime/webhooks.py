@@ -18,6 +18,7 @@ import httpx2
 from standardwebhooks import Webhook
 
 from activities.ports import Post, UnsentError
+from runtime.loopback import is_loopback
 
 SECONDS = 10.0
 """How long a webhook may take, from its name to its answer."""
@@ -79,7 +80,7 @@ def why_not(url: str, ports: Collection[int], *, to_loopback: bool = False) -> s
         return "The URL must name a host."
     if parts.userinfo or parts.fragment:
         return "The URL must have neither a user nor a fragment; the signature says who posts."
-    if to_loopback and _means_loopback(parts.host):
+    if to_loopback and is_loopback(parts.host):
         return None if parts.scheme in _PORTS else "The URL must begin with https:// or http://."
     if parts.scheme != "https":
         return "The URL must begin with https://."
@@ -166,7 +167,7 @@ class WebhookPoster:
         addresses = await self._resolver(host, port)
         if not addresses:
             raise UnsentError("the name has no address")
-        if self._to_loopback and _means_loopback(host):
+        if self._to_loopback and is_loopback(host):
             allowed = all(ip_address(address).is_loopback for address in addresses)
         else:
             allowed = all(map(is_public, addresses))
@@ -185,7 +186,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _means_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
