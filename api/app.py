@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 
 import httpx2
 from fastapi import Depends, FastAPI, Request, Response
@@ -137,7 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
             await app.state.services.close()
             await recorder.flush()
 
-    app = FastAPI(title=TITLE, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title=TITLE, version=version("ringi"), lifespan=lifespan, docs_url=None, redoc_url=None)
     known = (
         reviews.router,
         record.router,

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from base64 import b64encode
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_the_image_runs_as_nobody_special_from_pinned_dependencies(compose: dict
     installs = re.findall(r"pip install (.*)", dockerfile)
     assert installs
     assert all("--require-hashes" in install or "--no-deps" in install for install in installs)
-    assert {compose["services"][service]["image"] for service in OURS} == {"ringi:0.1.0"}
+    assert {compose["services"][service]["image"] for service in OURS} == {f"ringi:{version('ringi')}"}
     for name in ("requirements/app.txt", "requirements/build.txt"):
         assert (ROOT / name).is_file()
         assert name.rpartition("/")[2] in dockerfile
