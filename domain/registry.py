@@ -6,7 +6,7 @@ the one before and signed. Which grants, keys and delegations were in force at a
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -190,6 +190,12 @@ RegistryEvent = Annotated[
     Field(discriminator="type"),
 ]
 """What can be put on record in the registry, told apart by `type`."""
+
+INVITERS = frozenset({Role.OFFICER, Role.OPERATOR})
+"""The roles in which somebody invites, or takes an invitation back."""
+
+SKEW = timedelta(minutes=5)
+"""So far behind may be the clock of who says that an absence begins now."""
 
 OperatorsDo = KeyAdded | KeyRevoked | PeopleEntered | AddressesEntered | Granted | GrantRevoked | Disabled | Enabled
 """What only operators do; and, until there is one, whoever sets the system up."""
@@ -376,6 +382,8 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
         case InvitationUsed(invitation=invitation):
             return None if registry.invitations.get(invitation) == "open" else "This invitation can't be used any more."
         case InvitationRevoked(invitation=invitation):
+            if not _invites(registry, event):
+                return "Invitations are for officers and operators to take back."
             known = registry.invitations.get(invitation)
             return "No invitation with this id is in force." if known in (None, "revoked") else None
         case PeopleEntered(people=people, by=by):
@@ -455,6 +463,8 @@ def _refuse_delegation(registry: Registry, delegation: Delegation, event: Regist
         return "Nobody makes themselves another's delegate."
     if not delegation.roles or not set(delegation.roles) <= DELEGABLE:
         return f"What can be left to another: {', '.join(sorted(DELEGABLE))}."
+    if delegation.starts_at < event.at - SKEW and delegation.ends_at > event.at:
+        return "A delegation starts now or later."
     if delegation.ends_at <= max(delegation.starts_at, event.at):
         return "A delegation ends after it starts, and not in the past."
     if (delegation.ends_at - max(delegation.starts_at, event.at)).days > LONGEST_DELEGATION_DAYS:
@@ -476,7 +486,15 @@ def _refuse_delegation(registry: Registry, delegation: Delegation, event: Regist
     return None
 
 
+def _invites(registry: Registry, event: Registered) -> bool:
+    standing = registry.standing(event.by)
+    roles = {grant.role for grant in standing.at(event.by, event.at).grants}
+    return not standing.disabled and not roles.isdisjoint(INVITERS)
+
+
 def _refuse_invitation(registry: Registry, event: Invited) -> str | None:
+    if not _invites(registry, event):
+        return "Invitations are for officers and operators to send."
     seats = [g for g in registry.grants.values() if g.person == event.person and g.role is Role.COUNCIL_MEMBER]
     if not seats:
         return "Only members of the Advisory Council are invited."

@@ -202,17 +202,18 @@ class RegistryHead:
                 registry.addresses[row["id"]] = row["email_digest"], row["email_by"]
             if row["disabled"]:
                 registry.disabled.add(row["id"])
+        ended = [event.delegation for event in events if isinstance(event, DelegationEnded)]
+        parties = [party for event in events for party in _absent(event)]
+        if ended or parties:
+            for row in await self._connection.fetch(_DELEGATIONS, ended, parties):
+                registry.delegations[row["id"]] = Delegation.model_validate(dict(row))
+        givers = [delegation.giver for delegation in registry.delegations.values()]
         grants = [grant for event in events for grant in _grants(event)]
-        holders = [person for event in events for person in _holders(event)]
+        holders = [*givers, *(person for event in events for person in _holders(event))]
         for row in await self._connection.fetch(_GRANTS, grants, holders):
             registry.grant(Grant.model_validate(dict(row)))
             if not row["in_force"]:
                 registry.revoke(row["id"])
-        ended = [event.delegation for event in events if isinstance(event, DelegationEnded)]
-        parties = [p for e in events if isinstance(e, Delegated) for p in (e.delegation.giver, e.delegation.taker)]
-        if ended or parties:
-            for row in await self._connection.fetch(_DELEGATIONS, ended, parties):
-                registry.delegations[row["id"]] = Delegation.model_validate(dict(row))
         invited = [e.invitation for e in events if isinstance(e, Invited | InvitationUsed | InvitationRevoked)]
         if invited:
             registry.invitations.update(
@@ -408,7 +409,20 @@ def _holders(event: RegistryEvent) -> Iterable[PersonId]:
     match event:
         case Granted(grants=grants):
             return (grant.person for grant in grants)
-        case Invited(person=person):
-            return (person,)
+        case Invited(person=person, by=by):
+            return (person, by)
+        case InvitationRevoked(by=by):
+            return (by,)
+        case _:
+            return ()
+
+
+def _absent(event: RegistryEvent) -> Iterable[PersonId]:
+    """Whose delegations a rule about it asks for: given or taken."""
+    match event:
+        case Delegated(delegation=delegation):
+            return (delegation.giver, delegation.taker)
+        case Invited(by=by) | InvitationRevoked(by=by):
+            return (by,)
         case _:
             return ()

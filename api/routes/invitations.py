@@ -19,7 +19,7 @@ from api.same_origin import must_come_from
 from api.schemas import NO_REASON, Because, In, Moment
 from api.services import TheCaller, TheServices
 from domain.invitation import may_be_invited
-from domain.people import Role
+from domain.registry import INVITERS
 from domain.values import MailAddress, PersonId, ReviewId
 from store.invitations import Posted
 
@@ -85,7 +85,7 @@ class InvitationList(BaseModel):
 )
 async def invite(body: InvitationIn, caller: TheCaller, services: TheServices) -> InvitationOut:
     """Send a link by mail that signs a council member in, once, for these reviews only."""
-    caller.must_hold(Role.OFFICER, Role.OPERATOR)
+    caller.must_hold(*INVITERS)
     origin = services.settings.public_url
     if origin is None:
         raise Conflict("Without RINGI_PUBLIC_URL there is no address that a link could lead to.")
@@ -107,7 +107,7 @@ async def list_invitations(
     caller: TheCaller, services: TheServices, limit: Annotated[int, Query(ge=1, le=500)] = 100
 ) -> InvitationList:
     """The invitations, and what became of each."""
-    caller.must_hold(Role.OFFICER, Role.OPERATOR)
+    caller.must_hold(*INVITERS)
     found = await services.invitations.all(limit)
     return InvitationList(invitations=[InvitationOut.model_validate(one) for one in found])
 
@@ -122,7 +122,7 @@ async def revoke(
     invitation: InvitationId, caller: TheCaller, services: TheServices, because: Because = NO_REASON
 ) -> None:
     """Revoke an invitation, used or not: its link and the session that came of it are no longer good, at once."""
-    caller.must_hold(Role.OFFICER, Role.OPERATOR)
+    caller.must_hold(*INVITERS)
     if not await services.invitations.revoke(invitation, because, by=caller.person):
         raise NotFound("No invitation with this id is in force.")
 

@@ -53,7 +53,7 @@ SECOND = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"2" * 32))
 STRANGER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
 
 OPERATOR = "ops.operator"
-PEOPLE = ("ann.one", "ben.two", "cho.three", "lea.lawyer", OPERATOR)
+PEOPLE = ("ann.one", "ben.two", "cho.three", "lea.lawyer", "omi.officer", OPERATOR)
 GENESIS = "0" * 64
 MAIL = "lea@law.example"
 
@@ -96,7 +96,7 @@ def invited(person: str = "lea.lawyer", *, days: float = 7, reviews: tuple[str, 
     """Somebody is invited."""
     return Invited(
         at=START,
-        by="cho.three",
+        by="omi.officer",
         invitation="i",
         person=person,
         email=address_digest(MAIL),
@@ -111,6 +111,11 @@ def written_to(email: str | None = MAIL, *, person: str = "lea.lawyer", by: str 
     return AddressesEntered(at=START, by=by, addresses=(Address(person=person, email=digest),))
 
 
+def by(person: str, event: RegistryEvent) -> RegistryEvent:
+    """The same, done by somebody else."""
+    return event.model_copy(update={"by": person})
+
+
 SEAT = granted("lea.lawyer", Role.COUNCIL_MEMBER, "lawyer", name="seat")
 WRITTEN_TO = written_to()
 REVIEWER = granted("ann.one", Role.REVIEWER)
@@ -121,13 +126,21 @@ DISABLED = Disabled(at=START, by=OPERATOR, person="ann.one", because="She left."
 ENABLED = Enabled(at=START, by=OPERATOR, person="ann.one", because="She is back.")
 ENDED = DelegationEnded(at=START, by="ann.one", delegation="d")
 SECOND_OPERATOR = granted("cho.three", Role.OPERATOR, name="second")
+OFFICER_DISABLED = Disabled(at=START, by=OPERATOR, person="omi.officer", because="He left.")
 REVOKED_FIRST = GrantRevoked(at=START, by="cho.three", grant="first", because="One is enough.")
 DISABLED_FIRST = Disabled(at=START, by="cho.three", person=OPERATOR, because="He left.")
 SWAPPED = REVIEWER.model_copy(update={"by": "cho.three"})
 FOUNDING: tuple[RegistryEvent, ...] = (
     added(SIGNER, BOOTSTRAP),
     entered(*PEOPLE),
-    granted(OPERATOR, Role.OPERATOR, name="first", by=BOOTSTRAP),
+    Granted(
+        at=START,
+        by=BOOTSTRAP,
+        grants=(
+            Grant(id="first", person=OPERATOR, role=Role.OPERATOR, by=BOOTSTRAP),
+            Grant(id="officer", person="omi.officer", role=Role.OFFICER, office="officer", by=BOOTSTRAP),
+        ),
+    ),
 )
 
 
@@ -184,6 +197,7 @@ def registry(*events: RegistryEvent) -> Registry:
         ((), left_to("ann.one", "ben.two", roles=()), "What can be left to another"),
         ((), left_to("ann.one", "ben.two", days=-1), "ends after it starts"),
         ((), left_to("ann.one", "ben.two", starts_at=START - 9 * DAY, ends_at=START - DAY), "not in the past"),
+        ((), left_to("ann.one", "ben.two", starts_at=START - DAY), "starts now or later"),
         ((), left_to("ann.one", "ben.two", days=LONGEST_DELEGATION_DAYS + 1), "lasts at most"),
         ((), left_to("ann.one", "no.body"), "nobody with the id"),
         ((), left_to("no.body", "ann.one"), "nobody with the id"),
@@ -193,6 +207,10 @@ def registry(*events: RegistryEvent) -> Registry:
         ((left_to("ann.one", "ben.two"),), left_to("ann.one", "cho.three", name="e"), "left to somebody"),
         ((), ENDED, "No delegation with this id"),
         ((left_to("ann.one", "ben.two"), ENDED), ENDED, "No delegation with this id"),
+        ((SEAT, WRITTEN_TO), by("ann.one", invited()), "for officers and operators to send"),
+        ((SEAT, WRITTEN_TO, OFFICER_DISABLED), invited(), "for officers and operators to send"),
+        ((SEAT, WRITTEN_TO, left_to("omi.officer", "ann.one", Role.OFFICER)), by("ann.one", invited()), "to send"),
+        ((SEAT, WRITTEN_TO, invited()), by("lea.lawyer", WITHDRAWN), "for officers and operators to take back"),
         ((), invited(), "Only members of the Advisory Council"),
         ((SEAT, WRITTEN_TO, invited()), invited(), "was sent before"),
         ((SEAT,), invited(days=LONGEST_INVITATION_DAYS + 1), "holds for at most"),
@@ -236,6 +254,7 @@ def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event:
         ),
         tuple(left_to("ann.one", "ben.two", role, name=role) for role in sorted(DELEGABLE)),
         (SEAT, WRITTEN_TO, invited(), USED, WITHDRAWN),
+        (SEAT, WRITTEN_TO, left_to("omi.officer", "ann.one", Role.OFFICER, starts_at=START), by("ann.one", invited())),
         (SEAT, WRITTEN_TO, written_to(None), written_to(by=OPERATOR), invited()),
         (left_to("ann.one", "ben.two", by=OPERATOR),),
         (SECOND_OPERATOR, moved("ann.one", OPERATOR, by="cho.three")),
