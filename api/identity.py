@@ -66,11 +66,6 @@ class TokenVerifier:
             sub={"essential": True},
         )
 
-    async def verify(self, token: str) -> PersonId:
-        """The person whom `token` speaks of; raises as `read`."""
-        person, _ = await self.read(token)
-        return person
-
     async def read(self, token: str) -> tuple[PersonId, datetime]:
         """The person whom `token` speaks of, and until when it is good.
 
@@ -197,15 +192,6 @@ async def authenticated(
 
 Who = Annotated[Authenticated, Depends(authenticated)]
 """Who asks and how that is known, as a FastAPI dependency."""
-
-
-async def current_person(who: Who) -> PersonId:
-    """The person who asks; raises as `authenticated`."""
-    return who.person
-
-
-CurrentPerson = Annotated[PersonId, Depends(current_person)]
-"""Who asks, as a FastAPI dependency."""
 
 
 async def _browser_session(who: Who) -> Session:

@@ -189,7 +189,6 @@ class _Authority:
             return f"the decision {envelope.decision_id}: {refused.detail}"
         facts = Facts(
             standing=registry.standing(envelope.person),
-            keys=tuple(registry.keys.values()),
             issuer_keys=tuple(registry.issuer_keys.values()),
         )
         found = mandate(review, envelope, event.proof, facts)

@@ -23,7 +23,7 @@ import asyncpg
 
 from domain.events import Event
 from domain.ledger import Entry
-from domain.people import Grant, Holder
+from domain.people import Holder
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import PersonId, ReviewId
@@ -133,11 +133,6 @@ class Seen:
     state: Review
     holders: tuple[Holder, ...]
 
-    @property
-    def grants(self) -> tuple[Grant, ...]:
-        """The grants that they act under."""
-        return tuple(holder.grant for holder in self.holders)
-
 
 @dataclass(frozen=True)
 class Rest:
@@ -145,11 +140,6 @@ class Rest:
 
     mark: Mark
     holders: tuple[Holder, ...]
-
-    @property
-    def grants(self) -> tuple[Grant, ...]:
-        """The grants that they act under."""
-        return tuple(holder.grant for holder in self.holders)
 
 
 class TooFarError(Exception):

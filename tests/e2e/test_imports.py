@@ -12,8 +12,6 @@ from tests.e2e.system import AUDITOR, OPERATOR, TRAINING_OFFICER, System
 PEOPLE = "person,name,unit,role,office"
 TRAINING = "person,course,completed_at,expires_at"
 
-Mistakes = list[tuple[str, str]]
-
 
 async def people(system: System, text: str | bytes, who: str = OPERATOR) -> tuple[int, dict[str, Any]]:
     """Import people."""

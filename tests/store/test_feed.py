@@ -233,7 +233,7 @@ async def test_who_may_follow_no_more_is_given_nothing_more(system: Harness, fee
             async for each in feed.follow(who, start, 0.1):
                 if isinstance(each, Seen):
                     seen.append(each)
-                elif how == "revoked" and each.grants == () and len(seen) > 1:
+                elif how == "revoked" and each.holders == () and len(seen) > 1:
                     break
 
     ready = asyncio.Event()
@@ -241,7 +241,7 @@ async def test_who_may_follow_no_more_is_given_nothing_more(system: Harness, fee
     await ready.wait()
     await ask(system, review, "jun.reviewer")
     await until(lambda: _there(seen), seconds=10)
-    assert seen[0].grants
+    assert seen[0].holders
     match how:
         case "revoked":
             (grant,) = await system.registers.grants("rin.reviewer")
@@ -249,7 +249,7 @@ async def test_who_may_follow_no_more_is_given_nothing_more(system: Harness, fee
             before = len(seen)
             await ask(system, review, "kei.reviewer")
             await until(lambda: _there(seen[before:]), seconds=10)
-            assert {()} == {each.grants for each in seen[before:]}
+            assert {()} == {each.holders for each in seen[before:]}
         case "disabled":
             await system.registers.disable("rin.reviewer", "ops.operator", "left")
         case "session":
@@ -334,6 +334,6 @@ async def test_a_rest_says_how_far_it_has_come(system: Harness, feed: Feed) -> N
     async with asyncio.timeout(20), feed.following(who):
         async for seen in feed.follow(who, start, 0.1):
             assert isinstance(seen, Rest)
-            assert () == seen.grants
+            assert () == seen.holders
             assert seen.mark.position >= start.position
             break
