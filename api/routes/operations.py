@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from api.answers import answer
 from api.bodies import BoundedRoute
-from api.preferences import Prefer
+from api.prefer import Prefer
 from api.problems import Conflict, Forbidden, NotFound, Unavailable, problems
 from api.schemas import In, Pending
 from api.services import NamedReview, TheCaller, TheServices

@@ -14,7 +14,7 @@ from activities.ports import Delivery
 from api.answers import answer, as_it_stands
 from api.bodies import BoundedRoute
 from api.description import links
-from api.preferences import Prefer
+from api.prefer import Prefer
 from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
 from api.schemas import (
     AnyDecisionIn,

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.preferences import DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS, Prefer, Preferences, parse_prefer
+from api.prefer import DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS, Prefer, Preferred, parse_prefer
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ from api.preferences import DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS, Prefer, Pref
 )
 def test_a_wait_that_is_understood(headers: list[str], wait: int) -> None:
     """The first well-formed `wait` counts, bounded, whatever stands beside it."""
-    assert parse_prefer(headers) == Preferences(wait=wait, asked=True)
+    assert parse_prefer(headers) == Preferred(wait=wait, asked=True)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_wait_that_is_understood(headers: list[str], wait: int) -> None:
 def test_garbage_is_ignored(headers: list[str]) -> None:
     """What is not a wait leaves the default, and is not said to have been applied."""
     preferences = parse_prefer(headers)
-    assert preferences == Preferences(wait=DEFAULT_WAIT_SECONDS, asked=False)
+    assert preferences == Preferred(wait=DEFAULT_WAIT_SECONDS, asked=False)
     assert preferences.applied == {}
 
 

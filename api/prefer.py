@@ -27,7 +27,7 @@ _PREFERENCE = re.compile(
 
 
 @dataclass(frozen=True)
-class Preferences:
+class Preferred:
     """What the client prefers. `wait` is in seconds, bounded; `asked` is whether it was the client that said so."""
 
     wait: int = DEFAULT_WAIT_SECONDS
@@ -39,7 +39,7 @@ class Preferences:
         return {"Preference-Applied": f"wait={self.wait}"} if self.asked else {}
 
 
-def parse_prefer(headers: Iterable[str]) -> Preferences:
+def parse_prefer(headers: Iterable[str]) -> Preferred:
     """What the `Prefer` headers of one request say, in their order.
 
     As the RFC has it: the first of several equal preferences counts, names are case-insensitive, and what is unknown or
@@ -52,8 +52,8 @@ def parse_prefer(headers: Iterable[str]) -> Preferences:
             # The length first: the number may have thousands of digits.
             digits = value.lstrip("0")
             wait = MAX_WAIT_SECONDS if len(digits) > 9 else min(int(value), MAX_WAIT_SECONDS)
-            return Preferences(wait=wait, asked=True)
-    return Preferences()
+            return Preferred(wait=wait, asked=True)
+    return Preferred()
 
 
 def _preferences(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -77,9 +77,9 @@ async def _prefer(
             examples=[["wait=10"]],
         ),
     ] = None,
-) -> Preferences:
+) -> Preferred:
     return parse_prefer(prefer or ())
 
 
-Prefer = Annotated[Preferences, Depends(_prefer)]
+Prefer = Annotated[Preferred, Depends(_prefer)]
 """The preferences of the request, as a FastAPI dependency."""
