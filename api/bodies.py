@@ -129,6 +129,32 @@ class ImportRoute(BoundedRoute):
     body_limit = 64 * MIB
 
 
+CSV = "text/csv"
+
+
+def body_of(*media_types: str) -> dict[str, object]:
+    """How OpenAPI describes a body of one of these kinds, which is read as bytes."""
+    # To OpenAPI, a body in JSON is its value and not its bytes.
+    content = {
+        kind: {"schema": {} if kind == "application/json" else {"type": "string", "format": "binary"}}
+        for kind in media_types
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def media_type_of(request: Request, *allowed: str) -> str:
+    """The kind of body that a request brings, which must be one of these.
+
+    Raises:
+        UnsupportedMediaType: it is another.
+    """
+    given = _media_type(request)
+    if given not in allowed:
+        accept = ", ".join(sorted(allowed))
+        raise UnsupportedMediaType(f"Taken here: {accept}.", headers={"Accept": accept})
+    return given
+
+
 class _NotInteroperableError(Exception):
     """JSON by its grammar, but readers differ over what it says."""
 
@@ -177,6 +203,10 @@ def _has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = _media_type(request)
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))

@@ -1,24 +1,87 @@
-"""People who can do nothing here any more, and those who can again."""
+"""People: who is known here, in which roles, and who can do nothing here any more."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import asyncio
+from typing import Annotated
 
-from api.bodies import BoundedRoute
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel
+
+from api.bodies import CSV, BoundedRoute, ImportRoute, body_of, media_type_of
+from api.description import links
+from api.imports import read_people
 from api.problems import Conflict, NotFound, problems
-from api.schemas import NO_REASON, Because, In
+from api.schemas import NO_REASON, Because, In, Me
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.values import PersonId, Prose
 from store.registers import NobodyError
+from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=BoundedRoute, tags=["people"])
+imports = APIRouter(route_class=ImportRoute, tags=["people"])
+
+GrantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class PeopleImported(BaseModel):
+    """What an import of people brought."""
+
+    people: int
+    grants: int
 
 
 class BecauseIn(In):
     """Why something is done; it stands on record."""
 
     because: Prose
+
+
+@imports.post(
+    "/people/import",
+    summary="Import people and grant roles",
+    openapi_extra=body_of(CSV),
+    responses=problems(401, 403, 409, 413, 415, 422, 503),
+)
+async def import_people(request: Request, caller: TheCaller, services: TheServices) -> PeopleImported:
+    """CSV with the columns person, name, unit, role, office and, optionally, email; all rows or none. Nobody grants a role
+    to themselves, or moves themselves to another unit.
+    """
+    caller.must_hold(Role.OPERATOR)
+    media_type_of(request, CSV)
+    people, roles = await asyncio.to_thread(read_people, await request.body(), by=caller.person)
+    granted = await services.registers.enter_people(people, roles, by=caller.person)
+    return PeopleImported(people=len(people), grants=granted)
+
+
+@router.get(
+    "/grants",
+    summary="List somebody's grants",
+    responses={
+        200: links(("revoke the first", "DELETE /grants/{grant}", {"grant": "$response.body#/grants/0/id"})),
+        **problems(401, 403, 422, 503),
+    },
+)
+async def grants_of(person: PersonId, caller: TheCaller, services: TheServices) -> Me:
+    """The roles that a person holds, with the ids of the grants, for an operator."""
+    caller.must_hold(Role.OPERATOR)
+    return Me(person=person, grants=await services.registers.grants(person))
+
+
+@router.delete(
+    "/grants/{grant}",
+    status_code=204,
+    summary="Revoke a grant",
+    responses=problems(401, 403, 404, 422),
+)
+async def revoke(grant: GrantId, caller: TheCaller, services: TheServices, because: Because = NO_REASON) -> None:
+    """Take a role away. It acts at once, on the next commit."""
+    caller.must_hold(Role.OPERATOR)
+    try:
+        await services.registers.revoke(grant, because, by=caller.person)
+    except RegistryRefusedError as error:
+        raise NotFound(str(error)) from error
 
 
 @router.post(

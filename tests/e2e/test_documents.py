@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.routes.registers import KINDS
+from api.routes.documents import KINDS
 from domain.proposal import Document
 from tests.e2e.system import AUDITOR, AUTHOR, COUNCIL, OFFICER, OWNER, REVIEWERS, System, example, new_id
 
