@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 
 import httpx2
 from fastapi import Depends, FastAPI, Request, Response
+from temporalio.client import Client
 
 from api import docs
 from api.attempts import Recorder, RecordsRefusals
@@ -38,11 +40,12 @@ from api.routes import (
 from api.services import Services
 from api.sign_in import SignIn
 from api.step_up import StepUp
+from domain.dsse import Signer
 from domain.notices import Preferences
 from runtime import temporal
 from runtime.courier import TemporalCourier
 from runtime.doctor import Doctor, IllError, Probe
-from runtime.health import health_router
+from runtime.health import Check, health_router
 from runtime.keys import signer_of
 from runtime.logging import configure_logging
 from runtime.repairs import Repairs
@@ -66,6 +69,30 @@ from store.webhooks import UNNAMED, Webhooks
 TITLE = "Ringi"
 
 
+OPEN = (sign_in.doors, invitations.doors, docs.router)
+"""The routes that are there for anybody."""
+
+FOR_KNOWN_PEOPLE = (
+    reviews.router,
+    record.router,
+    operations.router,
+    attempts.router,
+    keys.router,
+    documents.router,
+    people.router,
+    people.imports,
+    training.router,
+    packs.router,
+    delegations.router,
+    sign_in.router,
+    invitations.router,
+    notices.router,
+    webhooks.router,
+    events.router,
+)
+"""The routes that are there for whoever says who they are."""
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; what it works with is opened when it starts and closed when it stops.
 
@@ -74,96 +101,97 @@ def create_app(settings: Settings) -> FastAPI:
     """
     if settings.oidc_issuer is None:
         raise SettingsError("RINGI_OIDC_ISSUER is not set.")
-    issuer = settings.oidc_issuer
-    signer = signer_of(settings)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        url = settings.database_url.get_secret_value()
-        client = await temporal.connect(lazy=True)
-        async with (
-            connect(url, min_size=settings.database_pool_min, max_size=settings.database_pool_max) as database,
-            httpx2.AsyncClient(timeout=5) as http,
-        ):
-            registers = Registers(database, signer)
-            await registers.registry.enrol()
-            decisions = Decisions(database, signer)
-            receipts = Receipts(url, decisions)
-            provider = Provider(issuer, http)
-            sessions = Sessions(
-                database,
-                idle=timedelta(minutes=settings.session_idle_minutes),
-                longest=timedelta(hours=settings.session_hours),
-            )
-            feed = Feed(url, database, sessions, settings.event_streams)
-            signing_in = SignIn(
-                provider,
-                http,
-                sessions,
-                client_id=settings.oidc_client_id,
-                client_secret=settings.oidc_client_secret,
-                origin=settings.public_url,
-            )
-            courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
-            book = Reconciliations(database, decisions)
-            refused = Attempts(database)
-            recorder = app.state.recorder = Recorder(refused)
-            more = {"identity provider": _publishes(provider), "signing key": _counts(registers.registry)}
-            app.state.database = database
-            app.state.identity = Identity(
-                TokenVerifier(provider, settings.oidc_audience), sessions, settings.public_url
-            )
-            app.state.services = Services(
-                settings=settings,
-                registers=registers,
-                documents=Documents(database),
-                reviews=Reviews(database),
-                decisions=decisions,
-                receipts=receipts,
-                notices=Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url),
-                webhooks=Webhooks(database, settings.public_url or UNNAMED),
-                attempts=refused,
-                feed=feed,
-                sessions=sessions,
-                invitations=Invitations(database, registers.registry),
-                sign_in=signing_in,
-                step_up=StepUp(signing_in, sessions, registers),
-                courier=courier,
-                temporal=client,
-                doctor=Doctor(database, decisions, book, client, settings.task_queue, more),
-                repairs=Repairs(client, courier, book, TemporalWitness(client, settings.task_queue), decisions),
-            )
-            flushing = asyncio.create_task(recorder.every_minute())
-            async with receipts.listening(), feed.listening():
-                yield
-            flushing.cancel()
-            await app.state.services.close()
-            await recorder.flush()
-
-    app = FastAPI(title=TITLE, version=version("ringi"), lifespan=lifespan, docs_url=None, redoc_url=None)
-    known = (
-        reviews.router,
-        record.router,
-        operations.router,
-        attempts.router,
-        keys.router,
-        documents.router,
-        people.router,
-        people.imports,
-        training.router,
-        packs.router,
-        delegations.router,
-        sign_in.router,
-        invitations.router,
-        notices.router,
-        webhooks.router,
-        events.router,
-    )
-    for router in known:
+    opened = partial(_opened, settings=settings, issuer=settings.oidc_issuer, signer=signer_of(settings))
+    app = FastAPI(title=TITLE, version=version("ringi"), lifespan=opened, docs_url=None, redoc_url=None)
+    for router in FOR_KNOWN_PEOPLE:
         app.include_router(router, dependencies=[Depends(authenticated)])
-    for router in (sign_in.doors, invitations.doors):
+    for router in OPEN:
         app.include_router(router)
-    app.include_router(docs.router)
+    app.include_router(health_router(_checks(app)))
+    install_problems(app, RegistryRefusedError)
+    install_description(app)
+    for kind in AWAY:
+        app.add_exception_handler(kind, _away)
+    app.add_exception_handler(KeyNotInForceError, _unsigned)
+    app.add_middleware(RecordsRefusals)
+    app.add_middleware(RequestContext)
+    return app
+
+
+@asynccontextmanager
+async def _opened(app: FastAPI, *, settings: Settings, issuer: str, signer: Signer) -> AsyncIterator[None]:
+    """What the application works with, for as long as it runs, in `app.state`."""
+    url = settings.database_url.get_secret_value()
+    client = await temporal.connect(lazy=True)
+    async with (
+        connect(url, min_size=settings.database_pool_min, max_size=settings.database_pool_max) as database,
+        httpx2.AsyncClient(timeout=5) as http,
+    ):
+        provider = Provider(issuer, http)
+        services = _services(settings, signer, database, client, provider, http)
+        await services.registers.registry.enrol()
+        recorder = Recorder(services.attempts)
+        app.state.database = database
+        app.state.identity = Identity(
+            TokenVerifier(provider, settings.oidc_audience), services.sessions, settings.public_url
+        )
+        app.state.services = services
+        app.state.recorder = recorder
+        flushing = asyncio.create_task(recorder.every_minute())
+        async with services.receipts.listening(), services.feed.listening():
+            yield
+        flushing.cancel()
+        await services.close()
+        await recorder.flush()
+
+
+def _services(
+    settings: Settings, signer: Signer, database: Database, client: Client, provider: Provider, http: httpx2.AsyncClient
+) -> Services:
+    """What the endpoints work with, put together of what is open."""
+    url = settings.database_url.get_secret_value()
+    registers = Registers(database, signer)
+    decisions = Decisions(database, signer)
+    sessions = Sessions(
+        database,
+        idle=timedelta(minutes=settings.session_idle_minutes),
+        longest=timedelta(hours=settings.session_hours),
+    )
+    signing_in = SignIn(
+        provider,
+        http,
+        sessions,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        origin=settings.public_url,
+    )
+    courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
+    book = Reconciliations(database, decisions)
+    probes = {"identity provider": _publishes(provider), "signing key": _counts(registers.registry)}
+    return Services(
+        settings=settings,
+        registers=registers,
+        documents=Documents(database),
+        reviews=Reviews(database),
+        decisions=decisions,
+        receipts=Receipts(url, decisions),
+        notices=Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url),
+        webhooks=Webhooks(database, settings.public_url or UNNAMED),
+        attempts=Attempts(database),
+        feed=Feed(url, database, sessions, settings.event_streams),
+        sessions=sessions,
+        invitations=Invitations(database, registers.registry),
+        sign_in=signing_in,
+        step_up=StepUp(signing_in, sessions, registers),
+        courier=courier,
+        temporal=client,
+        doctor=Doctor(database, decisions, book, client, settings.task_queue, probes),
+        repairs=Repairs(client, courier, book, TemporalWitness(client, settings.task_queue), decisions),
+    )
+
+
+def _checks(app: FastAPI) -> dict[str, Check]:
+    """What must answer before the application is ready."""
 
     async def database_answers() -> object:
         database: Database = app.state.database
@@ -177,24 +205,16 @@ def create_app(settings: Settings) -> FastAPI:
         services: Services = app.state.services
         await services.registers.registry.must_be_in_force()
 
-    checks = {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
-    app.include_router(health_router(checks))
-    install_problems(app, RegistryRefusedError)
-    install_description(app)
+    return {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
 
-    async def away(request: Request, _error: Exception) -> Response:
-        problem = Unavailable("The database can't be reached now; nothing was taken.")
-        return problem_response(problem, getattr(request.state, "request_id", None))
 
-    async def unsigned(request: Request, error: Exception) -> Response:
-        return problem_response(Unavailable(str(error)), getattr(request.state, "request_id", None))
+async def _away(request: Request, _error: Exception) -> Response:
+    problem = Unavailable("The database can't be reached now; nothing was taken.")
+    return problem_response(problem, getattr(request.state, "request_id", None))
 
-    app.add_exception_handler(KeyNotInForceError, unsigned)
-    for kind in AWAY:
-        app.add_exception_handler(kind, away)
-    app.add_middleware(RecordsRefusals)
-    app.add_middleware(RequestContext)
-    return app
+
+async def _unsigned(request: Request, error: Exception) -> Response:
+    return problem_response(Unavailable(str(error)), getattr(request.state, "request_id", None))
 
 
 def _publishes(provider: Provider) -> Probe:
