@@ -105,7 +105,8 @@ async def main() -> None:
     url = settings.database_url.get_secret_value()
     smallest, largest = settings.database_pool_min, settings.database_pool_max
     async with connect(url, min_size=smallest, max_size=largest) as database, running(settings, database):
-        gc.freeze()  # or else each full collection walks all that was imported: a tenth of a second in which nothing moves
+        # Or else each full collection walks all that was imported: a tenth of a second in which nothing moves.
+        gc.freeze()
         _log.info("worker started", task_queue=settings.task_queue)
         await stop.wait()
         _log.info("worker stopping")

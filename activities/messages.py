@@ -56,8 +56,8 @@ Message = Annotated[Opening | Arrived | CancelRequested | Due, Field(discriminat
 
 
 class Commit(Value):
-    """Apply this message to the review, if `seen` is still its last entry; and turn away, in the same transaction, as many
-    of those that wait right behind it as bring no decision, up to the first that does.
+    """Apply this message to the review, if `seen` is still its last entry; and turn away, in the same transaction, as
+    many of those that wait right behind it as bring no decision, up to the first that does.
 
     `state` is the digest of what the workflow holds for the fold up to `seen`, where it did not fold that itself.
     """
@@ -78,7 +78,8 @@ One that brought no decision at all is refused.
 class Committed(Value):
     """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with, and
     `became` what became of a signal; where it was not, others were faster, and the workflow tries again when it has
-    learnt what they did. `turned_away` is how many of those behind it were turned away as well. `anew` says that what the workflow holds is not what is on record: it begins from nothing.
+    learnt what they did. `turned_away` is how many of those behind it were turned away as well. `anew` says that what
+    the workflow holds is not what is on record: it begins from nothing.
     """
 
     events: tuple[Event, ...]

@@ -75,8 +75,8 @@ class Notifier:
             await asyncio.gather(self._mailing.rest(), self._posting.rest())
 
     async def address(self) -> bool:
-        """Find out whom new notices are for, and whom else those of turns are for since roles or absences changed; and gather
-        what waits for a person into one mail.
+        """Find out whom new notices are for, and whom else those of turns are for since roles or absences changed; and
+        gather what waits for a person into one mail.
 
         Returns:
             Whether there may be more to do at once; so do the other steps.

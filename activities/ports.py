@@ -333,8 +333,8 @@ class NoticeStore(Protocol):
         """Find out whom up to `limit` new notices are for, and when each is written to. Returns how many they were."""
 
     async def address_anew(self, limit: int) -> int:
-        """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and have them told.
-        Returns how many reviews they were.
+        """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and have
+        them told. Returns how many reviews they were.
         """
 
     async def gather(self, limit: int) -> int:

@@ -17,7 +17,9 @@ from store.attempts import Attempt, Attempts
 from store.database import FAILING
 
 EACH = 60
-"""So many attempts of one person stand on record one by one in a minute; of the rest, those that are alike are one entry."""
+"""So many attempts of one person stand on record one by one in a minute; of the rest,
+those that are alike are one entry.
+"""
 
 NOBODY = 20
 """The same for all those together of whom we don't know who they are."""
@@ -85,8 +87,8 @@ class Recorder:
 class RecordsRefusals:
     """The middleware that has each refusal noted, by `app.state.recorder`, before its answer begins.
 
-    Each answer from 400 to 499 is one, whoever makes it. `request.state.refusal` says why, as `api.problems` has it; or, with
-    None, that it is no attempt.
+    Each answer from 400 to 499 is one, whoever makes it. `request.state.refusal` says why, as `api.problems` has it;
+    or, with None, that it is no attempt.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -167,7 +167,8 @@ async def authenticated(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Authenticated:
-    """Who asks, by an access token or by a session; `app.state.identity` tells. From here on, `request.state.person` does.
+    """Who asks, by an access token or by a session; `app.state.identity` tells. From here on, `request.state.person`
+    does.
 
     Raises:
         MalformedRequest: there are both.

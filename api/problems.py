@@ -378,7 +378,9 @@ def _slug(status: HTTPStatus) -> str:
 
 
 def _told(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The mistakes without those that only follow from others: a list is short of the items that are at fault themselves."""
+    """The mistakes without those that only follow from others:
+    a list is short of the items that are at fault themselves.
+    """
     inside = {tuple(error["loc"][:length]) for error in errors for length in range(len(error["loc"]))}
     return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in inside]
 

@@ -1,4 +1,6 @@
-"""What the command line knows of an embedded system by its data folder: where it listens, and the key that mints tokens."""
+"""What the command line knows of an embedded system by its data folder: where it listens,
+and the key that mints tokens.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ def doctor(
     access_token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """See whether everything is well: what the system consists of, what is pending, where record and Temporal differ. For the operator."""
+    """See whether everything is well: what the system consists of, what is pending, where record and Temporal differ.
+    For the operator.
+    """
     session = open_session(url, access_token, person, data, as_json=as_json)
     answer = session.get("/doctor")
     session.show(answer, show.doctor)

@@ -99,7 +99,9 @@ def reviews(
     access_token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the reviews that you own or wrote, the newest first; all, for reviewers, officers, training officers and auditors."""
+    """List the reviews that you own or wrote, the newest first; all, for reviewers, officers,
+    training officers and auditors.
+    """
     session = open_session(url, access_token, person, data, as_json=as_json)
     earlier = {} if before is None else {"before": before}
     session.show(session.get("/reviews", limit=limit, **earlier), show.reviews)

@@ -36,8 +36,8 @@ async def set_up(owner_url: str, app_url: str, signer: Signer, operator: PersonI
         operator: who is to operate it; None changes nothing.
 
     Raises:
-        SetUpError: the database can't be reached or migrated, the key is not in force, or a pack was published with another
-            content.
+        SetUpError: the database can't be reached or migrated, the key is not in force, or a pack was published with
+            another content.
     """
     try:
         await migrate(owner_url)

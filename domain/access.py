@@ -24,8 +24,9 @@ def may_read(review: Review, person: PersonId, standing: Standing) -> bool:
 
     Its owner and author, auditors and training officers; reviewers and officers; a council member once the Council is
     asked; a signatory of its route, once it comes to sign-off; and whoever any of the judging ones, or the owner, left
-    their role to. Whoever would judge it sees it once it is opened, when it is known who is too close to it. Whoever would judge it and has a conflict of interest reads nothing of it, nor does anybody in their
-    place; whoever declared one, no more in any role.
+    their role to. Whoever would judge it sees it once it is opened, when it is known who is too close to it. Whoever
+    would judge it and has a conflict of interest reads nothing of it, nor does anybody in their place; whoever declared
+    one, no more in any role.
 
     Args:
         review: the review.

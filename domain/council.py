@@ -168,7 +168,9 @@ def with_opinion(review: Review, given: Given, opinion: Opinion, reason: str | N
 
 
 def with_response(review: Review, given: Given, response: AdviceResponse) -> Review:
-    """The review with these answers to advice. Accepted advice becomes a condition, in its own words if no others are given."""
+    """The review with these answers to advice. Accepted advice becomes a condition,
+    in its own words if no others are given.
+    """
     answers = {answer.advice: answer for answer in response.answers}
     advice = tuple(
         piece

@@ -57,7 +57,9 @@ class Answer(StrEnum):
 
 
 class AdviceAnswer(Value):
-    """The officer's answer to one piece of advice. Accepted advice becomes a condition; in part, `condition` says which."""
+    """The officer's answer to one piece of advice. Accepted advice becomes a condition; in part,
+    `condition` says which.
+    """
 
     advice: Annotated[str, Field(max_length=64)]
     answer: Answer

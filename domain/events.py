@@ -57,8 +57,9 @@ class Accepted(Happened):
 class Refused(Happened):
     """A message was not applied, and why.
 
-    `decision` is its id where one could be read, `content_digest` what its maker was shown. A message that no stored decision stands behind has an `ordinal`, its
-    number among all signals (or all cancel requests) of this review; `shown`, `length` and `digest` tell what it was.
+    `decision` is its id where one could be read, `content_digest` what its maker was shown. A message that no stored
+    decision stands behind has an `ordinal`, its number among all signals (or all cancel requests) of this review;
+    `shown`, `length` and `digest` tell what it was.
     """
 
     type: Literal["refused"] = "refused"
@@ -223,7 +224,9 @@ class Unclaimed(Happened):
 
 
 class Blocked(Happened):
-    """By the roles and absences of now there is nobody, or are too few people, for this of what the route still asks for."""
+    """By the roles and absences of now there is nobody, or are too few people,
+    for this of what the route still asks for.
+    """
 
     type: Literal["blocked"] = "blocked"
     lacking: tuple[Lack, ...]

@@ -22,8 +22,8 @@ from domain.values import Digest, Instant, Line, PersonId, Value
 
 
 class SigningKey(Value):
-    """A key that the service signs, or signed, with; `pending` are the digests of the decisions that had no receipt yet when
-    it was revoked.
+    """A key that the service signs, or signed, with; `pending` are the digests of the decisions that had no receipt yet
+    when it was revoked.
     """
 
     public: PublicKey
@@ -93,9 +93,10 @@ class Facts(Value):
     """The present state of the registers.
 
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
-    `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned staff in the courses that the
-    route requires; `units` are those of the owner and author of what is proposed, and of whoever gave the verdicts that it may carry; `proposed` is what a submission or revision names, or, where it could not be assessed,
-    `unassessable` says why; `calendar` is that of the policy pack.
+    `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned
+    staff in the courses that the route requires; `units` are those of the owner and author of what is proposed, and of
+    whoever gave the verdicts that it may carry; `proposed` is what a submission or revision names, or, where it could
+    not be assessed, `unassessable` says why; `calendar` is that of the policy pack.
     """
 
     standing: Standing = Standing()

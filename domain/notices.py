@@ -120,7 +120,8 @@ class Queued(Notice):
 
 
 def telling(review: Review, queued: Iterable[Queued], at: datetime) -> tuple[tuple[tuple[Queued, ...], ...], ...]:
-    """For each turn that the review waits for: what was told of it, and of that what to tell whoever it falls to only now.
+    """For each turn that the review waits for: what was told of it, and of that what to tell whoever it falls to only
+    now.
 
     Whoever got any of the former knows of the turn. Of the latter each is for other people: for those whom the officer
     assigned it to, and for everybody else whose turn it is.

@@ -1,7 +1,8 @@
 """Principle review: verdict sheets, verdicts carried from revision to revision, and the officer's ruling.
 
 A reviewer's voice is all that they, or another in their place, found in this round, principle by principle: in one sheet,
-or in what is carried of an earlier one and a new sheet for the rest. Only whole voices agree; a breach counts as soon as it is found.
+or in what is carried of an earlier one and a new sheet for the rest. Only whole voices agree; a breach counts as soon
+as it is found.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ def free_seats(review: Review) -> int:
 
 
 def asked_alone(review: Review) -> tuple[PersonId, ...]:
-    """Those of whom alone verdicts are awaited: who has to complete theirs, where the panel has a seat for nobody else."""
+    """Those of whom alone verdicts are awaited: who has to complete theirs,
+    where the panel has a seat for nobody else.
+    """
     return () if free_seats(review) else unfinished(review)
 
 

@@ -145,8 +145,8 @@ class DelegationEnded(Registered):
 
 
 class Invited(Registered):
-    """A council member without an account was sent a link that signs them in, once, for these reviews only; `email` is the
-    digest of the address that it went to.
+    """A council member without an account was sent a link that signs them in, once, for these reviews only; `email` is
+    the digest of the address that it went to.
     """
 
     type: Literal["invited"] = "invited"

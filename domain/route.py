@@ -48,7 +48,9 @@ class Allowance(Value):
 
 
 def says_nothing(value: object) -> bool:
-    """For what packs could not say at first: where it says nothing it is not written, so that digests stay as they are."""
+    """For what packs could not say at first: where it says nothing it is not written,
+    so that digests stay as they are.
+    """
     return value in ((), None, 1)
 
 

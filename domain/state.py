@@ -185,7 +185,8 @@ class Deadline(Value):
 
 
 class Clock(Value):
-    """The time that a wait has or, where a person is named, that they have of their own, counted from when they were asked.
+    """The time that a wait has or, where a person is named, that they have of their own, counted from when they were
+    asked.
 
     It runs towards `due_at`, with a reminder before; once `overdue`, there are only reminders. While it stands still,
     since `stopped_at`, nothing is due, and `due_left` and `remind_left` say what is left of it. Its `number` is its own:
@@ -291,8 +292,8 @@ class Review(Value):
     grantors: tuple[PersonId, ...] = ()
     """Who gave a role that somebody acted under here."""
     units: tuple[Line, ...] = ()
-    """The units that the proposal comes from: those that its revisions name, and those of their owner, of their author, and
-    of whoever submitted them.
+    """The units that the proposal comes from: those that its revisions name, and those of their owner, of their author,
+    and of whoever submitted them.
     """
 
     outcome: Outcome | None = None

@@ -13,13 +13,13 @@ class Turn(Value):
     """One act that the review waits for.
 
     Either `person` is named, or any holder of `role` (in `office`, where one is named) who is not in `not_for`. `kinds`
-    are the decisions that answer it (`completion`: the training register's word; `grant`: the registry's, of roles given); `principles` what a verdict sheet then
-    has to judge; `blocking` says whether the review stands still without it, `paused` whether nobody is late with it for
-    now, as the owner has a question to answer first.
+    are the decisions that answer it (`completion`: the training register's word; `grant`: the registry's, of roles
+    given); `principles` what a verdict sheet then has to judge; `blocking` says whether the review stands still without
+    it, `paused` whether nobody is late with it for now, as the owner has a question to answer first.
 
-    Where `people` or `units` are named, it is for these alone; it is not for members of `not_units`, nor under a role that
-    somebody of `not_granted_by` gave, or had left to whoever acts. `claimed_by` are those who said that they do it; once it is `taken`, it is theirs
-    alone.
+    Where `people` or `units` are named, it is for these alone; it is not for members of `not_units`, nor under a role
+    that somebody of `not_granted_by` gave, or had left to whoever acts. `claimed_by` are those who said that they do
+    it; once it is `taken`, it is theirs alone.
     """
 
     stage: Stage

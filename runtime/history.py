@@ -83,7 +83,9 @@ async def readable_history(client: Client, review: str, after: int, limit: int) 
 
 
 async def _all_runs(client: Client, workflow_id: str) -> AsyncIterator[tuple[str, HistoryEvent]]:
-    """The events of the present chain of runs: back from the latest run, since one that was reset has two that follow it."""
+    """The events of the present chain of runs: back from the latest run,
+    since one that was reset has two that follow it.
+    """
     latest = await client.get_workflow_handle(workflow_id).describe()
     runs = [latest.run_id]
     while (before := await _run_before(client, workflow_id, runs[0])) is not None:

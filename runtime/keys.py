@@ -1,4 +1,5 @@
-"""The key that a process signs decisions and registry entries with: an Ed25519 key in a file or a secret of the environment.
+"""The key that a process signs decisions and registry entries with: an Ed25519 key in a file or a secret of the
+environment.
 
 It is never in the database and never in a log. Whoever keeps it in a key management service implements
 `domain.dsse.Signer` instead.

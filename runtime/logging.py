@@ -1,8 +1,8 @@
 """Logs: one line an event, JSON or for a terminal, everybody's (ours, the libraries', the workflows') through one chain.
 
-What is bound around a piece of work by structlog's context variables (the ids) stands on every line within it. What must not be read in a log is
-masked at the end of the chain, whoever logged it: tokens, passwords, keys, and what a person wrote, where a library
-quotes it in an error.
+What is bound around a piece of work by structlog's context variables (the ids) stands on every line within it. What
+must not be read in a log is masked at the end of the chain, whoever logged it: tokens, passwords, keys, and what a
+person wrote, where a library quotes it in an error.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def load_pack(path: Path) -> PolicyPack:
 
 
 def load_pack_data(path: Path) -> object:
-    """Read what is in the file of a policy pack. The calendar that it names, a file in the folder `calendars` beside it or
-    else one that comes with Ringi, becomes a part of it: whoever has the pack needs no other file.
+    """Read what is in the file of a policy pack. The calendar that it names, a file in the folder `calendars` beside it
+    or else one that comes with Ringi, becomes a part of it: whoever has the pack needs no other file.
 
     Raises:
         FileError: one of the two cannot be read, or the calendar is none.

@@ -83,8 +83,9 @@ class Settings(BaseSettings):
     """Where the worker answers `/livez` and `/readyz`; without it, it listens nowhere."""
 
     messages_per_run: Annotated[int, Field(ge=1)] = 100
-    """After how many messages a workflow continues as new: a run has to be short enough to be replayed within one workflow
-    task, of ten seconds. Where the server itself suggests it, after 4,096 events, that can be too late for ever.
+    """After how many messages a workflow continues as new: a run has to be short enough to be replayed within one
+    workflow task, of ten seconds. Where the server itself suggests it, after 4,096 events, that can be too late for
+    ever.
     """
 
     reconcile_seconds: Annotated[int, Field(ge=0, le=60)] = 20

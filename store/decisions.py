@@ -262,11 +262,15 @@ class Decisions:
         return None if row is None else (row["envelope"], Proof.read(row["proof"]))
 
     async def first_reuse(self, stored: UUID, person: PersonId) -> bool:
-        """Note that a person used the id of this decision for something else. Returns whether they do so for the first time."""
+        """Note that a person used the id of this decision for something else.
+        Returns whether they do so for the first time.
+        """
         return bool(await self._database.pool.fetchval(_REUSE, stored, person))
 
     async def due(self, limit: int) -> Sequence[Delivery]:
-        """Claim up to `limit` pending decisions whose next delivery is due; each is due again later, until it is settled."""
+        """Claim up to `limit` pending decisions whose next delivery is due; each is due again later,
+        until it is settled.
+        """
         rows = await self._database.pool.fetch(_DUE, limit)
         return [
             Delivery(
@@ -301,8 +305,8 @@ class Decisions:
         return stored
 
     async def word_from_the_registry(self, limit: int) -> int:
-        """Look at who can fulfil the routes of up to `limit` open reviews, where that was not done since roles or absences
-        changed; store a decision of the registry for each of which the record says something else.
+        """Look at who can fulfil the routes of up to `limit` open reviews, where that was not done since roles or
+        absences changed; store a decision of the registry for each of which the record says something else.
 
         Returns:
             How many there were.
@@ -392,7 +396,9 @@ class Decisions:
         return state_of(review_id, row)
 
     async def _standing(self, connection: Connection, person: PersonId, now: datetime) -> Standing:
-        """A person's standing, with the grants that they can act under; and the key that this process signs with must count."""
+        """A person's standing, with the grants that they can act under;
+        and the key that this process signs with must count.
+        """
         facts = await look(connection, person, keys=[self._key])
         if not any(key.in_force(now) for key in facts.keys):
             raise KeyNotInForceError(self._key)

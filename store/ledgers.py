@@ -51,7 +51,8 @@ _LOCK = "select seq, head, state from reviews where id = $1 for no key update"
 
 _SINCE = "select data from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
-# A row can be written by whoever has the application's password, the ledger only added to: so it alone says what is settled.
+# A row can be written by whoever has the application's password, the ledger only added to: so it alone says what is
+# settled.
 _STORED = """
 select d.id, d.envelope, d.digest, d.status, d.proof, array(
     select l.data from ledger l

@@ -261,8 +261,8 @@ class Notices:
             return len(rows)
 
     async def address_anew(self, limit: int) -> int:
-        """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and when they are
-        written to; whoever was told already is not told again. Returns how many reviews they were.
+        """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and when
+        they are written to; whoever was told already is not told again. Returns how many reviews they were.
         """
         async with self._database.transaction() as connection:
             now = await self._database.now(connection)

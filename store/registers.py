@@ -218,7 +218,8 @@ class Registers:
         *,
         by: PersonId,
     ) -> Delegation:
-        """Have `taker` act for `giver` in these roles for a time: from the first moment of the window, or now, to the last.
+        """Have `taker` act for `giver` in these roles for a time: from the first moment of the window, or now, to the
+        last.
 
         Raises:
             RegistryRefusedError: a rule forbids it.

@@ -125,8 +125,8 @@ class Departure:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came back belongs to this; `session` is the one whose step-up it is, and `person` whose session that is or was.
-    Both are None where somebody signs in.
+    """What came back belongs to this; `session` is the one whose step-up it is, and `person` whose session that is or
+    was. Both are None where somebody signs in.
     """
 
     nonce: str

@@ -96,7 +96,9 @@ class Named:
 
 
 async def changes_of_roles(connection: Connection | Pool, at: datetime) -> int:
-    """A number that grows with whatever changes who may act: an entry of the registry, or a delegation that begins or ends."""
+    """A number that grows with whatever changes who may act: an entry of the registry,
+    or a delegation that begins or ends.
+    """
     number: int = await connection.fetchval(_CHANGES, at)
     return number
 

@@ -15,8 +15,8 @@ class Alarm:
     """Rings for the next deadline.
 
     A timer is set only where none is running that rings sooner: one that rings for a deadline which no longer stands
-    is let go by, and the next deadline is followed then. So a review that moves on quickly usually starts one timer in all,
-    and cancels none.
+    is let go by, and the next deadline is followed then. So a review that moves on quickly usually starts one timer in
+    all, and cancels none.
     """
 
     def __init__(self, inbox: Inbox) -> None:

@@ -22,9 +22,9 @@ Place = Annotated[int, Query(ge=1, le=2**62)]
 
 
 class AttemptOut(BaseModel):
-    """Something that was tried and refused before it became a decision: who (`person`, where that is known), what (`method`
-    and `route`, and the review, the decision's id and its kind, where it had come so far), and why (`status`, `problem`,
-    `reason`, `detail`, as it was answered).
+    """Something that was tried and refused before it became a decision: who (`person`, where that is known), what
+    (`method` and `route`, and the review, the decision's id and its kind, where it had come so far), and why (`status`,
+    `problem`, `reason`, `detail`, as it was answered).
 
     Where `times` is above one, it stands for so many in one minute, and tells of the last.
     """

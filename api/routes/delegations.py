@@ -56,7 +56,9 @@ async def delegate(body: DelegationIn, caller: TheCaller, services: TheServices)
 
 @router.get("/delegations", summary="List delegations", responses=problems(401, 403, 422, 503))
 async def list_delegations(caller: TheCaller, services: TheServices, person: PersonId | None = None) -> Delegations:
-    """What the caller left to others, and what others left to the caller; operators and auditors can ask about anybody."""
+    """What the caller left to others, and what others left to the caller;
+    operators and auditors can ask about anybody.
+    """
     if person not in (None, caller.person):
         caller.must_hold(Role.OPERATOR, Role.AUDITOR)
     return Delegations(delegations=list(await services.registers.delegations(person or caller.person)))

@@ -49,8 +49,8 @@ class InvitationIn(In):
 
 
 class InvitationOut(BaseModel):
-    """An invitation, and what became of it. `mail` is what became of its letter: it waits until a mail server has taken it,
-    and `mail_error` says what hindered that last.
+    """An invitation, and what became of it. `mail` is what became of its letter: it waits until a mail server has taken
+    it, and `mail_error` says what hindered that last.
     """
 
     model_config = ConfigDict(from_attributes=True)

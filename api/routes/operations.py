@@ -96,8 +96,8 @@ async def doctor(caller: TheCaller, services: TheServices) -> Doctor:
 async def repair(
     review_id: NamedReview, body: RepairIn, caller: TheCaller, services: TheServices, prefer: Prefer
 ) -> Response:
-    """Start the workflow of a review anew, from its ledger, where it was terminated, deleted or lost. It goes on where the
-    record ends, and nothing else changes; an entry says who had it done.
+    """Start the workflow of a review anew, from its ledger, where it was terminated, deleted or lost. It goes on where
+    the record ends, and nothing else changes; an entry says who had it done.
     """
     caller.must_hold(Role.OPERATOR)
     decision_id = uuid4()

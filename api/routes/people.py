@@ -45,8 +45,8 @@ class BecauseIn(In):
     responses=problems(401, 403, 409, 413, 415, 422, 503),
 )
 async def import_people(request: Request, caller: TheCaller, services: TheServices) -> PeopleImported:
-    """CSV with the columns person, name, unit, role, office and, optionally, email; all rows or none. Nobody grants a role
-    to themselves, or moves themselves to another unit.
+    """CSV with the columns person, name, unit, role, office and, optionally, email; all rows or none. Nobody grants a
+    role to themselves, or moves themselves to another unit.
     """
     caller.must_hold(Role.OPERATOR)
     media_type_of(request, CSV)

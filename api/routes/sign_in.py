@@ -59,7 +59,9 @@ class SessionOut(BaseModel):
 
 
 class SignedOut(BaseModel):
-    """The session has ended; `end_session` is where the browser can end that with the identity provider, if it offers it."""
+    """The session has ended; `end_session` is where the browser can end that with the identity provider,
+    if it offers it.
+    """
 
     end_session: str | None
 

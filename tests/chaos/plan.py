@@ -1,4 +1,6 @@
-"""What happens in a storm, all of it drawn from one seed: who decides what, how often it is sent, and what breaks when."""
+"""What happens in a storm, all of it drawn from one seed: who decides what, how often it is sent,
+and what breaks when.
+"""
 
 from __future__ import annotations
 

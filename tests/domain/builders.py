@@ -422,7 +422,9 @@ class Case:
         assert isinstance(answer, Accepted), answer
 
     def time_runs_out(self, person: str | None = None) -> tuple[Event, ...]:
-        """Let the time pass, with every reminder, until the present wait is due, or this person, and nothing else happen."""
+        """Let the time pass, with every reminder, until the present wait is due, or this person,
+        and nothing else happen.
+        """
         events: tuple[Event, ...] = ()
         while (deadline := next_deadline(self.review)) is not None:
             events += self.rings(deadline)

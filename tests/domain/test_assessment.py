@@ -62,7 +62,9 @@ def test_an_assessment_depends_on_nothing_else(given_proposal: Proposal) -> None
 
 @given(proposals(), st.data())
 def test_hidden_answers_never_count(given_proposal: Proposal, draws: st.DataObject) -> None:
-    """Whether the answer to a question that is not asked is there, changed, or gone: nothing but `ignored` tells of it."""
+    """Whether the answer to a question that is not asked is there, changed, or gone:
+    nothing but `ignored` tells of it.
+    """
     before = assess(PACK, given_proposal)
     shown = set(in_order(before))
     hidden = [question for question in PACK.questions if question.id not in shown]
@@ -131,7 +133,9 @@ def test_what_bears_on_which_principle(changed: dict[str, object], anew: set[str
     ids=["tier", "council"],
 )
 def test_another_route_bears_on_every_principle(changed: dict[str, Answer], route: tuple[int, bool]) -> None:
-    """A verdict is given in the knowledge of who else will look: with another tier, or the Council, all are given anew."""
+    """A verdict is given in the knowledge of who else will look: with another tier, or the Council,
+    all are given anew.
+    """
     first = answered(proposal(data=["face"]), **FACES)
     if route == (3, True):
         first = answered(first, identifies_in_public=False)

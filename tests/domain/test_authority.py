@@ -1,4 +1,6 @@
-"""Authority: a decision counts if the service signed it, under a role in force, held or lent, and with what the route asks."""
+"""Authority: a decision counts if the service signed it, under a role in force, held or lent,
+and with what the route asks.
+"""
 
 from __future__ import annotations
 

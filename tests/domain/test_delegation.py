@@ -1,4 +1,6 @@
-"""Delegation: an absence routes to the delegate; giver and delegate have one voice between them, and both stand on record."""
+"""Delegation: an absence routes to the delegate; giver and delegate have one voice between them,
+and both stand on record.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +125,9 @@ def test_whoever_chose_a_delegate_who_judged_does_not_judge() -> None:
 
 
 def test_nobody_lends_what_a_rule_forbids_themselves() -> None:
-    """A delegate of somebody on the staff, or of the proposal's own unit, is no way around it; the sentence says of whom."""
+    """A delegate of somebody on the staff, or of the proposal's own unit, is no way around it;
+    the sentence says of whom.
+    """
     case = Case(staff=(Assigned(person=RIN, role="engineer"),))
     case.delegates(RIN, OUTSIDER, Role.REVIEWER)
     said = case.say(OUTSIDER, sheet())
@@ -213,7 +217,9 @@ def test_what_the_owner_owes_does_not_wait_for_a_delegate_who_judged() -> None:
 
 
 def test_nobody_acts_under_a_role_that_they_gave_to_whoever_leaves_it_to_them() -> None:
-    """A role for oneself by way of another: granted, and taken back as their delegate. Standing for a proposal is no judging."""
+    """A role for oneself by way of another: granted, and taken back as their delegate.
+    Standing for a proposal is no judging.
+    """
     given = grant(RIN, Role.REVIEWER).model_copy(update={"by": OUTSIDER})
     case = Case(
         route(needed=1, panel=1), grants=(given, *(each for each in GRANTS if each.person not in (RIN, KEI, MAO)))

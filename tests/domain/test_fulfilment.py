@@ -164,7 +164,9 @@ def test_each_part_of_the_route_needs_somebody(gone: tuple[str, ...], said: list
 
 
 def test_a_quorum_that_is_lost_while_the_council_is_asked_is_missed_at_once() -> None:
-    """Not at its deadline: by a seat that somebody lost; who was heard already may go, and who steps aside is the officer's."""
+    """Not at its deadline: by a seat that somebody lost; who was heard already may go,
+    and who steps aside is the officer's.
+    """
     case = Case(route(council=True))
     case.agree()
     case.accepts(LEA, opinion())

@@ -273,7 +273,9 @@ def test_the_shipped_pack_has_the_seven_principles() -> None:
 
 
 def test_the_shipped_tiers_differ() -> None:
-    """The lowest needs one reviewer and one signatory; the highest two of three, Council, recurring training, two in order."""
+    """The lowest needs one reviewer and one signatory; the highest two of three, Council,
+    recurring training, two in order.
+    """
     lowest, second, third, highest = (PACK.route(tier, council_required=False) for tier in (1, 2, 3, 4))
     assert (1, 1) == (lowest.reviewers.needed, lowest.reviewers.panel)
     assert (2, 3) == (highest.reviewers.needed, highest.reviewers.panel)

@@ -167,7 +167,9 @@ def test_a_change_request_sends_it_back_and_a_revision_begins_a_new_round(at: st
 
 
 def test_a_revision_answers_a_change_request() -> None:
-    """Nobody revises what nobody asked to change; the new text is another one, by the owner or author, for the same owner."""
+    """Nobody revises what nobody asked to change; the new text is another one, by the owner or author,
+    for the same owner.
+    """
     case = Case()
     assert Reason.OUT_OF_STAGE is case.refusal(OWNER, Revision(proposal=text_digest(2)))
     case.accepts(REVIEWERS[0], ChangeRequest())
@@ -191,7 +193,9 @@ def test_a_sheet_on_the_text_before_is_stale() -> None:
 
 
 def test_a_question_is_asked_and_answered_without_a_change_request() -> None:
-    """It holds up nothing in principle review, stays the owner's turn, and its answer is what later signatures rest on."""
+    """It holds up nothing in principle review, stays the owner's turn,
+    and its answer is what later signatures rest on.
+    """
     case = Case()
     case.accepts(REVIEWERS[1], Question())
     (asked,) = case.review.questions

@@ -305,7 +305,9 @@ class Process(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def the_registers_change(self, data: st.DataObject) -> None:
-        """A grant is withdrawn or given back, or, as long as nothing rests on it for good, a record of training struck off."""
+        """A grant is withdrawn or given back, or, as long as nothing rests on it for good,
+        a record of training struck off.
+        """
         grants = st.sampled_from(GRANTS)
         some = data.draw(grants if self.case.review.closed else st.none() | grants)
         if some is None:

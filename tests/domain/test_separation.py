@@ -266,7 +266,9 @@ def given_by(by: str, person: str, role: Role, office: str | None = None) -> Gra
 
 
 def test_one_person_has_one_voice_a_round_whatever_roles_they_hold() -> None:
-    """Whoever was heard in one role is not heard in another, though no rule names the pair; in the next round they may."""
+    """Whoever was heard in one role is not heard in another, though no rule names the pair;
+    in the next round they may.
+    """
     case = Case(
         route(signatories=2), grants=(*GRANTS, grant(HEAD, Role.OFFICER, "officer"), grant(OFFICER, Role.REVIEWER))
     )

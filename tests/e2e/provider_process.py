@@ -1,5 +1,5 @@
-"""An OpenID provider in a process of its own: oidc-provider-mock, made to hold PKCE, rotate its keys, and sign what a test
-wants signed.
+"""An OpenID provider in a process of its own: oidc-provider-mock, made to hold PKCE, rotate its keys, and sign what a
+test wants signed.
 
 Run as `python -m tests.e2e.provider_process PORT`.
 """

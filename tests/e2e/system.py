@@ -87,8 +87,8 @@ class Clock:
 
 
 class Person:
-    """Somebody who talks to the API; `name` is whom the token speaks of. Where a decision asks them to sign in again, they
-    do, with `issuer`.
+    """Somebody who talks to the API; `name` is whom the token speaks of. Where a decision asks them to sign in again,
+    they do, with `issuer`.
     """
 
     def __init__(self, http: httpx2.AsyncClient, name: str, token: str, issuer: Issuer | None = None) -> None:

@@ -113,7 +113,9 @@ async def test_a_page_of_another_site(place: Place, browser: Browser) -> None:
 
 
 async def test_whoever_signs_in_again_as_another(place: Place, browser: Browser) -> None:
-    """They are who was asked to, not who the provider says, nor nobody; whether their session holds or ended meanwhile."""
+    """They are who was asked to, not who the provider says, nor nobody;
+    whether their session holds or ended meanwhile.
+    """
     review = await opened_strictly(place)
     body = await judgement(place, review)
     auditor = await place.person(AUDITOR)

@@ -1,4 +1,6 @@
-"""Whose judgement it is, over HTTP: a delegate's for somebody else, nobody's who is too close, and several people's at once."""
+"""Whose judgement it is, over HTTP: a delegate's for somebody else, nobody's who is too close,
+and several people's at once.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ async def test_a_delegate_signs_and_both_names_are_on_the_certificate(own_system
 
 
 async def test_what_was_said_before_a_conflict_was_declared_counts_no_more(system: System) -> None:
-    """The review goes back to where it stood, and whoever stepped aside sees nothing of it; another judges in their place."""
+    """The review goes back to where it stood, and whoever stepped aside sees nothing of it;
+    another judges in their place.
+    """
     review = await system.opened(example(3))
     await system.reviewed(review)
     assert 200 == (await system.person(HEAD).signed(review)).status_code

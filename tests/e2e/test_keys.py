@@ -107,7 +107,9 @@ async def test_operators_register_and_revoke_keys(own_system: System) -> None:
 
 
 async def test_keys_are_replaced_while_people_decide(without_worker: System) -> None:
-    """Two API processes with a key each: what the old one took before its revocation counts, and it takes nothing more."""
+    """Two API processes with a key each: what the old one took before its revocation counts,
+    and it takes nothing more.
+    """
     system, operator = without_worker, without_worker.person(OPERATOR)
     signer, private = new_key()
     async with system.worker():

@@ -172,7 +172,9 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record
     ],
 )
 async def test_what_is_on_record_is_not_changed(system: System, told: str, table: str, statement: str) -> None:
-    """Not by the application's role, which has no privilege for it; and not by the owner's, for which a trigger stands."""
+    """Not by the application's role, which has no privilege for it; and not by the owner's,
+    for which a trigger stands.
+    """
     columns = {"ledger": ("data", "review_id, seq"), "policy_packs": ("content", "digest")}
     column, key = columns[table]
     sentence = statement.format(table=table, column=column, key=key)

@@ -249,7 +249,9 @@ MATRIX = [
 
 @pytest.mark.parametrize(("site", "origin", "taken"), MATRIX)
 async def test_where_a_request_comes_from(place: Place, site: str | None, origin: str | None, taken: bool) -> None:
-    """Under a session, only a page of ours changes something; reading is for every way there, and a token needs none of it."""
+    """Under a session, only a page of ours changes something; reading is for every way there,
+    and a token needs none of it.
+    """
     browser = Browser()
     await place.signs_in(browser)
     cookie = browser.cookie(place.url, SESSION_COOKIE)
@@ -370,7 +372,9 @@ async def test_who_disables_whom(place: Place) -> None:
 
 
 async def test_where_nobody_signs_in_with_a_browser(place: Place) -> None:
-    """Without a client's name or an address for browsers; and an issuer of tokens alone offers nothing to sign in with."""
+    """Without a client's name or an address for browsers;
+    and an issuer of tokens alone offers nothing to sign in with.
+    """
     browser = Browser()
     async with place.system.api(oidc_issuer=place.provider.url) as http:
         refused(await browser.go(f"{origin_of(str(http.base_url))}/sign-in"), 404, "not-found")

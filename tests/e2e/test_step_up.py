@@ -172,8 +172,8 @@ async def test_another_decision_needs_another_sign_in(place: Place) -> None:
 
 
 async def test_a_decision_that_has_come_to_mean_something_else(place: Place) -> None:
-    """Asked while they held one role, and sent again when they hold another: they are asked again, over what is stored, and
-    nothing was taken.
+    """Asked while they held one role, and sent again when they hold another: they are asked again, over what is stored,
+    and nothing was taken.
     """
     review, who = await opened(place), f"rey.{uuid4().hex[:8]}"
     operator, person = await place.person("ops.operator"), await place.person(who)

@@ -1,4 +1,6 @@
-"""The same decision again and again: to two API processes in the same moment, and where the answer to a COMMIT is lost."""
+"""The same decision again and again: to two API processes in the same moment,
+and where the answer to a COMMIT is lost.
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ async def test_many_messages_at_once(database: DatabaseUrls) -> None:
 
 @pytest.mark.timeout(300)
 async def test_a_review_goes_through_hundreds_of_runs(database: DatabaseUrls) -> None:
-    """Decisions, each of them told again, later or at once, under its own name or with another content; and garbage between
-    them: each decision is applied once, and every signal is accounted for.
+    """Decisions, each of them told again, later or at once, under its own name or with another content; and garbage
+    between them: each decision is applied once, and every signal is accounted for.
     """
     async with _with_a_run_for_every_message(database) as system:
         review = await system.submit()

@@ -125,7 +125,9 @@ async def token_edited(stand: Stand) -> None:
 
 @family
 async def token_of_another_key(stand: Stand) -> None:
-    """A key of one's own: under the issuer's key id, brought along in the header, or at an address that the header names."""
+    """A key of one's own: under the issuer's key id, brought along in the header,
+    or at an address that the header names.
+    """
     keys = (await stand.place.provider.http.get(f"{stand.place.provider.url}/jwks")).json()["keys"]
     mine = RSAKey.generate_key(2048)
 
@@ -149,7 +151,9 @@ async def token_of_another_key(stand: Stand) -> None:
 
 @family
 async def token_with_a_wrong_claim(stand: Stand) -> None:
-    """Truly signed by the issuer: for somebody else, in another's name, expired, not yet good, of another type, of nobody."""
+    """Truly signed by the issuer: for somebody else, in another's name, expired, not yet good,
+    of another type, of nobody.
+    """
     provider, now = stand.place.provider, int(time.time())
     claims: tuple[dict[str, Any], ...] = (
         *({"aud": aud} for aud in ("another", None, ["another"], "RINGI")),
@@ -198,8 +202,8 @@ def _with(cookie: str, name: str = SESSION_COOKIE) -> dict[str, str]:
 
 @family
 async def a_cookie_made_up_or_ended(stand: Stand) -> None:
-    """Guessed, edited, without its prefix; a real session's that was signed out, not used for an hour, or past its time; and
-    a guess, one that ended, or the thief's own, planted in a browser in which somebody signs in after that.
+    """Guessed, edited, without its prefix; a real session's that was signed out, not used for an hour, or past its
+    time; and a guess, one that ended, or the thief's own, planted in a browser in which somebody signs in after that.
     """
     place, review = stand.place, await stand.opened()
     _, good = await _session(stand)
@@ -355,7 +359,9 @@ async def an_invitation_to_a_mailbox_of_ones_own(stand: Stand) -> None:
 
 @family
 async def a_renewed_sign_in_used_again(stand: Stand) -> None:
-    """A true token over one act, sent along with another: other words, another id, by another person, on another review."""
+    """A true token over one act, sent along with another: other words, another id, by another person,
+    on another review.
+    """
     review, other = await stand.opened(), await stand.opened()
     provider, person = stand.place.provider, await stand.person(REVIEWER)
     digest = (await stand.state(review)).content_digest
@@ -397,8 +403,8 @@ async def an_id_used_again(stand: Stand) -> None:
 
 @family
 async def ones_own_proposal(stand: Stand) -> None:
-    """Judged by its owner, its author, or somebody on its staff, though an operator made each of them reviewer and officer:
-    by the API, and by a row that the service signed.
+    """Judged by its owner, its author, or somebody on its staff, though an operator made each of them reviewer and
+    officer: by the API, and by a row that the service signed.
     """
     roles = (("owner", ""), ("reviewer", ""), ("officer", "ai_governance_officer"))
     owner, author, engineer = [await stand.newcomer(*roles) for _ in range(3)]
@@ -470,8 +476,8 @@ async def a_second_voice(stand: Stand) -> None:
 
 @family
 async def a_claim_held_by_another(stand: Stand) -> None:
-    """Judged, claimed as well, given back, or taken over by who does not hold it: by the API, and by a row that the service
-    signed.
+    """Judged, claimed as well, given back, or taken over by who does not hold it: by the API, and by a row that the
+    service signed.
     """
     review = await stand.opened(1)
     act = {"act": "verdict_sheet"}
@@ -596,7 +602,9 @@ async def on_another_text(stand: Stand) -> None:
 
 @family
 async def a_delegate_chosen_by_a_party(stand: Stand) -> None:
-    """By an operator who owns the proposal, for a reviewer who is away: asked over the API, and by a row that is signed."""
+    """By an operator who owns the proposal, for a reviewer who is away: asked over the API,
+    and by a row that is signed.
+    """
     party, taker = await stand.newcomer(("operator", ""), ("owner", "")), await stand.newcomer(("owner", ""))
     review, other = await stand.opened(owner=party), await stand.opened()
     chosen = await (await stand.person(party)).post("/delegations", _delegation(taker, giver=THIRD))

@@ -176,8 +176,8 @@ def _of_registry(auditor: Auditor, entries: Sequence[RecordedEntry], says: str) 
 
 @family
 async def a_registry_edited(stand: Stand) -> None:
-    """A character of it changed, an entry gone, or in the name of somebody else: hashes, chain and all made anew from there
-    on, and signed with a key of the thief's own.
+    """A character of it changed, an entry gone, or in the name of somebody else: hashes, chain and all made anew from
+    there on, and signed with a key of the thief's own.
     """
     auditor = await _auditor(stand)
     entries = auditor.registry

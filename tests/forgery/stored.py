@@ -398,8 +398,8 @@ for ways, makers in ((_questions, QUESTIONS), (_step_ups, STEP_UPS)):
 
 @family
 async def of_a_revoked_key_and_not_on_its_list(stand: Stand) -> None:
-    """Signed by a key that was revoked since, and dated when it still counted, beside one that really waited then: of that
-    one the list is, and it is taken.
+    """Signed by a key that was revoked since, and dated when it still counted, beside one that really waited then: of
+    that one the list is, and it is taken.
     """
     review, operator = await stand.opened(), await stand.person(OPERATOR)
     key = Ed25519Signer(Ed25519PrivateKey.generate())
@@ -459,7 +459,9 @@ async def _closing(stand: Stand, person: str) -> int:
 
 @family
 async def a_bit_flipped_in_the_row(stand: Stand) -> None:
-    """One bit of the stored bytes, with or without a digest that fits: whatever that makes of them, the review goes on."""
+    """One bit of the stored bytes, with or without a digest that fits: whatever that makes of them,
+    the review goes on.
+    """
     review = await stand.opened()
     for number in range(EACH * 2):
         good = signed(await stand.envelope(review))

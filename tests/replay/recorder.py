@@ -1,4 +1,5 @@
-"""What a workflow asks of Temporal, command by command: recorded when a history is made, and compared when it is replayed.
+"""What a workflow asks of Temporal, command by command: recorded when a history is made, and compared when it is
+replayed.
 
 Temporal's own replay compares the kinds of commands and their order. It does not look at their arguments, and those of
 a local activity are not in the history at all. So this records them as they leave the workflow, beneath every

@@ -468,7 +468,9 @@ async def test_whoever_a_turn_is_left_to_is_told(
 async def test_whoever_is_given_the_role_is_told(
     system: Harness, notifier: Notifier, mail: MailServer, clock: Clock
 ) -> None:
-    """Of all turns that it brings, in one mail; however often roles change after that, once. What is closed is left alone."""
+    """Of all turns that it brings, in one mail; however often roles change after that, once.
+    What is closed is left alone.
+    """
     closed = await opened(system)
     await say(system, closed, "hana.owner", Withdrawal())
     await opened(system, tier=3)

@@ -477,7 +477,9 @@ async def test_a_key_that_is_revoked_counts_until_then_and_no_longer(system: Har
 
 
 async def test_what_a_revoked_key_signs_counts_under_no_date(system: Harness) -> None:
-    """A thief who may write to the database as well dates what they store before the revocation; it was not there then."""
+    """A thief who may write to the database as well dates what they store before the revocation;
+    it was not there then.
+    """
     review = await opened(system, tier=3)
     registry = system.registers.registry
     await registry.add_key(OTHER.public, by=EXAMPLE_OPERATOR)

@@ -72,8 +72,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of the promises: acknowledged decisions that are `lost`, those that were `doubled`, and whatever else was
-    not kept; and the account of every review whose signals are accounted for.
+    """What became of the promises: acknowledged decisions that are `lost`, those that were `doubled`, and whatever else
+    was not kept; and the account of every review whose signals are accounted for.
     """
 
     lost: list[str]
@@ -83,7 +83,9 @@ class Kept:
 
 
 async def kept(system: Harness, reviews: Sequence[str], told: Told, *, stuck: Sequence[str] = ()) -> Kept:
-    """Hold everything that is known of these reviews against every promise; of those that are `stuck`, the record alone."""
+    """Hold everything that is known of these reviews against every promise; of those that are `stuck`,
+    the record alone.
+    """
     problems: list[str] = []
     accounts: list[Account] = []
 
@@ -137,8 +139,8 @@ def i1_nothing_is_doubled(told: Told, entries: Mapping[UUID, Sequence[Receipt]])
 
 
 def i2_everything_applied_is_signed_by_who_might(found: Found) -> Problems:
-    """The chain holds; every applied decision bears the signature of a key in force, and a renewed sign-in where the route
-    asks for it, and was made under a role that the registry says its maker held: what an auditor checks offline.
+    """The chain holds; every applied decision bears the signature of a key in force, and a renewed sign-in where the
+    route asks for it, and was made under a role that the registry says its maker held: what an auditor checks offline.
     """
     alone = WorkflowState(status="gone")
     evidence = Evidence(review=found.review, entries=found.recorded, read_model=found.rows, workflow=alone)

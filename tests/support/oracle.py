@@ -65,7 +65,9 @@ class Past:
         return known
 
     def between(self, start: datetime, end: datetime) -> range:
-        """The numbers of the entries of which each may have been the registry's last, at some time from `start` to `end`."""
+        """The numbers of the entries of which each may have been the registry's last,
+        at some time from `start` to `end`.
+        """
         first = sum(entry.event.at <= start for entry in self.registry)
         last = sum(entry.event.at <= end for entry in self.registry)
         return range(first, last + 1)

@@ -21,7 +21,9 @@ def until(among: int = 1) -> float:
 
 
 def seed() -> int:
-    """`SOAK_SEED`, to repeat a soak; a new one for each soak; and always the same in CI, where a failure must be the change's."""
+    """`SOAK_SEED`, to repeat a soak; a new one for each soak; and always the same in CI,
+    where a failure must be the change's.
+    """
     given = os.environ.get("SOAK_SEED")
     if given:
         return int(given)

@@ -1,4 +1,6 @@
-"""A promise that nothing could break promises nothing: each is broken here, in what is read of a review that keeps them all."""
+"""A promise that nothing could break promises nothing: each is broken here,
+in what is read of a review that keeps them all.
+"""
 
 from __future__ import annotations
 
