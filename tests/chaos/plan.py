@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.proposal import Proposal, content_digest
-from tests.e2e.system import AUTHOR, COUNCIL, OFFICER, OWNER, REVIEWERS, SIGNATORIES, example, sheet
+from tests.support.system import AUTHOR, COUNCIL, OFFICER, OWNER, REVIEWERS, SIGNATORIES, example, sheet
 
 APIS = 2
 

@@ -11,10 +11,10 @@ import pytest
 from runtime.embedded import free_port
 from runtime.issuer import Issuer, issuer_app, signing_key
 from tests.conftest import DatabaseUrls, Servers, new_database
-from tests.e2e.browser import Browser
-from tests.e2e.place import Place, place_on
-from tests.e2e.provider import ProviderProcess, provider_process
-from tests.e2e.system import System, serving, system_on
+from tests.support.browser import Browser
+from tests.support.place import Place, place_on
+from tests.support.provider import ProviderProcess, provider_process
+from tests.support.system import System, serving, system_on
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from api.app import create_app
 from api.cookies import SESSION_COOKIE
 from runtime.embedded import free_port
 from runtime.settings import Settings
-from tests.e2e.system import (
+from tests.support.harness import SIGNING_KEY
+from tests.support.system import (
     AUDITOR,
     AUTHOR,
     COUNCIL,
@@ -31,7 +32,6 @@ from tests.e2e.system import (
     example,
     sheet,
 )
-from tests.support.harness import SIGNING_KEY
 
 HEAD, SECOND_HEAD = SIGNATORIES.values()
 

@@ -22,12 +22,12 @@ from domain.proposal import content_digest
 from store.attempts import Attempt, Attempts
 from store.database import connect
 from tests.conftest import DatabaseUrls
-from tests.e2e.browser import EVIL, Browser
-from tests.e2e.place import Place
-from tests.e2e.system import AUDITOR, AUTHOR, OFFICER, OPERATOR, REVIEWERS, System, example, serving, sheet
 from tests.e2e.test_invitations import at_council, link_to
 from tests.e2e.test_step_up import judgement
 from tests.e2e.test_step_up import opened as opened_strictly
+from tests.support.browser import EVIL, Browser
+from tests.support.place import Place
+from tests.support.system import AUDITOR, AUTHOR, OFFICER, OPERATOR, REVIEWERS, System, example, serving, sheet
 
 SECRET = "canary-4f1d"
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 from domain.route import Allowance, Phase
 from domain.verification import verify
 from store.registers import Registers
-from tests.e2e.system import AUDITOR, JUN, KEI, OFFICER, OPERATOR, PACK, REVIEWERS, RIN, System, example, sheet
 from tests.support.harness import SIGNER, until
+from tests.support.system import AUDITOR, JUN, KEI, OFFICER, OPERATOR, PACK, REVIEWERS, RIN, System, example, sheet
 
 CLAIM: dict[str, Any] = {"act": "verdict_sheet"}
 

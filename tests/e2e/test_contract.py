@@ -23,9 +23,10 @@ from api.cookies import SESSION_COOKIE
 from runtime.issuer import Issuer
 from store.sessions import Sessions
 from tests.conftest import DatabaseUrls, Servers
-from tests.e2e.place import Place, place_on
-from tests.e2e.provider import ProviderProcess
-from tests.e2e.system import (
+from tests.support.place import Place, place_on
+from tests.support.provider import ProviderProcess
+from tests.support.soak import MINUTES, seed, soaks
+from tests.support.system import (
     AUDITOR,
     COUNCIL,
     OFFICER,
@@ -35,7 +36,6 @@ from tests.e2e.system import (
     TRAINING_OFFICER,
     example,
 )
-from tests.support.soak import MINUTES, seed, soaks
 from workflows.messages import workflow_id_for
 
 OPERATOR = "ops.operator"

@@ -23,7 +23,8 @@ from runtime.embedded import DataFolder, PostgresServer, free_port
 from runtime.issuer import Issuer
 from store.migrate import migrate
 from tests.conftest import DatabaseUrls, Servers
-from tests.e2e.system import (
+from tests.support.harness import until
+from tests.support.system import (
     AUDITOR,
     AUTHOR,
     OPERATOR,
@@ -37,7 +38,6 @@ from tests.e2e.system import (
     sheet,
     system_on,
 )
-from tests.support.harness import until
 from workflows.messages import workflow_id_for
 
 NO_WAIT = {"Prefer": "wait=0"}

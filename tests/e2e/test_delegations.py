@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e.system import REVIEWERS, System, example, sheet
+from tests.support.system import REVIEWERS, System, example, sheet
 
 REVIEWER, TAKER = REVIEWERS[0], "olga.owner"
 OPERATOR = "ops.operator"

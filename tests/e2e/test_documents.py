@@ -10,7 +10,7 @@ import pytest
 
 from api.routes.documents import KINDS
 from domain.proposal import Document
-from tests.e2e.system import AUDITOR, AUTHOR, COUNCIL, OFFICER, OWNER, REVIEWERS, System, example, new_id
+from tests.support.system import AUDITOR, AUTHOR, COUNCIL, OFFICER, OWNER, REVIEWERS, System, example, new_id
 
 PDF = b"%PDF-1.7 An example."
 

@@ -8,9 +8,9 @@ from domain.events import Blocked, Unblocked
 from domain.ledger import Entry
 from domain.verification import verify
 from store.registers import Registers
-from tests.e2e.system import AUDITOR, OFFICER, OPERATOR, REVIEWERS, SIGNATORIES, System, example, sheet
 from tests.support.harness import SIGNER, until
 from tests.support.mail import MailServer, mail_server
+from tests.support.system import AUDITOR, OFFICER, OPERATOR, REVIEWERS, SIGNATORIES, System, example, sheet
 
 HEAD, DEPUTY = SIGNATORIES["business_unit_head"], "be.deputy"
 

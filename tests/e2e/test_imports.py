@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.system import AUDITOR, OPERATOR, TRAINING_OFFICER, System
+from tests.support.system import AUDITOR, OPERATOR, TRAINING_OFFICER, System
 
 PEOPLE = "person,name,unit,role,office"
 TRAINING = "person,course,completed_at,expires_at"

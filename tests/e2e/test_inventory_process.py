@@ -11,9 +11,9 @@ import pytest
 from domain.decisions import Finding
 from domain.proposal import Proposal
 from domain.verification import verify
-from tests.e2e.system import AUDITOR, LECTURE, ONLINE, OWNER, REVIEWERS, System, digest, example, sheet
 from tests.support.harness import until
 from tests.support.inventory import PATH, proposals
+from tests.support.system import AUDITOR, LECTURE, ONLINE, OWNER, REVIEWERS, System, digest, example, sheet
 
 SEED = 2024
 CASES = 25

@@ -12,12 +12,12 @@ import httpx2
 import pytest
 
 from api.cookies import SESSION_COOKIE
-from tests.e2e.browser import EVIL, Browser
-from tests.e2e.place import Place, refused
-from tests.e2e.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, Person, example, new_id
 from tests.e2e.test_notices import Stream
+from tests.support.browser import EVIL, Browser
 from tests.support.harness import until
 from tests.support.mail import mail_server
+from tests.support.place import Place, refused
+from tests.support.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, Person, example, new_id
 
 MEMBER, OTHER = COUNCIL[:2]
 ANOTHER = "another.operator"

@@ -10,8 +10,8 @@ from domain.route import SignatoryStep
 from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers
-from tests.e2e.system import AUDITOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
 from tests.support.harness import SIGNER
+from tests.support.system import AUDITOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
 
 HEAD, TAKER = SIGNATORIES["business_unit_head"], "olga.owner"
 OTHER_HEADS = ("cy.head", "ed.head")

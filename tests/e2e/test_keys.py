@@ -20,7 +20,8 @@ from domain.proof import Proof
 from domain.registry import RecordedEntry
 from domain.verification import verify
 from runtime.keys import pem
-from tests.e2e.system import (
+from tests.support.harness import PRIVATE_KEY, SIGNER, SIGNING_KEY, until
+from tests.support.system import (
     AUDITOR,
     AUTHOR,
     OFFICER,
@@ -31,7 +32,6 @@ from tests.e2e.system import (
     decision_id,
     example,
 )
-from tests.support.harness import PRIVATE_KEY, SIGNER, SIGNING_KEY, until
 
 CANARY = "".join(SIGNING_KEY.splitlines()[1:-1])[-40:]
 """A part of the private key that can't be anywhere by chance."""

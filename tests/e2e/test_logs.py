@@ -11,7 +11,8 @@ from domain.verification import verify
 from runtime.issuer import Issuer
 from runtime.temporal import plugin
 from tests.conftest import DatabaseUrls, Log, Servers
-from tests.e2e.system import (
+from tests.support.harness import until
+from tests.support.system import (
     AUDITOR,
     AUTHOR,
     OPERATOR,
@@ -25,7 +26,6 @@ from tests.e2e.system import (
     sheet,
     system_on,
 )
-from tests.support.harness import until
 from workflows.messages import workflow_id_for
 
 CANARY = "canary"

@@ -16,7 +16,9 @@ from standardwebhooks import Webhook
 
 from api.routes import events as streams
 from store.feed import Mark
-from tests.e2e.system import (
+from tests.support.harness import until
+from tests.support.mail import mail_server
+from tests.support.system import (
     AUDITOR,
     AUTHOR,
     COUNCIL,
@@ -31,8 +33,6 @@ from tests.e2e.system import (
     serving,
     sheet,
 )
-from tests.support.harness import until
-from tests.support.mail import mail_server
 
 HEAD = SIGNATORIES["business_unit_head"]
 

@@ -6,8 +6,8 @@ import pytest
 from temporalio.client import Client
 
 from activities import reconciler
-from tests.e2e.system import AUDITOR, OPERATOR, OWNER, REVIEWERS, System, example, new_id
 from tests.support.harness import until
+from tests.support.system import AUDITOR, OPERATOR, OWNER, REVIEWERS, System, example, new_id
 from workflows.messages import workflow_id_for
 
 

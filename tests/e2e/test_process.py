@@ -12,7 +12,8 @@ from domain.people import Assigned
 from domain.route import Phase
 from domain.stages import Stage
 from domain.verification import verify
-from tests.e2e.system import (
+from tests.support.harness import until
+from tests.support.system import (
     AUDITOR,
     AUTHOR,
     COUNCIL,
@@ -28,7 +29,6 @@ from tests.e2e.system import (
     example,
     sheet,
 )
-from tests.support.harness import until
 
 GAP = ("ren.operator", LECTURE)
 """What the examples leave open: the lecture of one operator, which the highest tier requires."""

@@ -19,7 +19,7 @@ from domain.review import fold
 from domain.verification import verify
 from runtime.embedded.postgres import SUPERUSER
 from tests.conftest import Servers
-from tests.e2e.system import AUDITOR, OFFICER, OWNER, REVIEWERS, System, example, sheet
+from tests.support.system import AUDITOR, OFFICER, OWNER, REVIEWERS, System, example, sheet
 from workflows.messages import workflow_id_for
 
 

@@ -6,7 +6,7 @@ from api.schemas import ReviewOut
 from domain.proposal import Proposal
 from domain.stages import Stage
 from domain.verification import verify
-from tests.e2e.system import (
+from tests.support.system import (
     AUDITOR,
     JUN,
     KEI,

@@ -13,10 +13,10 @@ import pytest
 
 from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE
 from runtime.embedded import free_port
-from tests.e2e.browser import EVIL, Browser, origin_of
-from tests.e2e.place import Place, refused
-from tests.e2e.provider import CLIENT_ID
-from tests.e2e.system import OPERATOR, OWNER, example
+from tests.support.browser import EVIL, Browser, origin_of
+from tests.support.place import Place, refused
+from tests.support.provider import CLIENT_ID
+from tests.support.system import OPERATOR, OWNER, example
 
 
 def callback_of(browser: Browser) -> str:

@@ -13,10 +13,10 @@ from domain.events import Accepted
 from domain.ledger import Entry
 from store.registers import Registers
 from tests.conftest import Servers
-from tests.e2e.browser import EVIL, Browser
-from tests.e2e.place import Place, refused
-from tests.e2e.system import AUTHOR, LECTURE, PACK, REVIEWERS, SIGNATORIES, Person, example, sheet
+from tests.support.browser import EVIL, Browser
 from tests.support.harness import SIGNER
+from tests.support.place import Place, refused
+from tests.support.system import AUTHOR, LECTURE, PACK, REVIEWERS, SIGNATORIES, Person, example, sheet
 
 STRICT = PACK.model_copy(
     update={

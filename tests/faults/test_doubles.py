@@ -21,9 +21,9 @@ from runtime.temporal import connect as connect_to_temporal
 from store.database import connect
 from store.decisions import Decisions
 from store.receipts import Receipts
-from tests.e2e.system import AUTHOR, REVIEWERS, example
 from tests.support.fleet import Fleet, fleet
 from tests.support.harness import SIGNER, Harness, until
+from tests.support.system import AUTHOR, REVIEWERS, example
 
 PROPOSAL = example(1)
 

@@ -17,11 +17,11 @@ from runtime.embedded import Child, DataFolder, python_process
 from store.notices import Notices
 from store.webhooks import Webhooks
 from tests.conftest import DatabaseUrls, Servers
-from tests.e2e.system import serving
 from tests.faults.stricken_notifier import AT, MAIL, POST
 from tests.store.reviews import opened
 from tests.support.harness import EXAMPLES, Harness, harness, until
 from tests.support.mail import mail_server
+from tests.support.system import serving
 
 REVIEWERS = ("jun.reviewer", "kei.reviewer", "rin.reviewer")
 

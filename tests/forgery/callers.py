@@ -19,12 +19,12 @@ from api.cookies import SESSION_COOKIE
 from domain.decisions import Reason
 from domain.people import Assigned, Role
 from store.sessions import digest_of_token
-from tests.e2e.browser import EVIL, Browser, Cookie
-from tests.e2e.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, example, sheet
 from tests.forgery.families import family
 from tests.forgery.stand import EACH, OTHER, REVIEWER, THIRD, Stand, signed
 from tests.forgery.stand import sheet as stored_sheet
 from tests.forgery.stored import proved, with_hmac
+from tests.support.browser import EVIL, Browser, Cookie
+from tests.support.system import AUTHOR, COUNCIL, OFFICER, OPERATOR, OWNER, example, sheet
 
 ASK = {"kind": "question", "reason": "Who looks at the list?"}
 

@@ -6,8 +6,8 @@ import pytest
 from temporalio.client import Client
 
 from tests.e2e.conftest import issuer, place, provider
-from tests.e2e.place import Place
 from tests.forgery.stand import Stand, stand_on
+from tests.support.place import Place
 
 __all__ = ["issuer", "place", "provider"]
 

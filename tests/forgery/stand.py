@@ -34,9 +34,9 @@ from runtime.courier import TemporalCourier
 from store.registers import Registers
 from store.reviews import Reviews
 from store.standing import look
-from tests.e2e.place import Place
-from tests.e2e.system import OPERATOR, PACK, PRINCIPLES, REVIEWERS, Person, example, new_id
 from tests.support.harness import SIGNER, until
+from tests.support.place import Place
+from tests.support.system import OPERATOR, PACK, PRINCIPLES, REVIEWERS, Person, example, new_id
 
 EACH = 4
 """How many of a family go through the whole stack in a round."""

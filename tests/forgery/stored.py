@@ -31,10 +31,10 @@ from domain.registry import Disabled, RegistryEntry
 from domain.stages import Stage
 from domain.step_up import act_digest
 from store.ledgers import Ledgers
-from tests.e2e.system import OPERATOR
 from tests.forgery.families import FAMILIES, Family, family
 from tests.forgery.stand import EACH, IN_BULK, OTHER, Forged, Stand, sheet, signed
 from tests.support.harness import SIGNER
+from tests.support.system import OPERATOR
 
 Make = Callable[[Stand, Envelope], Forged]
 

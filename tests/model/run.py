@@ -28,7 +28,6 @@ from domain.review import waits_for
 from domain.state import Review
 from domain.turns import Turn, falls_to
 from tests.domain.packs import pack_data
-from tests.e2e.system import COUNCIL, ONLINE, OWNER, PACK, REVIEWERS, SIGNATORIES, TRAINING_OFFICER, example
 from tests.model import people, sayings
 from tests.model.answers import Answers, Asked
 from tests.model.people import OFFICES, UNITS, Member
@@ -37,6 +36,7 @@ from tests.support.fleet import Fleet
 from tests.support.harness import Harness
 from tests.support.invariants import Told, kept
 from tests.support.oracle import holders, past_of
+from tests.support.system import COUNCIL, ONLINE, OWNER, PACK, REVIEWERS, SIGNATORIES, TRAINING_OFFICER, example
 
 QUICK = "quick"
 """A pack whose deadlines come within seconds, and whose reviewers sign in again over their sheets."""

@@ -17,7 +17,7 @@ from domain.proposal import Proposal
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
-from tests.e2e.system import PRINCIPLES
+from tests.support.system import PRINCIPLES
 
 Body = dict[str, Any]
 

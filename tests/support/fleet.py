@@ -29,9 +29,9 @@ from store.database import connect
 from store.decisions import Decisions
 from store.receipts import Receipts
 from store.registers import Registers
-from tests.e2e.system import serving
 from tests.support.harness import SIGNER, SIGNING_KEY, Harness, until
 from tests.support.proxy import Proxy
+from tests.support.system import serving
 
 HOST = "127.0.0.1"
 

@@ -76,7 +76,7 @@ async def provider_process() -> AsyncIterator[ProviderProcess]:
     """A provider for the length of the block."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "ignore", "-m", "tests.e2e.provider_process", str(port)),
+        *(sys.executable, "-W", "ignore", "-m", "tests.support.provider_process", str(port)),
         cwd=Path(__file__).resolve().parents[2],
         stderr=asyncio.subprocess.DEVNULL,
     )

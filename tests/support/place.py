@@ -15,9 +15,9 @@ from api.cookies import SESSION_COOKIE
 from runtime.embedded import free_port
 from runtime.issuer import Issuer
 from tests.conftest import DatabaseUrls
-from tests.e2e.browser import Browser, Cookie, origin_of
-from tests.e2e.provider import ProviderProcess, client_of
-from tests.e2e.system import OWNER, Person, System, system_on
+from tests.support.browser import Browser, Cookie, origin_of
+from tests.support.provider import ProviderProcess, client_of
+from tests.support.system import OWNER, Person, System, system_on
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """An OpenID provider in a process of its own: oidc-provider-mock, made to hold PKCE, rotate its keys, and sign what a
 test wants signed.
 
-Run as `python -m tests.e2e.provider_process PORT`.
+Run as `python -m tests.support.provider_process PORT`.
 """
 
 from __future__ import annotations
