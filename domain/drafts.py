@@ -19,6 +19,7 @@ from domain.decisions import (
 from domain.discrepancies import Difference
 from domain.entitlement import NO_UNITS, RECONCILER, REGISTER, REGISTRY, acting_grant, meaning
 from domain.people import Grant
+from domain.separation import broken_rule
 from domain.state import Review
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
 
@@ -55,7 +56,11 @@ def seal(
     """
     kind = governed_by(draft.content)
     asked = principles.asked_alone(review) if kind == "verdict_sheet" else ()
-    grant = acting_grant(review, kind, grants, draft.person, units, asked)
+
+    def forbidden(grant: Grant) -> bool:
+        return broken_rule(review, kind, draft.person, under=grant, unit=units.get(draft.person)) is not None
+
+    grant = acting_grant(review, kind, grants, draft.person, units, asked, forbidden)
     if grant is None:
         return None
     opening = isinstance(draft.content, Submission)

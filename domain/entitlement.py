@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from domain.decisions import Reason
@@ -236,13 +236,15 @@ def acting_grant(
     person: PersonId,
     units: Mapping[PersonId, str] = NO_UNITS,
     asked: Collection[PersonId] = (),
+    forbidden: Callable[[Grant], bool] = lambda _: False,
 ) -> Grant | None:
     """The grant, of those that `person` holds or that were left to them, that they act under: one that entitles them
     (their own before another's), or else one of a role that could (so that the refusal is on record with it), or none.
-    Before them all comes a grant of somebody who alone is `asked`. `units` are those of the grants' holders.
+    Before them all comes a grant of somebody who alone is `asked`, and after them all one under which it is `forbidden`:
+    nobody is kept from judging by one more grant of what they hold. `units` are those of the grants' holders.
     """
     fitting = [grant for grant in grants if grant.role in ROLES.get(kind, ())]
-    fitting.sort(key=lambda grant: (grant.person not in asked, grant.person != person))
+    fitting.sort(key=lambda grant: (forbidden(grant), grant.person not in asked, grant.person != person))
     entitling = (grant for grant in fitting if entitles(review, kind, grant, units.get(grant.person)))
     return next(entitling, fitting[0] if fitting else None)
 

@@ -445,6 +445,8 @@ def refuse_office(grant: Grant) -> str | None:
         return f"A council member holds one of the seats {', '.join(Seat)}."
     if grant.role in (Role.OFFICER, Role.SIGNATORY) and grant.office is None:
         return f"A grant as {grant.role} names its office."
+    if grant.office is not None and grant.role not in (Role.OFFICER, Role.SIGNATORY, Role.COUNCIL_MEMBER):
+        return f"A grant as {grant.role} has no office."
     return None
 
 

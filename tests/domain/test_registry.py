@@ -183,6 +183,7 @@ def registry(*events: RegistryEvent) -> Registry:
         ((), granted("ann.one", Role.COUNCIL_MEMBER, "priest"), "one of the seats"),
         ((), granted("ann.one", Role.SIGNATORY), "names its office"),
         ((), granted("ann.one", Role.OFFICER), "names its office"),
+        ((), granted("ann.one", Role.REVIEWER, "head"), "has no office"),
         ((), REVOKED, "No grant with this id"),
         ((REVIEWER, REVOKED), REVOKED, "No grant with this id"),
         ((), DISABLED.model_copy(update={"person": OPERATOR}), "Nobody disables themselves"),

@@ -260,6 +260,15 @@ def test_who_is_left_out_of_a_turn_is_who_would_be_refused() -> None:
         assert not set(COUNCIL) - {LEA} & set(left_out)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_one_more_grant_keeps_nobody_from_judging(first: bool) -> None:
+    """Whoever would hinder a judge by giving them once more what they hold gives them nothing to be refused for."""
+    (judge, *_) = REVIEWERS
+    poisoned = given_by(OWNER, judge, Role.REVIEWER, "office")
+    case = Case(grants=(poisoned, *GRANTS) if first else (*GRANTS, poisoned))
+    case.accepts(judge, sheet())
+
+
 def given_by(by: str, person: str, role: Role, office: str | None = None) -> Grant:
     """A grant that somebody of this review gave."""
     return grant(person, role, office).model_copy(update={"by": by})
