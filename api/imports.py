@@ -54,8 +54,9 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
     return list(people.values()), roles
 
 
-def read_completions(data: bytes) -> list[Completion]:
+def read_completions(data: bytes, *, by: PersonId) -> list[Completion]:
     """Completions of courses: columns person, course, completed_at and, optionally, expires_at (RFC 3339 with an offset).
+    `by` is who imports.
 
     Raises:
         Invalid: a row can't be taken; each mistake names its line and column.
@@ -64,7 +65,7 @@ def read_completions(data: bytes) -> list[Completion]:
     mistakes: list[FieldError] = []
     for line, row in _rows(data, ("person", "course", "completed_at"), ("expires_at",)):
         try:
-            completions.append(CompletionIn.model_validate({k: v for k, v in row.items() if v}))
+            completions.append(CompletionIn.model_validate({k: v for k, v in row.items() if v} | {"by": by}))
         except ValidationError as error:
             mistakes += _mistakes(line, error)
     if mistakes:

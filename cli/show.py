@@ -182,7 +182,7 @@ def status(given: Mapping[str, Any]) -> None:
         line("Waits for", "bold")
     for each in given["waits_for"]:
         turn(each)
-    _listed("Training gaps", (f"{g['person']} ({g['role']}) needs {g['course']}" for g in given["gaps"]))
+    _listed("Training gaps", map(_gap, given["gaps"]))
     _listed(
         "Open questions", (f"{q['id']} by {q['person']}, {moment(q['at'])}: {q['text']}" for q in given["questions"])
     )
@@ -265,6 +265,11 @@ def verification(evidence: Evidence, result: Verification) -> None:
     elif result.founder is not None:
         line(f"Signatures and roles were checked by {result.registry} entries of the registry.", "dim", indent=2)
         line(f"It was founded with the key {result.founder}.", "dim", indent=2)
+
+
+def _gap(given: Mapping[str, Any]) -> str:
+    by = "" if given["by"] is None else f", entered by somebody else than {given['by']}"
+    return f"{given['person']} ({given['role']}) needs {given['course']}{by}"
 
 
 def _sheet(given: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from domain.canonical import digest_of
@@ -12,29 +12,43 @@ from domain.values import Digest, Instant, Line, PersonId, Slug, Value
 
 
 class Completion(Value):
-    """On record: this person completed this course then; `expires_at` where the record itself says so."""
+    """On record: this person completed this course then; `expires_at` where the record itself says so. `by` is who entered
+    it, where that is known.
+    """
 
     person: PersonId
     course: Slug
     completed_at: Instant
     expires_at: Instant | None = None
+    by: PersonId | None = None
 
 
 class Gap(Value):
-    """A course that an assigned person has not completed, or no longer holds."""
+    """A course that an assigned person has not completed, or no longer holds. Where they would hold it by the word of
+    somebody whose word does not count here, `by` is who that is.
+    """
 
     person: PersonId
     role: Slug
     course: Slug
     title: Line
     expired_at: Instant | None = None
+    by: PersonId | None = None
+
+    @property
+    def why(self) -> str:
+        """What is missing, in words."""
+        if self.by is None:
+            return f"{self.person} needs {self.course}"
+        return f"{self.person} needs {self.course}, entered by somebody else than {self.by}, who takes part in this proposal"
 
 
 class TrainingCheck(Value):
-    """The result of comparing what is required with what is on record at one moment."""
+    """The result of comparing what is required with what is on record at one moment, as entered by `entered_by`."""
 
     gaps: tuple[Gap, ...] = ()
     rests_on: Digest
+    entered_by: tuple[PersonId, ...] = ()
 
 
 def required(staff: Iterable[Assigned], requirements: Iterable[Requirement]) -> tuple[tuple[Assigned, Course], ...]:
@@ -55,9 +69,13 @@ def required(staff: Iterable[Assigned], requirements: Iterable[Requirement]) -> 
 
 
 def check(
-    staff: Iterable[Assigned], requirements: Iterable[Requirement], completions: Iterable[Completion], at: datetime
+    staff: Iterable[Assigned],
+    requirements: Iterable[Requirement],
+    completions: Iterable[Completion],
+    at: datetime,
+    parties: Collection[PersonId] = (),
 ) -> TrainingCheck:
-    """Who lacks what at the moment `at`.
+    """Who lacks what at the moment `at`. What one of the `parties` entered does not count: nobody vouches for their own.
 
     A completion holds from its own date until `expires_at` or until the course's validity has passed, whichever is
     first; it holds on neither boundary's far side, and one dated after `at` does not count yet.
@@ -66,20 +84,32 @@ def check(
     for completion in completions:
         held.setdefault((completion.person, completion.course), []).append(completion)
     gaps: list[Gap] = []
-    used: list[list[str]] = []
+    used: list[Completion] = []
     for member, course in required(staff, requirements):
         mine = [c for c in held.get((member.person, course.id), ()) if c.completed_at <= at]
         ends = [(_end(completion, course), completion) for completion in mine]
-        valid = [(end, completion) for end, completion in ends if end is None or end > at]
-        if valid:
-            best = max(valid, key=lambda pair: pair[1].completed_at)[1]
-            used.append([best.person, best.course, best.completed_at.isoformat()])
+        valid = [completion for end, completion in ends if end is None or end > at]
+        counting = [completion for completion in valid if completion.by not in parties]
+        if counting:
+            used.append(max(counting, key=lambda completion: (completion.completed_at, completion.by or "")))
         else:
             expired = max((end for end, _ in ends if end is not None), default=None)
             gaps.append(
-                Gap(person=member.person, role=member.role, course=course.id, title=course.title, expired_at=expired)
+                Gap(
+                    person=member.person,
+                    role=member.role,
+                    course=course.id,
+                    title=course.title,
+                    expired_at=expired,
+                    by=min((completion.by for completion in valid if completion.by is not None), default=None),
+                )
             )
-    return TrainingCheck(gaps=tuple(gaps), rests_on=digest_of([list(row) for row in sorted(used)]))
+    rows = sorted((one.person, one.course, one.completed_at.isoformat()) for one in used)
+    return TrainingCheck(
+        gaps=tuple(gaps),
+        rests_on=digest_of([list(row) for row in rows]),
+        entered_by=tuple(sorted({one.by for one in used if one.by is not None})),
+    )
 
 
 def _shorter(one: Course, other: Course) -> bool:

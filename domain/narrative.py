@@ -155,8 +155,9 @@ def tell(event: Event) -> Told:
         case TrainingChecked():
             gaps = event.check.gaps
             if not gaps:
-                return _engine("Training checked: nothing is missing.", None, event.check.rests_on)
-            names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
+                whose = f", by the word of {', '.join(event.check.entered_by)}" if event.check.entered_by else ""
+                return _engine(f"Training checked: nothing is missing{whose}.", None, event.check.rests_on)
+            names = "; ".join(gap.why for gap in gaps)
             return _engine(f"Training checked, gaps: {names}.", None, event.check.rests_on)
         case Lapsed():
             return _engine(f"Signatures lapsed: {len(event.decisions)}.", event.because)

@@ -20,7 +20,8 @@ def checked(review: Review, facts: Facts, at: datetime) -> TrainingChecked:
     """What the staff's training amounts to now."""
     staff = () if review.subject is None else review.subject.staff
     requirements = () if review.route is None or not review.route.training_required else review.route.requirements
-    return TrainingChecked(at=at, check=check(staff, requirements, facts.completions, at))
+    parties = {*review.proposed_by, *review.assigned}
+    return TrainingChecked(at=at, check=check(staff, requirements, facts.completions, at, parties))
 
 
 def refuse_word(review: Review) -> Refusal | None:
@@ -35,7 +36,7 @@ def refuse_untrained(review: Review, facts: Facts, at: datetime) -> Refusal | No
     gaps = checked(review, facts, at).check.gaps
     if not gaps:
         return None
-    names = "; ".join(f"{gap.person} lacks {gap.course}" for gap in gaps)
+    names = "; ".join(gap.why for gap in gaps)
     return Refusal(Reason.TRAINING_GAP, f"The staff's training no longer holds: {names}."[:2000])
 
 
@@ -56,7 +57,7 @@ def turns(review: Review) -> tuple[Turn, ...]:
     if review.phase_since is None:
         return ()
     gaps = () if review.training is None else review.training.gaps
-    names = "; ".join(f"{gap.person} needs {gap.course}" for gap in gaps)
+    names = "; ".join(gap.why for gap in gaps)
     turn = Turn(
         stage=Stage.TRAINING,
         kinds=("completion",),

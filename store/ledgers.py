@@ -77,10 +77,10 @@ from proposals p, policy_packs k where p.digest = $1 and k.digest = $2
 """
 
 _COMPLETIONS = """
-select c.person, c.course, c.completed_at, c.expires_at
+select c.person, c.course, c.completed_at, c.expires_at, nullif(c.entered_by, '') as by
 from unnest($1::text[], $2::text[]) as wanted (person, course)
 join completions c on c.person = wanted.person and c.course = wanted.course
-order by c.person, c.course, c.completed_at
+order by c.person, c.course, c.completed_at, c.entered_by
 """
 
 _WRITE = """

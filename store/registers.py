@@ -61,14 +61,14 @@ _DISABLED_BY = "update people set disabled_by = $2, disabled_because = $3 where 
 
 _STAGE_COMPLETIONS = """
 create temporary table arriving (
-    person text, course text, completed_at timestamptz, expires_at timestamptz
+    person text, course text, completed_at timestamptz, expires_at timestamptz, entered_by text
 ) on commit drop
 """
 
 _TAKE_COMPLETIONS = """
-insert into completions (person, course, completed_at, expires_at)
-select person, course, completed_at, expires_at from arriving
-order by person, course, completed_at  -- two imports at once take their locks in one order
+insert into completions (person, course, completed_at, expires_at, entered_by)
+select person, course, completed_at, expires_at, entered_by from arriving
+order by person, course, completed_at, entered_by  -- two imports at once take their locks in one order
 on conflict do nothing
 """
 
@@ -276,7 +276,7 @@ class Registers:
             await head.append(IssuerKeySeen(at=head.now, by=SIGN_IN, key=key))
 
     async def enter_completions(self, completions: Sequence[Completion]) -> int:
-        """Put completions on record, all or none; those on record already change nothing.
+        """Put completions on record, all or none; those that the same person entered already change nothing.
 
         Returns:
             How many are new.
@@ -285,8 +285,8 @@ class Registers:
             await connection.execute(_STAGE_COMPLETIONS)
             await connection.copy_records_to_table(
                 "arriving",
-                records=[(c.person, c.course, c.completed_at, c.expires_at) for c in completions],
-                columns=["person", "course", "completed_at", "expires_at"],
+                records=[(c.person, c.course, c.completed_at, c.expires_at, c.by or "") for c in completions],
+                columns=["person", "course", "completed_at", "expires_at", "entered_by"],
             )
             status: str = await connection.execute(_TAKE_COMPLETIONS)
             return int(status.rsplit(" ", 1)[1])

@@ -32,11 +32,11 @@ class TrainingImported(BaseModel):
 )
 async def import_training(request: Request, caller: TheCaller, services: TheServices) -> TrainingImported:
     """CSV with the columns person, course, completed_at and, if there is one, expires_at; all rows or none. Reviews
-    that wait for one of them are woken.
+    that wait for one of them are woken. Who entered it stands with it, and counts nothing for a proposal of their own.
     """
     caller.must_hold(Role.TRAINING_OFFICER)
     media_type_of(request, CSV)
-    completions = await asyncio.to_thread(read_completions, await request.body())
+    completions = await asyncio.to_thread(read_completions, await request.body(), by=caller.person)
     new = await services.registers.enter_completions(completions)
     woken = await services.decisions.word_from_the_register()
     return TrainingImported(completions=len(completions), new=new, woken=woken)

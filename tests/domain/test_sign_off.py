@@ -102,7 +102,7 @@ def test_training_is_checked_again_at_each_signature() -> None:
     refused = case.sign(SECOND)
     assert isinstance(refused, Refused)
     assert refused.reason is Reason.TRAINING_GAP
-    assert f"{ENGINEER} lacks {LECTURE.id}" in refused.detail
+    assert f"{ENGINEER} needs {LECTURE.id}" in refused.detail
     assert isinstance(case.commands[-1][1][1], Lapsed)
     assert (Stage.TRAINING, Phase.TRAINING, ()) == (case.review.stage, case.review.phase, case.review.signatures)
     assert Stage.TRAINING not in case.review.passed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +117,24 @@ def test_gaps_hold_the_review_and_name_person_and_course() -> None:
     case.completions.append(completion(ENGINEER, LECTURE))
     case.accepts(REGISTER.person, TrainingRecorded())
     assert case.review.stage is Stage.SIGN_OFF
+
+
+@pytest.mark.parametrize("party", [OWNER, AUTHOR, ENGINEER])
+def test_nobody_vouches_for_the_training_of_their_own(party: str) -> None:
+    """What owner, author or staff entered does not count for their proposal, and whose word it was is said; somebody
+    else's does, and stands on record.
+    """
+    case = Case(route(training=True))
+    case.completions = [completion(ENGINEER, course).model_copy(update={"by": party}) for course in (ONLINE, LECTURE)]
+    case.agree()
+    assert case.review.training is not None
+    assert [(ENGINEER, party)] * 2 == [(gap.person, gap.by) for gap in case.review.training.gaps]
+    (turn,) = waits_for(case.review)
+    assert f"entered by somebody else than {party}" in turn.what
+    case.completions += [each.model_copy(update={"by": TRAINER}) for each in case.completions]
+    case.accepts(REGISTER.person, TrainingRecorded())
+    assert case.review.stage is Stage.SIGN_OFF
+    assert (TRAINER,) == case.review.training.entered_by
 
 
 def test_a_route_that_asks_for_training_asks_whom() -> None:

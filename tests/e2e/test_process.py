@@ -309,7 +309,7 @@ async def test_a_completion_wakes_exactly_the_reviews_that_wait_for_it(system: S
     await system.until_stage(waiting["one.newcomer"], "sign_off")
     told = await system.told(waiting["one.newcomer"])
     assert 1 == told.count("A completion was recorded that this review waits for.")
-    assert "Training checked: nothing is missing." in told
+    assert "Training checked: nothing is missing, by the word of tao.training." in told
     assert before == await system.told(waiting["two.newcomer"])
     assert {"completions": 1, "new": 0, "woken": 0} == await _again(system, "one.newcomer")
 

@@ -117,6 +117,8 @@ async def test_completions_are_taken_once(registers: Registers) -> None:
     assert 2 == await registers.enter_completions([one, elsewhere, later, one])
     assert 0 == await registers.enter_completions([later, one])
     assert 0 == await registers.enter_completions([])
+    by_somebody = one.model_copy(update={"by": OPERATOR})
+    assert [1, 0] == [await registers.enter_completions([by_somebody]) for _ in range(2)]
     assert [1, 0] == sorted(
         await asyncio.gather(
             *(registers.enter_completions([one.model_copy(update={"course": "b-course"})]) for _ in range(2))
