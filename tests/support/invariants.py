@@ -239,10 +239,10 @@ async def i8_every_open_review_has_its_workflow(system: Harness, review: str) ->
     assert not found, found
 
 
-async def i8_the_doctor_finds_nothing(system: Harness) -> None:
+async def i8_the_doctor_finds_nothing(system: Harness, *, seconds: float = 60) -> None:
     """Once it is quiet, nothing is pending for long, and the reconciler, having gone round, has nothing to say."""
     doctor = Doctor(system.database, system.decisions, system.book, system.client, system.task_queue, {})
-    end = time.monotonic() + 60
+    end = time.monotonic() + seconds
     while not (said := await doctor.examine()).well:
         assert time.monotonic() < end, said
         await asyncio.sleep(1)

@@ -173,7 +173,7 @@ async def past_of(system: Harness) -> Past:
         decisions=await _decisions(system.database),
         completions=[
             (row["recorded_at"], Completion.model_validate({name: row[name] for name in Completion.model_fields}))
-            for row in await rows("select * from completions")
+            for row in await rows("select *, nullif(entered_by, '') as by from completions")
         ],
         proposals={
             row["digest"]: Proposal.model_validate_json(row["content"])

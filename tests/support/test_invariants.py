@@ -9,9 +9,11 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
 from temporalio.client import Client
 
-from domain.decisions import Reopening
+from domain.decisions import Question, Reopening
 from domain.events import Accepted, Event, Refused
 from domain.ledger import GENESIS, append
 from tests.conftest import DatabaseUrls, Servers
@@ -25,7 +27,10 @@ from tests.support.invariants import (
     i3_everything_became_what_the_model_says,
     i4_duties_are_separate,
     i5_the_read_model_is_the_fold,
+    i6_every_signal_is_settled,
+    i7_no_workflow_task_failed,
     i8_every_open_review_has_its_workflow,
+    i8_the_doctor_finds_nothing,
     receipts_of,
 )
 from tests.support.oracle import past_of
@@ -101,3 +106,43 @@ async def test_a_review_whose_workflow_is_gone_is_found(system: Harness) -> None
         await system.handle(review).terminate()
         with pytest.raises(AssertionError, match="terminated"):
             await i8_every_open_review_has_its_workflow(system, review)
+
+
+async def test_a_signal_more_or_less_is_found(system: Harness) -> None:
+    async with system.worker():
+        review = await system.submit()
+        await system.approve(review)
+        (history,) = runs = await system.histories(review)
+        await i6_every_signal_is_settled(system, review, runs)
+        signal = next(
+            event for event in history if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+        )
+        for other in ([event for event in history if event is not signal], [*history, signal]):
+            with pytest.raises(AssertionError):
+                await i6_every_signal_is_settled(system, review, [other])
+
+
+async def test_a_task_that_failed_is_found(system: Harness) -> None:
+    async with system.worker():
+        review = await system.submit()
+        (history,) = runs = await system.histories(review)
+    await i7_no_workflow_task_failed(system, review, runs)
+    failed = HistoryEvent(
+        event_id=len(history) + 1,
+        event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        workflow_task_failed_event_attributes=WorkflowTaskFailedEventAttributes(
+            cause=WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
+        ),
+    )
+    with pytest.raises(AssertionError):
+        await i7_no_workflow_task_failed(system, review, [[*history, failed]])
+
+
+async def test_what_the_doctor_finds_is_found(system: Harness) -> None:
+    async with system.worker(reconcile_seconds=1):
+        review = await system.submit()
+        await i8_the_doctor_finds_nothing(system)
+    await system.store(review, "rin.reviewer", Question(), "Who checks it?")
+    await system.database.pool.execute("update decisions set received_at = received_at - interval '5 minutes'")
+    with pytest.raises(AssertionError, match="pending"):
+        await i8_the_doctor_finds_nothing(system, seconds=0)
