@@ -83,8 +83,8 @@ async def test_a_claim_runs_out_while_its_maker_does_nothing(own_system: System)
     await Registers(system.database, SIGNER).publish(PACK.model_copy(update={"version": "0.3", "tiers": tiers}))
     review = await system.opened(example(1))
     await system.person(JUN).accepted(review, "claim", **CLAIM)
-    assert [JUN] == await waits_for(system, review)
 
+    # Not that it is held meanwhile: on a busy machine its time is over before anybody has looked.
     async def free() -> bool:
         return [*REVIEWERS] == await waits_for(system, review)
 

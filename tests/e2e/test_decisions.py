@@ -128,7 +128,7 @@ async def test_an_id_is_not_used_again_for_something_else(system: System) -> Non
     async def on_record() -> list[Entry]:
         return [entry for entry in await entries_about(system, review, key) if isinstance(entry.event, Refused)]
 
-    await until(on_record, seconds=20)
+    await until(on_record)
     for _ in range(5):
         response = await reviewer.say(review, "question", id=str(key), reason=f"Who looks at {uuid4()}?")
         assert (409, "id_reused") == (response.status_code, response.json()["reason"])
@@ -239,7 +239,7 @@ async def runs_of(client: Client, review: str) -> int:
     async def listed() -> int:
         return len((await client.workflow_service.list_workflow_executions(request)).executions)
 
-    return await until(listed, seconds=20)
+    return await until(listed)
 
 
 async def test_a_submission_is_not_started_again_after_its_end(system: System, temporal_client: Client) -> None:

@@ -65,5 +65,5 @@ async def taken(system: System, proposal: Proposal, *, decline: bool) -> tuple[i
         assert check.holds, check.difference
         return evidence.workflow.status == "finished"
 
-    await until(ended, seconds=20)
+    await until(ended)
     return status.tier or 0, status.outcome or ""

@@ -236,7 +236,7 @@ async def test_the_invited_are_told_of_their_cases_alone(place: Place, browser: 
         notices = (await place.has(browser, "/me/notices")).json()["notices"]
         return [notice["review"] for notice in notices]
 
-    await until(listed, seconds=20)
+    await until(listed)
     assert {review} == set(await listed())
     cookie = place.session_of(browser)
     headers = {"Cookie": f"{cookie.name}={cookie.value}", "Sec-Fetch-Site": "same-origin"}

@@ -160,7 +160,7 @@ async def settled(system: System, review: str, response: httpx2.Response) -> dic
         answer: dict[str, Any] = asked.json()
         return answer if asked.status_code == 200 else None
 
-    found = await until(receipt, seconds=20)
+    found = await until(receipt)
     assert found is not None
     return found
 

@@ -428,7 +428,7 @@ async def test_the_owner_withdraws_at_any_time_and_what_comes_later_is_late(syst
     async def ended() -> bool:
         return (await system.person(AUDITOR).evidence(review)).workflow.status == "finished"
 
-    await until(ended, seconds=20)
+    await until(ended)
     await system.person(REVIEWERS[2]).refused(review, "late", "verdict_sheet", verdicts=sheet())
     assert (await system.told(review))[-1].startswith("Refused a decision of kind verdict_sheet (late)")
     assert verify(await system.person(AUDITOR).evidence(review)).holds

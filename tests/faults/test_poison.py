@@ -373,8 +373,10 @@ async def test_signals_during_continue_as_new(system: Harness) -> None:
             if number % 4 == 0:
                 asked = await system.decide(review, "jun.reviewer", Question(), f"Question {number}?")
                 assert asked.status == "accepted"
+            if number % 2:  # six are a run; where it is slow, it takes the next six as well, and all if nobody waited
+                await until(lambda: _runs(system, review, number // 2 + 2))  # noqa: B023 - awaited here
         account = await goes_on(system, review, poisoned=36)
-        assert account.runs > 4
+        assert account.runs > 3
 
 
 async def test_a_flood_is_carried_on_in_bounded_parts(system: Harness, gate: _Gate) -> None:
