@@ -30,6 +30,12 @@ PATIENCE = 15.0
 AFTERMATH = 120.0
 """Seconds after the storm in which every review has to come to its outcome."""
 
+LONGEST = 600.0
+"""Seconds that a storm may take, with all that is checked afterwards."""
+
+FEWEST_FAULTS = 60
+"""To 2,000 decisions, and to fewer in proportion: with less than that it is no storm."""
+
 _COMMIT = b"COMMIT"
 
 
@@ -40,6 +46,8 @@ class Report(BaseModel):
 
     seed: int
     plan: str
+    planned: int
+    """How many decisions were to be sent; `decisions` is how many were, and settled."""
     decisions: int
     sent: int
     requests: int
@@ -63,8 +71,9 @@ class Report(BaseModel):
 
     @property
     def holds(self) -> bool:
-        """Whether every promise was kept."""
-        return not (self.lost or self.doubled or self.stuck or self.problems)
+        """Whether it was the storm that was planned, with its faults, in time; and every promise was kept."""
+        whole = self.decisions == self.planned and 2000 * self.faults >= FEWEST_FAULTS * self.planned
+        return whole and self.seconds <= LONGEST and not (self.lost or self.doubled or self.stuck or self.problems)
 
 
 @dataclass(eq=False)
@@ -307,6 +316,7 @@ class Storm:
         return Report(
             seed=self.plan.seed,
             plan=self.plan.digest,
+            planned=self.plan.decisions,
             decisions=len(self._took),
             sent=self.plan.sendings,
             requests=self._requests,

@@ -11,6 +11,7 @@ import pytest
 
 from tests.chaos.__main__ import chaos
 from tests.chaos.plan import APIS, KINDS, draw
+from tests.chaos.storm import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20250401
@@ -25,6 +26,54 @@ async def test_nothing_is_lost_or_doubled_or_stuck_in_a_storm() -> None:
     assert report.faults == 8, said
     assert report.runs > report.reviews, "no review continued as a new run"
     assert report.signals > report.decisions // 2, said
+
+
+WHOLE = Report(
+    seed=SEED,
+    plan="",
+    planned=2000,
+    decisions=2000,
+    sent=5000,
+    requests=6000,
+    reviews=150,
+    runs=900,
+    signals=2500,
+    faults=60,
+    kinds={},
+    lost=0,
+    doubled=0,
+    stuck=0,
+    problems=[],
+    ended={},
+    recovery_p50=1,
+    recovery_p99=9,
+    caught_up_p50=2,
+    caught_up_p99=12,
+    decision_p50=1,
+    decision_p99=20,
+    seconds=600,
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lost": 1},
+        {"doubled": 1},
+        {"stuck": 1},
+        {"problems": ["a review ended otherwise"]},
+        {"decisions": 1999},
+        {"faults": 59},
+        {"seconds": 600.1},
+        {"planned": 200, "decisions": 200, "faults": 5},
+    ],
+    ids=str,
+)
+def test_a_storm_that_is_too_little_or_too_long_holds_nothing(changes: dict[str, object]) -> None:
+    """Ten minutes, every decision of the plan, and 60 faults to 2,000 of them: a tenth of that to a tenth."""
+    assert WHOLE.holds
+    assert WHOLE.model_copy(update={"planned": 200, "decisions": 200, "faults": 6}).holds
+    assert not WHOLE.model_copy(update=changes).holds
 
 
 def test_a_seed_is_a_storm() -> None:
