@@ -195,19 +195,19 @@ class RegistryHead:
             for row in await self._connection.fetch(_ISSUER_KEYS, seen):
                 key = IssuerKey.model_validate_json(row["key"])
                 registry.issuer_keys[key.id] = key
-        people = {event.by for event in events} | {person for event in events for person in _people(event)}
-        for row in await self._connection.fetch(_PEOPLE, list(people)):
-            registry.units[row["id"]] = row["unit"]
-            if row["email_digest"] is not None:
-                registry.addresses[row["id"]] = row["email_digest"], row["email_by"]
-            if row["disabled"]:
-                registry.disabled.add(row["id"])
         ended = [event.delegation for event in events if isinstance(event, DelegationEnded)]
         parties = [party for event in events for party in _absent(event)]
         if ended or parties:
             for row in await self._connection.fetch(_DELEGATIONS, ended, parties):
                 registry.delegations[row["id"]] = Delegation.model_validate(dict(row))
         givers = [delegation.giver for delegation in registry.delegations.values()]
+        people = {*givers, *(event.by for event in events)} | {person for event in events for person in _people(event)}
+        for row in await self._connection.fetch(_PEOPLE, list(people)):
+            registry.units[row["id"]] = row["unit"]
+            if row["email_digest"] is not None:
+                registry.addresses[row["id"]] = row["email_digest"], row["email_by"]
+            if row["disabled"]:
+                registry.disabled.add(row["id"])
         grants = [grant for event in events for grant in _grants(event)]
         holders = [*givers, *(person for event in events for person in _holders(event))]
         for row in await self._connection.fetch(_GRANTS, grants, holders):

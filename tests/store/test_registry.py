@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,7 @@ from domain.registry import (
     Enabled,
     Granted,
     GrantRevoked,
+    Invited,
     IssuerKeySeen,
     KeyAdded,
     KeyRevoked,
@@ -208,7 +209,8 @@ class Generated:
         by = OPERATOR if self.draw.random() < 0.8 else somebody
         signer = self.draw.choice(self.SIGNERS)
         known = f"id-{self.draw.randint(1, self.ids + 1)}"
-        role = self.draw.choice([Role.OPERATOR, Role.OWNER, Role.REVIEWER, Role.COUNCIL_MEMBER, Role.SIGNATORY])
+        roles = (Role.OPERATOR, Role.OWNER, Role.REVIEWER, Role.COUNCIL_MEMBER, Role.SIGNATORY, Role.OFFICER)
+        role = self.draw.choice(roles)
         office = self.draw.choice([None, "lawyer", "npo"])
         start = at + timedelta(days=self.draw.randint(-2, 9))
         events: list[RegistryEvent] = [
@@ -240,6 +242,15 @@ class Generated:
                 at=at, by=by, addresses=(Address(person=person, email=self.draw.choice([None, "1" * 64, "2" * 64])),)
             ),
             DelegationEnded(at=at, by=by, delegation=known),
+            Invited(
+                at=at,
+                by=self.draw.choice([by, somebody]),
+                invitation=self.name(),
+                person=person,
+                email=self.draw.choice(["1" * 64, "2" * 64]),
+                reviews=("r-1",),
+                expires_at=at + timedelta(days=1),
+            ),
             IssuerKeySeen(
                 at=at,
                 by=by,
@@ -289,6 +300,46 @@ async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int
     assert taken > 60, taken
     assert refused > 60, refused
     assert folded.standing("p.1") == (await audited(registry)).registry.standing("p.1")
+
+
+async def test_an_officers_delegate_invites_while_the_officer_may(registers: Registers) -> None:
+    """What a rule asks of somebody else than the event names is read too: the table says of them what the ledger says."""
+
+    async def put(make: Callable[[datetime], RegistryEvent]) -> str | None:
+        said = None
+        folded = (await audited(registers.registry)).registry
+        try:
+            async with registers.registry.head() as head:
+                event = make(head.now)
+                await head.append(event)
+        except RegistryRefusedError as error:
+            said = str(error)
+        assert said == refuse(folded, event)
+        return said
+
+    def invited(at: datetime) -> RegistryEvent:
+        day = at + timedelta(days=1)
+        return Invited(
+            at=at,
+            by="d.elegate",
+            invitation=str(uuid4()),
+            person="l.awyer",
+            email="1" * 64,
+            reviews=("r",),
+            expires_at=day,
+        )
+
+    people = ("o.fficer", "d.elegate", "l.awyer")
+    roles = ((people[0], Role.OFFICER, "officer"), (people[2], Role.COUNCIL_MEMBER, "lawyer"))
+    await registers.enter_people([Person(id=p, name=p, unit="A unit") for p in people], roles, by=OPERATOR)
+    address = (Address(person="l.awyer", email="1" * 64),)
+    assert await put(lambda at: AddressesEntered(at=at, by=OPERATOR, addresses=address)) is None
+    assert await put(invited) == "Invitations are for officers and operators to send."
+    days = (None, datetime.now(UTC) + timedelta(days=1))
+    await registers.delegate("o.fficer", "d.elegate", (Role.OFFICER,), days, by="o.fficer")
+    assert await put(invited) is None
+    assert await put(lambda at: Disabled(at=at, by=OPERATOR, person="o.fficer", because="Left.")) is None
+    assert await put(invited) == "Invitations are for officers and operators to send."
 
 
 async def test_only_what_a_decision_names_is_read(registers: Registers) -> None:
