@@ -16,7 +16,7 @@ from temporalio import activity
 
 from activities.commits import Commits
 from activities.messages import Reconciled
-from activities.ports import Book, Courier, UndeliverableError, Witness
+from activities.ports import Book, Courier, Found, UndeliverableError, Witness
 from domain.discrepancies import DIFFERENCES, LOSSES, Difference, Differs
 from domain.reconciliation import Known, Look, confirmed, differences
 
@@ -135,14 +135,20 @@ class Reconciler:
         A workflow that is told of it learns what else it has missed.
         """
         for found in await self._book.not_entered():
-            delivery = await self._book.enter(found)
-            if delivery is None:  # not yet
-                continue
-            await self._commits.settle(delivery)
-            await self._book.entered(found)
-            with suppress(UndeliverableError):
-                await self._courier.deliver(delivery)
+            try:
+                await self._enter(found)
+            except ValueError as error:  # its rows are such that nothing more can be put on its record
+                _log.error("can't be put on record", extra={"review_id": found.review, "error": type(error).__name__})
             _beat()
+
+    async def _enter(self, found: Found) -> None:
+        delivery = await self._book.enter(found)
+        if delivery is None:  # not yet
+            return
+        await self._commits.settle(delivery)
+        await self._book.entered(found)
+        with suppress(UndeliverableError):
+            await self._courier.deliver(delivery)
 
 
 async def look_at(review: str, book: Book, witness: Witness) -> Look:

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from activities.ports import Delivery, Found, LastRound
 from domain.discrepancies import ON_RECORD, Difference, Differs
+from domain.ledger import GENESIS, Entry
 from domain.reconciliation import Known, Look
+from domain.review import fold
+from domain.state import Review
 from domain.verification import Evidence, Verification, WorkflowState, verify
 from store.database import Connection, Database
 from store.decisions import Decisions, PendingError
@@ -50,6 +55,8 @@ order by c.compared_at nulls first, r.updated_at limit $3
 _IN_TURN = "select review_id from comparisons order by compared_at, review_id limit $1"
 
 _KNOWN = "select run, chain, seen, signals from comparisons where review_id = $1"
+
+_ALL_ENTRIES = 1_000_000
 
 _EXPECTED = "select submitted_at < clock_timestamp() - interval '1 minute' from reviews where id = $1"
 
@@ -146,7 +153,10 @@ class Reconciliations:
 
     async def check(self, review: str) -> tuple[Verification | None, bool]:
         """The check of its record by itself."""
-        record = await self._reviews.record(review)
+        try:
+            record = await self._reviews.record(review)
+        except ValueError as error:
+            return await self._by_the_ledger(review, error), await self._pool.fetchval(_EXPECTED, review)
         if record is None:
             return None, False
         alone = WorkflowState(status="gone")
@@ -154,6 +164,17 @@ class Reconciliations:
         async with self._verifying:  # in a thread, and one at a time: commits are not to wait for it
             verification = await asyncio.to_thread(verify, evidence)
         return verification, await self._pool.fetchval(_EXPECTED, review)
+
+    async def _by_the_ledger(self, review: str, error: ValueError) -> Verification:
+        """What is to be said of a review whose rows make no sense: that they do not, and how far its ledger goes."""
+        what = error.title if isinstance(error, ValidationError) else type(error).__name__
+        said = f"its rows can't be read ({what})"
+        try:
+            recorded = await self._reviews.entries(review, 0, _ALL_ENTRIES)
+            folded = fold(review, (Entry.model_validate_json(entry.data).event for entry in recorded))
+        except ValueError:
+            return Verification(0, said, GENESIS, Review(id=review))
+        return Verification(len(recorded), said, recorded[-1].hash if recorded else GENESIS, folded)
 
     async def compared(self, review: str, look: Look, found: Sequence[Difference]) -> Sequence[Difference]:
         """Write down what differs at this look; return what is new."""

@@ -407,6 +407,33 @@ async def test_a_workflow_under_an_id_that_no_review_has(system: Harness, soon: 
         assert await system.book.last_ended() is not None
 
 
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("update turns set stage = 'nowhere' where review_id = $1", "rows can't be read"),
+        ("update reviews set state = convert_to('{}', 'UTF8') where id = $1", "state_digest"),
+    ],
+)
+async def test_rows_that_make_no_sense(
+    servers: Servers, database: DatabaseUrls, system: Harness, soon: None, broken: str, said: str
+) -> None:
+    """That is a difference like others, and keeps none of the others from being noticed."""
+    async with system.worker():
+        review, lost = [await system.submit() for _ in range(2)]
+        owner = await asyncpg.connect(servers.postgres.url(SUPERUSER, database.name))
+        try:
+            await owner.execute(broken, review)
+        finally:
+            await owner.close()
+        await system.handle(lost).terminate("by hand")
+        await go_round(system)
+        found = await rows(system, review)
+        assert list(found) == [Differs.RECORD]
+        assert said in found[Differs.RECORD].detail
+        assert list(await rows(system, lost)) == [Differs.LOST]
+        assert await system.book.last_ended() is not None
+
+
 async def test_a_workflow_without_a_review(system: Harness, soon: None) -> None:
     """There is no record to enter it in; the row names it."""
     review = f"r-{uuid4().hex[:12]}"
