@@ -56,8 +56,6 @@ _IN_TURN = "select review_id from comparisons order by compared_at, review_id li
 
 _KNOWN = "select run, chain, seen, signals from comparisons where review_id = $1"
 
-_ALL_ENTRIES = 1_000_000
-
 _EXPECTED = "select submitted_at < clock_timestamp() - interval '1 minute' from reviews where id = $1"
 
 _COMPARED = """
@@ -170,7 +168,7 @@ class Reconciliations:
         what = error.title if isinstance(error, ValidationError) else type(error).__name__
         said = f"its rows can't be read ({what})"
         try:
-            recorded = await self._reviews.entries(review, 0, _ALL_ENTRIES)
+            recorded = await self._reviews.entries(review)
             folded = fold(review, (Entry.model_validate_json(entry.data).event for entry in recorded))
         except ValueError:
             return Verification(0, said, GENESIS, Review(id=review))

@@ -337,7 +337,7 @@ class Registrar:
             signed = (row["digest"] for row in rows if any(s.keyid == key for s in Proof.read(row["proof"]).signatures))
             await head.append(KeyRevoked(at=head.now, by=by, key=key, because=because, pending=tuple(signed)))
 
-    async def entries(self, after: int, limit: int) -> tuple[RecordedEntry, ...]:
+    async def entries(self, after: int = 0, limit: int | None = None) -> tuple[RecordedEntry, ...]:
         """The entries after `after`, as stored."""
         rows = await self._database.pool.fetch(_ENTRIES, after, limit)
         return tuple(

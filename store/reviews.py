@@ -150,7 +150,7 @@ class Reviews:
 
     async def revisions(self, review_id: str) -> tuple[Digest, ...]:
         """The content digests of the review's revisions, in order."""
-        events = await self.events(review_id, 0, 1_000_000)
+        events = await self.events(review_id)
         return tuple(entry.event.content_digest for entry in events if isinstance(entry.event, Assessed))
 
     async def names_document(self, review_id: str, digest: Digest) -> bool:
@@ -161,13 +161,13 @@ class Reviews:
                 return True
         return False
 
-    async def entries(self, review_id: str, after: int, limit: int) -> tuple[Recorded, ...]:
-        """The ledger's entries after `after`, as stored."""
+    async def entries(self, review_id: str, after: int = 0, limit: int | None = None) -> tuple[Recorded, ...]:
+        """The ledger's entries after `after`, at most `limit`, as stored."""
         rows = await self._pool.fetch(_ENTRIES, review_id, after, limit)
         return tuple(_recorded(row) for row in rows)
 
-    async def events(self, review_id: str, after: int, limit: int) -> tuple[Entry, ...]:
-        """The ledger's entries after `after`, read."""
+    async def events(self, review_id: str, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
+        """The ledger's entries after `after`, at most `limit`, read."""
         rows = await self._pool.fetch(_ENTRIES, review_id, after, limit)
         return tuple(Entry.model_validate_json(row["data"]) for row in rows)
 
@@ -180,7 +180,7 @@ class Reviews:
             row = await connection.fetchrow(_ROW, review_id)
             if row is None:
                 return None
-            entries = await connection.fetch(_ENTRIES, review_id, 0, 1_000_000)
+            entries = await connection.fetch(_ENTRIES, review_id, 0, None)
             turns = await connection.fetch(_TURNS, review_id)
             receipts = await connection.fetch(_RECEIPTS, review_id)
         model = ReadModel(

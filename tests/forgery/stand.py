@@ -152,7 +152,7 @@ class Stand:
 
     async def events(self, review: str, after: int = 0) -> tuple[Event, ...]:
         """The entries after one."""
-        entries = await Reviews(self.place.system.database).events(review, after, 100_000)
+        entries = await Reviews(self.place.system.database).events(review, after)
         return tuple(entry.event for entry in entries)
 
     # Making what is genuine, out of which forgeries are made.
@@ -272,7 +272,7 @@ class Stand:
         record = await Reviews(self.place.system.database).record(review)
         assert record is not None
         bundle = Evidence(review=review, entries=record[0], read_model=record[1], workflow=WorkflowState(status="gone"))
-        return bundle, await self.registers.registry.entries(0, 1_000_000)
+        return bundle, await self.registers.registry.entries()
 
     async def auditor(self, review: str) -> Auditor:
         """Whoever checks this review's record offline."""

@@ -449,7 +449,7 @@ async def by_somebody_disabled_meanwhile(stand: Stand) -> None:
 
 async def _closing(stand: Stand, person: str) -> int:
     """The number of the registry's entry that closed this account."""
-    entries = await stand.registers.registry.entries(0, 1_000_000)
+    entries = await stand.registers.registry.entries()
     said = ((entry.seq, RegistryEntry.model_validate_json(entry.data).event) for entry in entries)
     return next(seq for seq, event in said if isinstance(event, Disabled) and event.person == person)
 

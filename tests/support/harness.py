@@ -279,7 +279,7 @@ class Harness:
 
     async def ledger(self, review: str) -> tuple[Event, ...]:
         """Its record."""
-        return tuple(entry.event for entry in await self.reviews.events(review, 0, 100_000))
+        return tuple(entry.event for entry in await self.reviews.events(review))
 
     async def agrees(self, review: str, *, seconds: float = 60) -> None:
         """Wait until nothing is pending, and record, read model and workflow say the same."""
@@ -298,7 +298,7 @@ class Harness:
                 return False
             check = verify(
                 Evidence(review=review, entries=record[0], read_model=record[1], workflow=workflow),
-                await self.registers.registry.entries(0, 1_000_000),
+                await self.registers.registry.entries(),
             )
             said = check.difference or f"{pending} pending"
             return check.holds and not pending

@@ -104,7 +104,7 @@ async def kept(system: Harness, reviews: Sequence[str], told: Told, *, stuck: Se
         accounts += [] if account is None else [account]
     await ask("I8", "all", i8_the_doctor_finds_nothing(system))
 
-    past, registry = await past_of(system), await system.registers.registry.entries(0, 1_000_000)
+    past, registry = await past_of(system), await system.registers.registry.entries()
     entries: dict[UUID, list[Receipt]] = defaultdict(list)
     for review in reviews:
         record = await system.reviews.record(review)

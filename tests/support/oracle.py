@@ -166,10 +166,7 @@ async def past_of(system: Harness) -> Past:
     """What is stored, of all reviews."""
     rows = system.database.pool.fetch
     return Past(
-        registry=[
-            RegistryEntry.model_validate_json(entry.data)
-            for entry in await system.registers.registry.entries(0, 1_000_000)
-        ],
+        registry=[RegistryEntry.model_validate_json(entry.data) for entry in await system.registers.registry.entries()],
         decisions=await _decisions(system.database),
         completions=[
             (row["recorded_at"], Completion.model_validate({name: row[name] for name in Completion.model_fields}))

@@ -56,7 +56,7 @@ async def test_every_promise_can_be_broken(system: Harness) -> None:
         await i8_every_open_review_has_its_workflow(system, review)
     record = await system.reviews.record(review)
     assert record is not None
-    found = Found(review, *record, await system.registers.registry.entries(0, 1000), await past_of(system))
+    found = Found(review, *record, await system.registers.registry.entries(), await past_of(system))
     events = found.events
     for promise in (
         i2_everything_applied_is_signed_by_who_might,
