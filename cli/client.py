@@ -193,8 +193,8 @@ def problem_text(problem: Mapping[str, Any]) -> str:
     first = f"{title or 'Refused'}{f' ({reason})' if reason else ''}"
     lines = [f"{first}: {detail}" if detail else f"{first}."]
     for error in problem.get("errors") or ():
-        place = error.get("pointer") or error.get("parameter") or "/"
-        lines.append(f"  {place}: {error.get('detail')}")
+        place = error.get("pointer") or error.get("parameter")
+        lines.append(f"  {f'{place}: ' if place else ''}{error.get('detail')}")
     return "\n".join(lines)
 
 

@@ -10,14 +10,14 @@ from domain.values import Value
 
 
 class Problem(Value):
-    """One thing that is wrong, and where: a JSON pointer (RFC 6901) into what was given."""
+    """One thing that is wrong, and where: a JSON pointer (RFC 6901) into what was given, empty for the whole of it."""
 
     pointer: str
     detail: str
 
     def __str__(self) -> str:
-        """Tell the place and the fault on one line."""
-        return f"{self.pointer or '/'}: {self.detail}"
+        """Tell the fault on one line, and before it the place, where that is not the whole."""
+        return f"{self.pointer}: {self.detail}" if self.pointer else self.detail
 
 
 class ProblemsError(ValueError):

@@ -65,7 +65,7 @@ def test_a_calendar_becomes_a_part_of_the_pack_that_names_it(tmp_path: Path) -> 
     ("name", "calendar", "says"),
     [
         ("../jp", "", "pack.yaml: /calendar: '../jp' is not the name of a calendar"),
-        ("us", None, "calendars/us.yaml: /: No such file"),
+        ("us", None, "calendars/us.yaml: No such file"),
         ("us", "id: us\n", "calendars/us.yaml: /time_zone: Field required"),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_calendar_that_is_none_is_said(tmp_path: Path, name: str, calendar: st
         ("p.yaml", b"title: \xff\n", "not UTF-8: byte 7"),
         ("p.yaml", b"a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
         ("p.yaml", b"? [a]\n: b\n", "line 1, column 3: found unhashable key"),
-        ("p.yaml", b"", "/: Input should be a valid dictionary"),
+        ("p.yaml", b"", "p.yaml: Input should be a valid dictionary"),
         ("p.yaml", b"a: \x07\n", "special characters are not allowed"),
         ("p.json", b'{"title": }', "line 1, column 11: "),
         ("p.json", b'{"title": 1, "title": 2}', "the key 'title' stands in an object twice"),
