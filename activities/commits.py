@@ -20,6 +20,7 @@ from activities.messages import (
     Opening,
     Signalled,
 )
+from activities.naming import PROPOSAL_REVIEW, workflow_id_for
 from activities.ports import (
     Delivery,
     Head,
@@ -48,7 +49,20 @@ class Commits:
         """Apply a message if the workflow has seen the whole record; tell it what it has not seen otherwise.
 
         Running it again changes nothing: a decision with a receipt and a deadline that passed are dealt with already,
-        and a message that was turned away stands among the entries that the workflow has not seen.
+        and a message that was turned away stands among the entries that the workflow has not seen. It is for the
+        review's own workflow: another one could make up what it was sent.
+        """
+        info = activity.info()
+        if (info.workflow_type, info.workflow_id) != (PROPOSAL_REVIEW, workflow_id_for(request.review)):
+            activity.logger.error("a commit was asked for by what is not the review's workflow")
+            raise ApplicationError("this is not the review's workflow", type="NotItsReview", non_retryable=True)
+        return await self.apply(request)
+
+    async def apply(self, request: Commit) -> Committed:
+        """What `commit` does for the review's workflow.
+
+        Raises:
+            ApplicationError: there is no such review; trying again does not help.
         """
         try:
             try:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from domain.events import Event
-from domain.values import DecisionId, Digest, ReviewId, Value
+from domain.values import Count, DecisionId, Digest, ReviewId, Value
+
+AT_ONCE = 50
+"""Messages that are turned away in one transaction at most: a flood is on record soon, and a run of it replayed soon."""
+
+SHOWN = 120
+"""Of so many bytes of a message the beginning is shown."""
+
+Escaped = Annotated[str, StringConstraints(pattern=r"^[ -~]*…?$", max_length=4 * SHOWN + 1)]
+"""The beginning of something, whatever it was, in printable ASCII; it ends with "…" where there is more."""
 
 
 class Opening(Value):
@@ -24,22 +33,22 @@ class Arrived(Value):
     """
 
     type: Literal["arrived"] = "arrived"
-    ordinal: int
-    name: str
+    ordinal: Count
+    name: Escaped
     decision: DecisionId | None = None
     digest: Digest
-    length: int
-    shown: str
+    length: Count
+    shown: Escaped
 
 
 class CancelRequested(Value):
     """A client asked Temporal to cancel the workflow; `ordinal` is the number of this request among its like."""
 
     type: Literal["cancel_requested"] = "cancel_requested"
-    ordinal: int
+    ordinal: Count
     digest: Digest
-    length: int
-    shown: str
+    length: Count
+    shown: Escaped
 
 
 class Due(Value):
@@ -63,9 +72,9 @@ class Commit(Value):
     """
 
     review: ReviewId
-    seen: int
+    seen: Count
     message: Message
-    behind: tuple[Signalled, ...] = ()
+    behind: tuple[Signalled, ...] = Field(default=(), max_length=AT_ONCE)
     state: Digest | None = None
 
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 
+from activities.naming import workflow_id_for
 from benchmarks import bare
 from benchmarks.system import EXAMPLE
 from domain import sign_off
@@ -38,7 +39,6 @@ from store.decisions import Decisions
 from store.receipts import Receipts
 from store.registers import Registers
 from store.reviews import Reviews
-from workflows.messages import workflow_id_for
 
 REVIEWERS = ("rin.reviewer", "jun.reviewer")
 SIGNATORIES = ("bo.head", "di.head")

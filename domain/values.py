@@ -96,5 +96,11 @@ DecisionId = Annotated[UUID, PlainSerializer(_uuid_text, return_type=str)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
+RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+"""The id that Temporal gives a run of a workflow."""
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+"""A number of things, or the number of one among them: no more than PostgreSQL counts with an `integer`."""
+
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A moment: read with whatever offset, kept and written in UTC."""

@@ -10,8 +10,9 @@ from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.naming import workflow_id_for
 from activities.ports import Delivery, NotThereError, UndeliverableError
-from workflows.messages import StartReview, workflow_id_for
+from workflows.messages import StartReview
 from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)

@@ -15,7 +15,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from workflows.messages import workflow_id_for
+from activities.naming import workflow_id_for
 
 _LONGEST = 4_000
 _LARGEST = 512 * 1024

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from temporalio.client import Client
 
+from activities.naming import workflow_id_for
 from activities.ports import Book, Delivery, Witness
 from activities.reconciler import look_at
 from domain.decisions import Repair
@@ -15,7 +16,6 @@ from domain.reconciliation import differences
 from domain.values import PersonId, ReviewId
 from runtime.courier import TemporalCourier
 from store.decisions import Decisions, NotFoundError
-from workflows.messages import workflow_id_for
 
 
 class ClosedError(Exception):

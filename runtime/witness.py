@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 from temporalio.api.enums.v1 import EventType
@@ -17,10 +18,11 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.naming import workflow_id_for
 from domain.reconciliation import Sighting, Word
 from domain.values import ReviewId
 from domain.verification import WorkflowState
-from workflows.messages import Result, WhereItStands, workflow_id_for
+from workflows.messages import Result, WhereItStands
 from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
@@ -28,11 +30,16 @@ _PATIENCE = timedelta(seconds=5)
 _NO_ANSWER = (WorkflowQueryFailedError, RuntimeError, ValueError, KeyError)
 """No worker answers, or one that can't go on with it, or one whose answer is none of ours."""
 
+_UNKNOWN = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
+"""Temporal has no such run, or there can be none of that name."""
+
 _PREFIX = workflow_id_for("")
 
 _ID: TypeAdapter[ReviewId] = TypeAdapter(ReviewId)
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class TemporalWitness:
@@ -88,9 +95,10 @@ class TemporalWitness:
             RPCError: Temporal can't be asked.
         """
         stands = await self._stands(review)
-        if stands is None:
+        found = None if stands is None else await self._signals(review, stands.run)
+        if stands is None or found is None:
             return None
-        in_history = stands.earlier + await self._signals(review, stands.run)
+        in_history = stands.earlier + found
         if in_history > stands.tally.signals:  # those that came between the two answers are not missed
             before, stands = stands, await self._stands(review)
             if stands is None:
@@ -124,14 +132,20 @@ class TemporalWitness:
     async def _stands(self, review: str) -> WhereItStands | None:
         handle = self._client.get_workflow_handle_for(ProposalReview.run, workflow_id_for(review))
         try:
-            return await handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE)
+            return await _where_it_stands(handle)
         except (RPCError, *_NO_ANSWER):
             return None
 
-    async def _signals(self, review: str, run: str) -> int:
+    async def _signals(self, review: str, run: str) -> int | None:
+        """How many are in the history of this run; None if the workflow only says that it is in it."""
         handle = self._client.get_workflow_handle(workflow_id_for(review), run_id=run)
         signaled = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
-        return sum([event.event_type == signaled async for event in handle.fetch_history_events()])
+        try:
+            return sum([event.event_type == signaled async for event in handle.fetch_history_events()])
+        except RPCError as error:
+            if error.status in _UNKNOWN:
+                return None
+            raise
 
 
 async def workflow_state(client: Client, review: str) -> WorkflowState:
@@ -145,7 +159,7 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
             return WorkflowState(status="ended", detail=_how(description))
         if description.status is WorkflowExecutionStatus.COMPLETED:
             return await _finished(handle)
-        stands = await handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE)
+        stands = await _where_it_stands(handle)
     except RPCError as error:
         gone = error.status is RPCStatusCode.NOT_FOUND
         return WorkflowState(status="gone" if gone else "unreachable", detail=error.status.name)
@@ -154,12 +168,24 @@ async def workflow_state(client: Client, review: str) -> WorkflowState:
     return WorkflowState(status="answered", seq=stands.seq, state_digest=stands.state_digest)
 
 
+async def _where_it_stands(handle: WorkflowHandle[ProposalReview, Result]) -> WhereItStands:
+    return await _ours(handle.query(ProposalReview.where_it_stands, rpc_timeout=_PATIENCE), WhereItStands)
+
+
 async def _finished(handle: WorkflowHandle[ProposalReview, Result]) -> WorkflowState:
     try:
-        result = await handle.result(rpc_timeout=_PATIENCE)
-    except (ValueError, KeyError) as error:  # what it ended with was not written by our workflow
+        result = await _ours(handle.result(rpc_timeout=_PATIENCE), Result)
+    except _NO_ANSWER as error:  # what it ended with was not written by our workflow
         return WorkflowState(status="finished", detail=type(error).__name__)
     return WorkflowState(status="finished", seq=result.seq, state_digest=result.state_digest)
+
+
+async def _ours(asked: Awaitable[object], kind: type[T]) -> T:
+    """The answer. Raises ValueError where it is something else: a payload can name a type of its own, or be empty."""
+    answer = await asked
+    if not isinstance(answer, kind):
+        raise ValueError(f"the answer is no {kind.__name__}")  # noqa: TRY004 - it came from outside
+    return answer
 
 
 def _how(found: WorkflowExecutionDescription) -> str:

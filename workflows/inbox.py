@@ -12,12 +12,10 @@ from uuid import UUID
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from activities.messages import Arrived, CancelRequested, Message
+from activities.messages import SHOWN, Arrived, CancelRequested, Message
 from domain.decisions import Reason
 from domain.events import Event, Refused
 from workflows.messages import TurnedAway
-
-_SHOWN = 120
 
 
 class Inbox:
@@ -105,10 +103,10 @@ def _decision(data: bytes) -> UUID | None:
 
 def _escaped(data: bytes) -> str:
     # As latin-1 every byte is a character, so that what is no ASCII is escaped, byte by byte, and nothing is ambiguous.
-    text = data[:_SHOWN].decode("latin-1").encode("unicode_escape").decode("ascii")
-    return text if len(data) <= _SHOWN else f"{text}…"
+    text = data[:SHOWN].decode("latin-1").encode("unicode_escape").decode("ascii")
+    return text if len(data) <= SHOWN else f"{text}…"
 
 
 def _cut(ascii_text: bytes) -> str:
     text = ascii_text.decode("ascii")
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -8,28 +8,23 @@ from __future__ import annotations
 from activities.messages import Message
 from domain.stages import Outcome
 from domain.state import Review
-from domain.values import Digest, ReviewId, Value
-
-
-def workflow_id_for(review: ReviewId) -> str:
-    """The id of the workflow of a review."""
-    return f"review:{review}"
+from domain.values import Count, Digest, ReviewId, RunId, Value
 
 
 class Tally(Value):
     """How many signals a chain of runs was sent, and what became of them; those that are missing still wait."""
 
-    signals: int = 0
-    accepted: int = 0
-    refused: int = 0
-    repeated: int = 0
+    signals: Count = 0
+    accepted: Count = 0
+    refused: Count = 0
+    repeated: Count = 0
 
 
 class TurnedAway(Value):
     """A signal, or cancel request, that stands on record as refused, by its number and its digest."""
 
     cancel: bool
-    ordinal: int
+    ordinal: Count
     digest: Digest
 
 
@@ -42,7 +37,7 @@ class Carried(Value):
     waiting: tuple[Message, ...] = ()
     turned_away: tuple[TurnedAway, ...] = ()
     tally: Tally = Tally()
-    cancels: int = 0
+    cancels: Count = 0
 
 
 class StartReview(Value):
@@ -65,12 +60,12 @@ class WhereItStands(Value):
     It is in the run `run` of the chain that began with `chain`; `earlier` of the signals came before this run.
     """
 
-    seq: int
+    seq: Count
     state_digest: Digest
     tally: Tally = Tally()
-    run: str = ""
-    chain: str = ""
-    earlier: int = 0
+    run: RunId
+    chain: RunId
+    earlier: Count = 0
 
 
 class Result(Value):
@@ -79,5 +74,5 @@ class Result(Value):
     review: ReviewId
     outcome: Outcome
     because: str
-    seq: int
+    seq: Count
     state_digest: Digest

@@ -13,7 +13,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.commits import Commits
-    from activities.messages import Arrived, CancelRequested, Commit, Committed, Due, Message, Opening
+    from activities.messages import AT_ONCE, Arrived, CancelRequested, Commit, Committed, Due, Message, Opening
+    from activities.naming import workflow_id_for
     from domain.deadlines import next_deadline
     from domain.narrative import PHASES, STAGES
     from domain.review import evolve, state_digest, waits_for
@@ -21,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.state import Review
     from workflows.alarm import Alarm
     from workflows.inbox import Inbox, as_turned_away, read_cancel, read_signal, turned_away
-    from workflows.messages import Carried, Result, StartReview, WhereItStands, workflow_id_for
+    from workflows.messages import Carried, Result, StartReview, WhereItStands
 
 
 _SHORTLY = RetryPolicy(
@@ -30,9 +31,6 @@ _SHORTLY = RetryPolicy(
 _UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
 _MOST_CARRIED = 500
 """Messages that one run hands to the next at most: more, after a flood, would pass Temporal's 2 MiB a payload."""
-
-_AT_ONCE = 50
-"""Messages that are turned away in one transaction at most: a flood is on record soon, and a run of it replayed soon."""
 
 _PAUSE = timedelta(seconds=5)
 
@@ -145,7 +143,7 @@ class ProposalReview:
 
     def _behind(self) -> tuple[Arrived | CancelRequested, ...]:
         """What waits behind the message, as far as it is not known to have been turned away."""
-        waiting = self._inbox.behind(_AT_ONCE)
+        waiting = self._inbox.behind(AT_ONCE)
         return tuple(takewhile(lambda message: as_turned_away(message) not in self._turned_away, waiting))
 
     def _fresh(self) -> Review:

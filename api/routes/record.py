@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, JsonValue
 from temporalio.service import RPCError
 
+from activities.naming import workflow_id_for
 from api.bodies import BoundedRoute
 from api.problems import NotFound, Unavailable, problems
 from api.services import AuditableReview, ReadableReview, TheServices
@@ -21,7 +22,6 @@ from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Evidence
 from runtime.history import readable_history
 from runtime.witness import workflow_state
-from workflows.messages import workflow_id_for
 
 router = APIRouter(route_class=BoundedRoute, tags=["record"])
 

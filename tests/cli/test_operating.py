@@ -9,10 +9,10 @@ import pytest
 from temporalio.client import Client
 from typer.testing import CliRunner
 
+from activities.naming import workflow_id_for
 from cli.main import app
 from tests.cli.place import Place
 from tests.cli.processes import ROOT, started, until
-from workflows.messages import workflow_id_for
 
 TIER_1 = ROOT / "examples" / "tier-1-meeting-room-air.yaml"
 REVIEW = "air"

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from schemathesis.engine import events, from_schema
 from temporalio.client import Client
 
+from activities.naming import workflow_id_for
 from api.cookies import SESSION_COOKIE
 from runtime.issuer import Issuer
 from store.sessions import Sessions
@@ -36,7 +37,6 @@ from tests.support.system import (
     TRAINING_OFFICER,
     example,
 )
-from workflows.messages import workflow_id_for
 
 OPERATOR = "ops.operator"
 NOBODY = "nobody.at.all"

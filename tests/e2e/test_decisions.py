@@ -15,6 +15,7 @@ import pytest
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 
+from activities.naming import workflow_id_for
 from domain.decisions import Receipt
 from domain.events import Accepted, Refused
 from domain.ledger import Entry
@@ -38,7 +39,6 @@ from tests.support.system import (
     sheet,
     system_on,
 )
-from workflows.messages import workflow_id_for
 
 NO_WAIT = {"Prefer": "wait=0"}
 

@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer
 
+from activities.naming import workflow_id_for
 from domain.verification import verify
 from runtime.issuer import Issuer
 from runtime.temporal import plugin
@@ -26,7 +27,6 @@ from tests.support.system import (
     sheet,
     system_on,
 )
-from workflows.messages import workflow_id_for
 
 CANARY = "canary"
 """Whatever somebody wrote, or keeps secret, has this in it."""

@@ -6,9 +6,9 @@ import pytest
 from temporalio.client import Client
 
 from activities import reconciler
+from activities.naming import workflow_id_for
 from tests.support.harness import until
 from tests.support.system import AUDITOR, OPERATOR, OWNER, REVIEWERS, System, example, new_id
-from workflows.messages import workflow_id_for
 
 
 async def test_a_review_is_lost_told_and_brought_back(

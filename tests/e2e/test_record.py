@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from activities.naming import workflow_id_for
 from domain.canonical import canonical_bytes
 from domain.ledger import Entry
 from domain.review import fold
@@ -20,7 +21,6 @@ from domain.verification import verify
 from runtime.embedded.postgres import SUPERUSER
 from tests.conftest import Servers
 from tests.support.system import AUDITOR, OFFICER, OWNER, REVIEWERS, System, example, sheet
-from workflows.messages import workflow_id_for
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from activities.naming import workflow_id_for
 from activities.ports import Delivery, UndeliverableError
 from domain.decisions import Question
 from domain.drafts import Draft
@@ -23,7 +24,6 @@ from store.decisions import PendingError
 from tests.faults.conftest import Mortal
 from tests.faults.stricken_worker import AFTER, BEFORE, GO, INSIDE, MARKS, mark
 from tests.support.harness import Account, Harness, until
-from workflows.messages import workflow_id_for
 
 T = TypeVar("T")
 

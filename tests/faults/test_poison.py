@@ -8,11 +8,13 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio import activity
+from pydantic import ValidationError
+from temporalio import activity, workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.workflowservice.v1 import (
     RequestCancelWorkflowExecutionRequest,
@@ -23,10 +25,12 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 import worker
 from activities.commits import Commits
 from activities.messages import Arrived, Commit, Committed
+from activities.naming import workflow_id_for
 from domain import sign_off
 from domain.decisions import Envelope, Question, QuestionAnswer, Signature
 from domain.drafts import stored_bytes
@@ -37,7 +41,7 @@ from tests.conftest import DatabaseUrls, Servers
 from tests.faults.poison import Poison
 from tests.support import soak
 from tests.support.harness import TIER_4, Account, Harness, harness, until
-from workflows.messages import Carried, StartReview, workflow_id_for
+from workflows.messages import Carried, StartReview
 from workflows.proposal_review import ProposalReview
 
 MIB = 1024 * 1024
@@ -476,6 +480,66 @@ async def test_a_start_for_an_existing_review_under_another_id(system: Harness) 
             await asyncio.wait_for(forged.result(), 30)
         assert await system.ledger(review) == before
         await goes_on(system, review, poisoned=0)
+
+
+@workflow.defn(name="Thief")
+class _Thief:
+    """Somebody's own workflow, which has our workers commit what it made up."""
+
+    @workflow.run
+    async def run(self, task_queue: str, request: dict[str, Any]) -> Any:
+        return await workflow.execute_activity(
+            "commit", request, task_queue=task_queue, start_to_close_timeout=timedelta(seconds=10)
+        )
+
+
+@pytest.mark.parametrize("under", ["an id of its own", "the review's id"])
+async def test_a_commit_for_a_workflow_that_is_not_the_reviews(system: Harness, under: str) -> None:
+    """Refused for good, and nothing of it is on record."""
+    async with system.worker():
+        review = await system.submit()
+        before = await system.ledger(review)
+        if under == "the review's id":
+            await system.handle(review).terminate("by hand")
+        sent = Arrived(ordinal=1, name="verdict_sheet", digest="0" * 64, length=1, shown="made up")
+        request = Commit(review=review, seen=len(before), message=sent).model_dump(mode="json")
+        theirs = Worker(
+            await Client.connect(system.address),
+            task_queue=f"theirs-{uuid4()}",
+            workflows=[_Thief],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        async with theirs:
+            with pytest.raises(WorkflowFailureError) as failed:
+                await theirs.client.execute_workflow(
+                    "Thief",
+                    args=[system.task_queue, request],
+                    id=f"thief-of-{review}" if under == "an id of its own" else workflow_id_for(review),
+                    task_queue=theirs.task_queue,
+                )
+        refused = failed.value.cause.__cause__
+        assert isinstance(refused, ApplicationError)
+        assert refused.type == "NotItsReview"
+        assert await system.ledger(review) == before
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        {"shown": "x" * 482},
+        {"shown": "two\nlines"},
+        {"name": "a\x00b"},
+        {"ordinal": 2**31},
+        {"ordinal": -1},
+        {"length": 2**63},
+    ],
+    ids=str,
+)
+def test_what_no_inbox_says_is_not_taken_for_what_one_says(made_up: dict[str, object]) -> None:
+    said = {"ordinal": 1, "name": "n", "digest": "0" * 64, "length": 1, "shown": ""}
+    Arrived.model_validate(said)
+    with pytest.raises(ValidationError):
+        Arrived.model_validate(said | made_up)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::RuntimeWarning")

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -25,6 +25,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import reconciler
 from activities.commits import Commits
+from activities.naming import workflow_id_for
 from domain.decisions import Discrepancy, Question, Repair
 from domain.discrepancies import Differs
 from domain.events import Accepted
@@ -43,7 +44,6 @@ from tests.conftest import DatabaseUrls, Servers
 from tests.faults.conftest import Mortal
 from tests.faults.test_poison import plain, poison, said
 from tests.support.harness import Harness, harness, until
-from workflows.messages import workflow_id_for
 from workflows.reconciliation import Reconciliation
 
 PERSON = "rin.reviewer"
@@ -351,24 +351,50 @@ async def test_an_id_that_is_taken_by_something_else(system: Harness, soon: None
         await well(system, review)
 
 
+SAID: dict[str, Any] = {"seq": 3, "state_digest": "0" * 64, "run": str(UUID(int=1)), "chain": str(UUID(int=2))}
+"""An answer as it should be, but for the run: nobody knows that one."""
+
+
 @workflow.defn(name="ProposalReview")
 class _Impostor:
-    """What somebody who can poll the task queue may answer in our place."""
+    """What somebody who can poll the task queue may answer in our place: what it was started with."""
+
+    @workflow.init
+    def __init__(self, answer: Any, ends: bool) -> None:
+        self._answer = answer
+        self._ends = ends
 
     @workflow.run
-    async def run(self, _: Sequence[Any]) -> None:
-        await workflow.wait_condition(lambda: False)
+    async def run(self, answer: Any, _ends: bool) -> Any:
+        await workflow.wait_condition(lambda: self._ends)
+        return answer
 
     @workflow.query(name="where_it_stands")
-    def where_it_stands(self) -> dict[str, str]:
-        return {"seq": "well"}
+    def where_it_stands(self) -> Any:
+        return self._answer
 
 
-async def test_an_answer_that_is_none_of_ours(system: Harness, soon: None) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {"seq": "well"},
+        SAID,
+        SAID | {"run": "no run's id"},
+        SAID | {"run": ""},
+        SAID | {"chain": "a\x00b"},
+        SAID | {"seq": 2**31},
+        SAID | {"earlier": -1},
+        SAID | {"tally": {"signals": 2**63}},
+    ],
+    ids=str,
+)
+async def test_an_answer_that_is_none_of_ours(system: Harness, soon: None, answer: object) -> None:
     """As if it had answered nothing: on record, and what asks for it on the way is not surprised."""
     async with system.worker():
-        review = await system.submit()
-        await system.handle(review).terminate("by hand")
+        review, lost = [await system.submit() for _ in range(2)]
+        for each in (review, lost):
+            await system.handle(each).terminate("by hand")
     impostor = Worker(
         await Client.connect(system.address),
         task_queue=system.task_queue,
@@ -376,20 +402,28 @@ async def test_an_answer_that_is_none_of_ours(system: Harness, soon: None) -> No
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with impostor:
-        await system.client.start_workflow(
-            "ProposalReview", id=workflow_id_for(review), task_queue=system.task_queue, args=[[]]
-        )
         overseer = reconciler.Reconciler(system.book, system.witness, system.courier, Commits(Ledgers(system.database)))
-        overseer.suspect(review)
+        for each, ends in ((review, False), (lost, True)):
+            started = await system.client.start_workflow(
+                "ProposalReview", id=workflow_id_for(each), task_queue=system.task_queue, args=[answer, ends]
+            )
+            if ends:
+                await started.result()
+            overseer.suspect(each)
         await noticed(system, review, Differs.SILENT)
-        assert (await workflow_state(system.client, review)).status == "unreachable"
+        await noticed(system, lost, Differs.LOST)
+        said = await workflow_state(system.client, review)
+        assert said.status == ("answered" if answer == SAID else "unreachable")
+        ended = await workflow_state(system.client, lost)
+        assert (ended.status, ended.seq) == ("finished", None)
         with pytest.raises(InTheWayError):
             await system.repairs.repair(review, uuid4(), OPERATOR, terminate=False)
         await overseer.aclose()
     async with system.worker():
         await system.repairs.repair(review, uuid4(), OPERATOR, terminate=True)
+        await system.repairs.repair(lost, uuid4(), OPERATOR, terminate=False)
         await go_round(system)
-        await well(system, review)
+        await well(system, review, lost)
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "x" * 900])

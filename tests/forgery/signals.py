@@ -8,6 +8,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from activities.naming import workflow_id_for
 from domain.drafts import stored_bytes
 from domain.events import Accepted
 from domain.review import state_digest
@@ -15,7 +16,7 @@ from domain.stages import Outcome, Stage
 from tests.forgery.families import family
 from tests.forgery.stand import EACH, OTHER, Stand, signed
 from tests.support.harness import until
-from workflows.messages import Carried, StartReview, workflow_id_for
+from workflows.messages import Carried, StartReview
 from workflows.proposal_review import ProposalReview
 
 _SOMEBODY_WAITS = "select exists (select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid)))"

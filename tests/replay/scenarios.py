@@ -25,6 +25,7 @@ from temporalio.worker import Worker
 from activities.commits import Commits
 from activities.dispatcher import Dispatcher
 from activities.messages import Arrived, Commit
+from activities.naming import workflow_id_for
 from activities.ports import Delivery
 from activities.reconciler import Reconciler
 from domain import sign_off
@@ -81,7 +82,7 @@ from store.registers import Registers
 from store.reviews import Reviews
 from tests.replay.recorder import Recorder
 from tests.support.harness import store_signed_in
-from workflows.messages import StartReview, workflow_id_for
+from workflows.messages import StartReview
 from workflows.proposal_review import ProposalReview
 from workflows.reconciliation import Reconciliation
 
@@ -908,7 +909,7 @@ async def somebody_was_faster(case: Case) -> None:
             length=len(delivery.data),
             shown="",
         )
-        await case.commits.commit(Commit(review=case.review, seen=(await case.state()).seq, message=message))
+        await case.commits.apply(Commit(review=case.review, seen=(await case.state()).seq, message=message))
     await case.work()
     await case.settled()
     await case.signed()

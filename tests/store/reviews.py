@@ -37,7 +37,7 @@ async def opened(system: Harness, tier: int = 1, **changes: Any) -> str:
 async def commit(system: Harness, review: str, message: Message, *, seen: int | None = None) -> Committed:
     """Commit a message, as a workflow that has seen so much; all of it, if nothing is said."""
     known = (await system.state(review)).seq if seen is None else seen
-    return await Commits(Ledgers(system.database)).commit(Commit(review=review, seen=known, message=message))
+    return await Commits(Ledgers(system.database)).apply(Commit(review=review, seen=known, message=message))
 
 
 def arrived(delivery: Delivery, ordinal: int = 1) -> Arrived:

@@ -26,6 +26,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.worker import Replayer
 
 import worker
+from activities.naming import workflow_id_for
 from activities.ports import Delivery, UndeliverableError
 from domain import sign_off
 from domain.completions import Completion
@@ -53,7 +54,6 @@ from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.reviews import Reviews
-from workflows.messages import workflow_id_for
 from workflows.proposal_review import ProposalReview
 
 T = TypeVar("T")

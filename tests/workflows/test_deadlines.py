@@ -12,6 +12,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
+from activities.naming import workflow_id_for
 from domain.deadlines import next_deadline
 from domain.decisions import Extension, NoOpinion, Opinion, Question, QuestionAnswer, Stance, Withdrawal
 from domain.events import Accepted, Began, Event, FellDue, Passed, Paused, Refused, Reminded, Resumed
@@ -20,7 +21,6 @@ from domain.stages import Stage
 from domain.state import Deadline, Review
 from tests.conftest import DatabaseUrls, Servers
 from tests.support.harness import TIER_4, Harness, harness, until
-from workflows.messages import workflow_id_for
 
 SUPPORTS = Opinion(stance=Stance.SUPPORTS)
 
