@@ -73,7 +73,7 @@ class Commits:
             raise ApplicationError(str(error), type="UnknownReview", non_retryable=True) from error
         if committed.done and committed.events:
             _log(request, committed.events)
-        return committed
+        return committed.model_copy(update={"size": sum(len(event.model_dump_json()) for event in committed.events)})
 
     async def settle_late(self, delivery: Delivery) -> bool:
         """Put on record what became of a decision whose review is closed: no workflow takes it any more.

@@ -88,7 +88,7 @@ class Committed(Value):
     """The entries after `seen`, as far as they fit in one answer. `done` says whether the message was dealt with, and
     `became` what became of a signal; where it was not, others were faster, and the workflow tries again when it has
     learnt what they did. `turned_away` is how many of those behind it were turned away as well. `anew` says that what
-    the workflow holds is not what is on record: it begins from nothing.
+    the workflow holds is not what is on record: it begins from nothing. `size` is about how many bytes all this is.
     """
 
     events: tuple[Event, ...]
@@ -96,6 +96,7 @@ class Committed(Value):
     became: Became | None = None
     turned_away: int = 0
     anew: bool = False
+    size: int = 0
 
 
 class Reconciled(Value):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from uuid import UUID
 
 import asyncpg
@@ -43,7 +43,7 @@ CATCH_UP = 100
 """Entries that one answer carries at most to a workflow that has not seen them."""
 
 CATCH_UP_BYTES = 512 * 1024
-"""After so many bytes an answer carries no further entry: Temporal takes no payload above 2 MiB."""
+"""More bytes than this are in an answer only where one entry alone has more: Temporal takes no payload above 2 MiB."""
 
 _DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
@@ -164,9 +164,9 @@ class LockedHead:
     async def since(self, seq: int) -> tuple[Event, ...]:
         """The entries after `seq`."""
         rows = await self._connection.fetch(_SINCE, self.review.id, seq, CATCH_UP)
-        before = accumulate((len(row["data"]) for row in rows), initial=0)
-        fitting = takewhile(lambda pair: pair[1] < CATCH_UP_BYTES, zip(rows, before, strict=False))
-        return tuple(Entry.model_validate_json(row["data"]).event for row, _ in fitting)
+        up_to = accumulate(len(row["data"]) for row in rows)
+        fitting = max(1, sum(size <= CATCH_UP_BYTES for size in up_to))
+        return tuple(Entry.model_validate_json(row["data"]).event for row in rows[:fitting])
 
     async def at(self, seq: int) -> Review:
         """The fold up to entry `seq`."""

@@ -32,6 +32,11 @@ _UNTIL_IT_IS_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_i
 _MOST_CARRIED = 500
 """Messages that one run hands to the next at most: more, after a flood, would pass Temporal's 2 MiB a payload."""
 
+_MOST_TOLD = 1024 * 1024
+"""After about so many bytes of answers a workflow task is ended: Temporal takes no report above 4 MiB on one, and
+terminates a workflow that comes to such a one again and again.
+"""
+
 _PAUSE = timedelta(seconds=5)
 
 
@@ -51,6 +56,7 @@ class ProposalReview:
         self._tally = carried.tally
         self._earlier = carried.tally.signals
         self._cancels = carried.cancels
+        self._told = 0
         # A deadline that still stands rings again; and one that somebody only says has rung does not count.
         self._inbox = Inbox([message for message in carried.waiting if not isinstance(message, Due)])
         self._alarm = Alarm(self._inbox)
@@ -107,7 +113,8 @@ class ProposalReview:
             message = await self._inbox.take()
             if not self._is_past(message):
                 await self._commit(message)
-            self._continue_if_long()
+            if not self._review.closed:
+                self._continue_if_long()
 
     async def _answer_what_is_late(self) -> None:
         self._tell()
@@ -123,12 +130,14 @@ class ProposalReview:
         """Have the message applied, and learn what is on record since: what is stored wins."""
         known, done, became = as_turned_away(message), False, None
         while not done and (known is None or known not in self._turned_away):
+            await self._make_room(message)
             held = state_digest(self._review) if self._unproven else None
             request = Commit(
                 review=self._review.id, seen=self._review.seq, message=message, behind=self._behind(), state=held
             )
             committed = await self._committed(request, _summary(message))
             self._unproven = False
+            self._told += committed.size
             self._review = reduce(evolve, committed.events, self._fresh() if committed.anew else self._review)
             done, became = committed.done, committed.became
             if not done:
@@ -183,19 +192,29 @@ class ProposalReview:
                 _not_for_now(error)
                 await workflow.sleep(_PAUSE, summary="until the commit is tried again")
 
-    def _continue_if_long(self) -> None:
+    async def _make_room(self, message: Message) -> None:
+        """Have what was learnt put into history before more is asked for; and go on in a new run, with the message in
+        hand, where that is long.
+        """
+        if self._told > _MOST_TOLD:
+            await workflow.sleep(timedelta(milliseconds=1), summary="until what was learnt is in history")
+            self._told = 0
+            self._continue_if_long(() if isinstance(message, Opening) else (message,))  # each run opens it
+
+    def _continue_if_long(self, in_hand: tuple[Message, ...] = ()) -> None:
         limit = self._messages_per_run
         full = limit is not None and self._inbox.taken >= limit
-        if len(self._inbox.waiting) > _MOST_CARRIED:
+        waiting = (*in_hand, *self._inbox.waiting)
+        if len(waiting) > _MOST_CARRIED:
             return
-        if not self._review.closed and (full or workflow.info().is_continue_as_new_suggested()):
+        if full or workflow.info().is_continue_as_new_suggested():
             workflow.continue_as_new(
                 StartReview(
                     review=self._review.id,
                     messages_per_run=limit,
                     carried=Carried(
                         state=self._review,
-                        waiting=self._inbox.waiting,
+                        waiting=waiting,
                         turned_away=tuple(self._turned_away),
                         tally=self._tally,
                         cancels=self._cancels,

@@ -89,9 +89,7 @@ ARGUMENTS = {
     ),
     "summary": Change("alarm.py", "falls due", "is due", "waits_on"),
     "time of a timer": Change("alarm.py", "workflow.sleep(left", "workflow.sleep(left + 1", "waits_on"),
-    "what is carried": Change(
-        "proposal_review.py", "waiting=self._inbox.waiting", "waiting=()", "continued_with_what_waits"
-    ),
+    "what is carried": Change("proposal_review.py", "waiting=waiting", "waiting=()", "continued_with_what_waits"),
     "result": Change("proposal_review.py", "because=review.outcome_because or", "because=", "breaches_decline"),
 }
 
