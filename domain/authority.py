@@ -15,7 +15,7 @@ from domain.facts import Facts, SigningKey, Standing
 from domain.people import Delegation, Grant
 from domain.proof import Proof
 from domain.refusal import Refusal
-from domain.separation import broken_rule
+from domain.separation import forbidding
 from domain.state import Review
 from domain.step_up import refuse_step_up
 from domain.values import Digest
@@ -38,7 +38,7 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
     grant = next((g for g in grants if g.id == envelope.grant and g.role is envelope.role), None)
     if grant is None:
         return _not_held(envelope)
-    lent = _lent(standing, envelope, grant)
+    lent = standing.lent(envelope.person, grant, envelope.received_at)
     if grant.person != envelope.person and lent is None:
         return _not_held(envelope)
     away = absence(standing, envelope.person, grant, envelope.received_at)
@@ -49,11 +49,11 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
         )
     kind = governed_by(envelope.content)
     lent_by = None if lent is None else lent.lent_by
-    for person in dict.fromkeys((envelope.person, grant.person)):
-        rule = broken_rule(review, kind, person, under=grant, lent_by=lent_by, unit=standing.units.get(person))
-        if rule is not None:
-            who = "" if person == envelope.person else f"Of {person}, in whose place you act: "
-            return Refusal(rule.reason, who + rule.sentence)
+    forbidden = forbidding(review, kind, envelope.person, grant, standing.units, lent_by)
+    if forbidden is not None:
+        person, rule = forbidden
+        who = "" if person == envelope.person else f"Of {person}, in whose place you act: "
+        return Refusal(rule.reason, who + rule.sentence)
     if not entitles(review, kind, grant, standing.units.get(grant.person)):
         return not_entitled(review, kind, grant)
     refusal = refuse_step_up(review.route, envelope, proof.step_up, facts.issuer_keys)
@@ -84,20 +84,6 @@ def absence(standing: Standing, person: str, grant: Grant, moment: datetime) -> 
     if grant.person != person:
         return None
     return next((d for d in standing.delegations if d.giver == person and d.covers(grant.role, moment)), None)
-
-
-def _lent(standing: Standing, envelope: Envelope, grant: Grant) -> Delegation | None:
-    if grant.person == envelope.person:
-        return None
-    return next(
-        (
-            delegation
-            for delegation in standing.delegations
-            if (delegation.giver, delegation.taker) == (grant.person, envelope.person)
-            and delegation.covers(grant.role, envelope.received_at)
-        ),
-        None,
-    )
 
 
 def _not_held(envelope: Envelope) -> Refusal:

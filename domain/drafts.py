@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from domain import principles
@@ -17,9 +16,10 @@ from domain.decisions import (
     governed_by,
 )
 from domain.discrepancies import Difference
-from domain.entitlement import NO_UNITS, RECONCILER, REGISTER, REGISTRY, acting_grant, meaning
+from domain.entitlement import RECONCILER, REGISTER, REGISTRY, acting_grant, meaning
+from domain.facts import Standing
 from domain.people import Grant
-from domain.separation import broken_rule
+from domain.separation import forbidding
 from domain.state import Review
 from domain.values import DecisionId, Digest, PersonId, Prose, ReviewId, Value
 
@@ -44,23 +44,24 @@ def seal(
     draft: Draft,
     review: Review,
     pack_digest: Digest,
-    grants: Iterable[Grant],
+    standing: Standing,
     received_at: datetime,
-    units: Mapping[PersonId, str] = NO_UNITS,
 ) -> Envelope | None:
     """The envelope around a draft, as the review stands when it is received; None if the person holds no role that
     could entitle them to a decision of this kind.
 
-    `pack_digest` is the one that a submission names; every other decision is pinned to the review's own. `grants` are
-    those that the person can act under, `units` those of their holders.
+    `pack_digest` is the one that a submission names; every other decision is pinned to the review's own. `standing` is
+    the person's, with the grants that they can act under now.
     """
     kind = governed_by(draft.content)
     asked = principles.asked_alone(review) if kind == "verdict_sheet" else ()
 
     def forbidden(grant: Grant) -> bool:
-        return broken_rule(review, kind, draft.person, under=grant, unit=units.get(draft.person)) is not None
+        lent = standing.lent(draft.person, grant, received_at)
+        lent_by = None if lent is None else lent.lent_by
+        return forbidding(review, kind, draft.person, grant, standing.units, lent_by) is not None
 
-    grant = acting_grant(review, kind, grants, draft.person, units, asked, forbidden)
+    grant = acting_grant(review, kind, standing.grants, draft.person, standing.units, asked, forbidden)
     if grant is None:
         return None
     opening = isinstance(draft.content, Submission)
@@ -116,7 +117,7 @@ def _of_the_service(
         content=content,
         reason=reason,
     )
-    envelope = seal(draft, review, review.pack_digest, (service,), received_at)
+    envelope = seal(draft, review, review.pack_digest, Standing(grants=(service,)), received_at)
     if envelope is None:
         raise ValueError(f"{service.person} holds its own role")
     return envelope

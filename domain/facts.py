@@ -69,14 +69,16 @@ class Standing(Value):
         own, and those that are left to them then.
         """
         usable = tuple(
-            grant
-            for grant in self.grants
-            if grant.person == person
-            or any(
-                (d.giver, d.taker) == (grant.person, person) and d.covers(grant.role, moment) for d in self.delegations
-            )
+            grant for grant in self.grants if grant.person == person or self.lent(person, grant, moment) is not None
         )
         return self.model_copy(update={"grants": usable})
+
+    def lent(self, person: PersonId, grant: Grant, moment: datetime) -> Delegation | None:
+        """The delegation by which `person` acts at this moment under a grant that is another's, if there is one."""
+        if grant.person == person:
+            return None
+        between = (d for d in self.delegations if (d.giver, d.taker) == (grant.person, person))
+        return next((d for d in between if d.covers(grant.role, moment)), None)
 
 
 class Proposed(Value):

@@ -15,7 +15,7 @@ from domain import council, principles
 from domain.entitlement import eligible, entitles, officers, steps_left
 from domain.people import Holder, Role
 from domain.route import CouncilRule, SignatoryStep
-from domain.separation import broken_rule, excluded
+from domain.separation import excluded, forbidding
 from domain.stages import Stage
 from domain.state import Lack, Review
 from domain.turns import Turn
@@ -214,11 +214,9 @@ def _part(
 
 def _may(review: Review, kind: str, holder: Holder) -> bool:
     """Whether no rule keeps whoever acts under this grant, or whose it is, from a decision of this kind."""
-    units = {holder.grant.person: holder.unit, holder.actor: holder.actor_unit}
-    return all(
-        broken_rule(review, kind, person, under=holder.grant, lent_by=holder.lent_by, unit=unit) is None
-        for person, unit in units.items()
-    )
+    belonging = {holder.grant.person: holder.unit, holder.actor: holder.actor_unit}
+    units = {person: unit for person, unit in belonging.items() if unit is not None}
+    return forbidding(review, kind, holder.actor, holder.grant, units, holder.lent_by) is None
 
 
 def _lack(parts: tuple[Part, ...]) -> Lack:

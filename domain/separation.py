@@ -6,7 +6,7 @@ is too close to a proposal does not judge it, whether they said so or it was fou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from domain.decisions import Reason
@@ -224,6 +224,24 @@ def broken_rule(
         lent_by=lent_by,
     )
     return next((rule for rule in _RULES_FOR[kind] if rule.applies(review, actor)), None)
+
+
+def forbidding(
+    review: Review,
+    kind: str,
+    person: PersonId,
+    under: Grant,
+    units: Mapping[PersonId, str],
+    lent_by: PersonId | None = None,
+) -> tuple[PersonId, Rule] | None:
+    """Whom a rule keeps from a decision of `kind` that `person` makes under this grant: that person, or whose grant it
+    is; and the rule. `units` are theirs; `lent_by` is who chose the one to act for the other, where that was neither.
+    """
+    for each in dict.fromkeys((person, under.person)):
+        rule = broken_rule(review, kind, each, under=under, lent_by=lent_by, unit=units.get(each))
+        if rule is not None:
+            return each, rule
+    return None
 
 
 def excluded(review: Review, kind: str) -> tuple[PersonId, ...]:

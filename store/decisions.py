@@ -442,7 +442,7 @@ def state_of(review_id: str, row: asyncpg.Record) -> Review:
 
 
 def _sealed(draft: Draft, review: Review, pack_digest: Digest, standing: Standing, received_at: datetime) -> Envelope:
-    envelope = seal(draft, review, pack_digest, standing.grants, received_at, standing.units)
+    envelope = seal(draft, review, pack_digest, standing, received_at)
     if envelope is None:
         raise NoRoleError
     return envelope

@@ -354,9 +354,8 @@ class Case:
         )
         standing = self.standing(person).at(person, self.now)
         service = SERVICES.get(content.kind)
-        sealed = seal(
-            draft, self.review, PACK, standing.grants if service is None else (service,), self.now, standing.units
-        )
+        acting = standing if service is None else Standing(grants=(service,))
+        sealed = seal(draft, self.review, PACK, acting, self.now)
         if sealed is not None:
             return sealed
         forged = under or Grant(id="none", person=person, role=Role.OPERATOR)

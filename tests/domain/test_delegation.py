@@ -76,6 +76,25 @@ def test_giver_and_delegate_have_one_voice() -> None:
     assert {RIN, OUTSIDER} <= set(other.review.reviewed_by)
 
 
+@pytest.mark.parametrize("wrong", ["of an owner", "of the unit's own", "chosen by a party"])
+def test_one_more_loan_keeps_nobody_from_judging(wrong: str) -> None:
+    """They act under the one that counts, in whatever order the loans stand."""
+    case = Case(route(needed=2, panel=3))
+    by = None
+    giver = OWNER if wrong == "of an owner" else KEI
+    if wrong == "of the unit's own":
+        case.units[giver] = UNIT
+    elif wrong == "chosen by a party":
+        by = OWNER
+    case.grants = [grant(giver, Role.REVIEWER), *(one for one in case.grants if one.person != giver)]
+    case.delegates(giver, OUTSIDER, Role.REVIEWER, by=by)
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    accepted = case.say(OUTSIDER, sheet())
+    assert isinstance(accepted, Accepted), accepted
+    assert accepted.mandate is not None
+    assert RIN == accepted.mandate.for_person
+
+
 def test_neither_giver_nor_delegate_signs_what_one_of_them_reviewed() -> None:
     """Whoever acted under another's grant took part, and so did the other."""
     for signatory in (RIN, OUTSIDER):

@@ -12,6 +12,7 @@ from domain.decisions import AnyContent, ChangeRequest, Content, Question, Reaso
 from domain.drafts import Draft, seal
 from domain.entitlement import REGISTER, ROLES, acting_grant, entitles, meaning
 from domain.events import Accepted
+from domain.facts import Standing
 from domain.people import Grant, Role
 from domain.stages import Outcome
 from tests.domain.builders import (
@@ -134,5 +135,5 @@ def test_without_a_fitting_role_there_is_no_envelope() -> None:
         content=Question(),
         reason="why?",
     )
-    assert seal(draft, case.review, PACK, (), START) is None
+    assert seal(draft, case.review, PACK, Standing(), START) is None
     assert REGISTER not in GRANTS

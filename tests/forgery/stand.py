@@ -178,7 +178,7 @@ class Stand:
         )
         async with self.place.system.database.transaction() as connection:
             now = await self.place.system.database.now(connection)
-        sealed = seal(draft, state, state.pack_digest, standing.grants, now, standing.units)
+        sealed = seal(draft, state, state.pack_digest, standing, now)
         assert sealed is not None
         return sealed.model_copy(update=changes)
 

@@ -173,7 +173,7 @@ def _held(asked: Asked, registries: Iterable[Registry]) -> Iterator[Standing]:
 
 def _sealed(asked: Asked, review: Review, held: Standing, received: datetime) -> Envelope | None:
     """What is stored for it where the review stands like this; None where they hold no role for it."""
-    return seal(asked.draft, review, review.pack_digest, held.grants, received, held.units)
+    return seal(asked.draft, review, review.pack_digest, held, received)
 
 
 def _decision(event: Event) -> UUID | None:
