@@ -91,6 +91,9 @@ from domain.values import Digest, PersonId, ReviewId
 
 ORDER = tuple(Stage)
 
+UNDOING = frozenset({"change_request", "reopening", "escalation", "conflict"})
+"""The kinds of decision after which signatures, or stages that were passed, can count no more."""
+
 
 def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tuple[Event, ...]:
     """What this command does to this review. Total: whatever comes, it is applied or refused, on record.
@@ -169,12 +172,25 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return _ends(review, event.at) == event
         case Unclaimed(person=person):
             return review.claim_of(person) is not None
+        case Struck(person=person, decisions=gone):
+            return person in review.aside and gone != () and gone == conflicts.counted(review, person)
+        case Lapsed(decisions=gone):
+            return _undoes(before) and gone != () and gone == tuple(s.by.decision for s in review.signatures)
+        case Returned(stage=stage):
+            return (isinstance(before, Lapsed | Struck) or _undoes(before)) and stage in review.passed
         case Blocked(lacking=lacks):
             return review.open and lacks not in ((), review.blocked)
         case Unblocked():
             return review.open and review.blocked != ()
         case _:
             return True
+
+
+def _undoes(event: Event | None) -> bool:
+    """Whether something that was reached can count no more because of this."""
+    if isinstance(event, Refused):
+        return event.reason is Reason.TRAINING_GAP
+    return isinstance(event, Accepted) and event.envelope.kind in UNDOING
 
 
 def _names(envelope: Envelope) -> Digest | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes, sha256
 from domain.commands import Take
-from domain.decisions import Declining, Question, Reason, Ruling, Signature, Withdrawal
+from domain.decisions import Conflict, Declining, Question, Reason, Ruling, Signature, Withdrawal
 from domain.events import (
     Accepted,
     Assessed,
@@ -20,10 +20,13 @@ from domain.events import (
     Concluded,
     Event,
     FellDue,
+    Lapsed,
     Passed,
     Refused,
     Reminded,
+    Returned,
     Seated,
+    Struck,
     TrainingChecked,
 )
 from domain.ledger import GENESIS, Entry, Recorded, Settlement, append, settlement
@@ -440,3 +443,33 @@ def test_what_came_too_late_is_not_told_as_in_time() -> None:
     accepted = Accepted(at=refused.at, envelope=late, digest=command.digest, proof=command.proof)
     told = rechained((*case.events[:fell_due], accepted))
     assert f"entry {fell_due + 1}: it cannot have happened here" == verify(told).difference
+
+
+def test_a_voice_that_nobody_withdrew_is_not_struck_out() -> None:
+    """Nor signatures, nor stages: without the decision that undoes them, and of nobody else's."""
+    case = Case(route(needed=2, panel=3, signatories=2, training=True))
+    case.trained()
+    case.accepts(REVIEWERS[0], sheet("privacy"))
+    case.accepts(REVIEWERS[1], sheet())
+    case.accepts(REVIEWERS[2], sheet())
+    case.sign(HEAD)
+    case.accepts(REVIEWERS[0], Conflict())
+    undone = [(n, e) for n, e in enumerate(case.events) if isinstance(e, Lapsed | Struck | Returned)]
+    assert ["lapsed", "struck", "returned"] == [event.type for _, event in undone]
+    assert verify(rechained(case.events)).holds
+    for place, event in undone:
+        for earlier in range(2, place - len(undone)):
+            told = verify(rechained((*case.events[:earlier], event))).difference
+            assert f"entry {earlier + 1}: it cannot have happened here" == told
+    said = tuple(event.envelope.decision_id for event in case.events if isinstance(event, Accepted))
+    for place, event in undone:
+        if not isinstance(event, Returned):
+            for others in ((), said, (*event.decisions, *event.decisions)):
+                made_up = event.model_copy(update={"decisions": others})
+                told = verify(rechained((*case.events[:place], made_up))).difference
+                assert f"entry {place + 1}: it cannot have happened here" == told
+    place, struck = undone[1]
+    forged = struck.model_copy(update={"person": REVIEWERS[1]})
+    assert f"entry {place + 1}: it cannot have happened here" == (
+        verify(rechained((*case.events[:place], forged))).difference
+    )

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from domain import dsse
 from domain.canonical import sha256
-from domain.events import Accepted, Closed, Event, Refused
+from domain.events import Accepted, Closed, Event, Lapsed, Refused, Returned, Struck
 from domain.ledger import GENESIS, Recorded, append
 from domain.people import Role
 from domain.registry import RecordedEntry, RegistryEntry, entry_bytes
 from domain.review import fold, state_digest
-from domain.stages import Outcome
+from domain.stages import Outcome, Stage
 from domain.verification import WorkflowState, verify
 from tests.forgery.families import family
 from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
@@ -142,6 +142,25 @@ async def an_outcome_of_nowhere(stand: Stand) -> None:
             ):
                 continue
             events = (*auditor.events[:end], closed)
+            _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {end + 1}: ", events)
+
+
+@family
+async def voices_and_signatures_made_to_count_no_more(stand: Stand) -> None:
+    """What a reviewer said is struck out, the review sent back and its signatures let go, and nobody did anything."""
+    auditor = await _auditor(stand)
+    said = [event.envelope for event in auditor.events if isinstance(event, Accepted)]
+    for end in range(2, len(auditor.events)):
+        at, one = auditor.events[end].at, stand.rng.choice(said)
+        undone: tuple[Event, ...] = (
+            Struck(at=at, person=one.person, decisions=(one.decision_id,)),
+            Struck(at=at, person=one.person, decisions=()),
+            Lapsed(at=at, decisions=(one.decision_id,), because="It is said so."),
+            Lapsed(at=at, decisions=(), because="It is said so."),
+            *(Returned(at=at, stage=stage, because="It is said so.") for stage in Stage),
+        )
+        for event in undone:
+            events = (*auditor.events[:end], event)
             _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {end + 1}: ", events)
 
 
