@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from api.problems import Disabled, Forbidden, NotFound, Problem, SignInRefused, Unavailable
 from api.provider import FETCH_SECONDS, LEEWAY_SECONDS, PLAIN, BadTokenError, Provider, Verified, bounded
+from domain.decisions import Envelope
 from domain.proof import IssuerKey, SignedIn
 from domain.step_up import SKEW, problem_with
 from domain.values import Digest, PersonId
@@ -104,19 +105,29 @@ class SignIn:
         endpoint = await self._endpoint()
         return self._left(endpoint, await self._sessions.depart(return_to, browser))
 
-    async def leave_again(self, session: Session, nonce: Digest, return_to: str, browser: str | None) -> Left:
-        """Send a signed-in browser to the provider again, to sign in over the decision with this digest.
+    async def asked_over(self, session: Session, nonce: Digest) -> Envelope:
+        """The decision with this digest, over which the person of this session was asked to sign in again.
 
         Raises:
             Forbidden: we did not ask this person for that, or they have no account with the provider.
-            NotFound: signing in with a browser is not set up, here or there.
-            Unavailable: the provider can't be reached.
         """
         if session.invitation is not None:
             raise Forbidden("Who was invited has no account to sign in with again.")
         # Only what we asked for: a link must not lead somebody to sign in over a decision that they never made.
-        if not await self._sessions.asked_step_up(session.person, nonce):
+        envelope = await self._sessions.asked_step_up(session.person, nonce)
+        if envelope is None:
             raise Forbidden("You were not asked to sign in over this decision.")
+        return envelope
+
+    async def leave_again(self, session: Session, nonce: Digest, return_to: str, browser: str | None) -> Left:
+        """Send a signed-in browser to the provider again, to sign in over the decision with this digest.
+
+        Raises:
+            Forbidden: as `asked_over`.
+            NotFound: signing in with a browser is not set up, here or there.
+            Unavailable: the provider can't be reached.
+        """
+        await self.asked_over(session, nonce)
         endpoint = await self._endpoint()
         departure = await self._sessions.depart(return_to, browser, session=session.id, nonce=nonce)
         return self._left(endpoint, departure, prompt="login", max_age="0")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from domain.canonical import sha256
 from domain.decisions import Envelope
+from domain.drafts import stored_bytes
 from domain.proof import IssuerKey, SignedIn
 from domain.values import PersonId, ReviewId
 from store.database import Connection, Database
@@ -71,11 +72,11 @@ _END_INVITED = "update sessions set ended_at = clock_timestamp() where invitatio
 _IS_DISABLED = "select disabled_at is not null from people where id = $1"
 
 _ASK = """
-insert into step_ups (nonce, person, review_id, decision_id, kind) values ($1, $2, $3, $4, $5)
-on conflict (nonce) do update set asked_at = clock_timestamp()
+insert into step_ups (nonce, person, review_id, decision_id, kind, envelope) values ($1, $2, $3, $4, $5, $6)
+on conflict (nonce) do update set asked_at = clock_timestamp(), envelope = excluded.envelope
 """
 
-_ASKED = "select true from step_ups where nonce = $1 and person = $2"
+_ASKED = "select envelope from step_ups where nonce = $1 and person = $2"
 
 _PROVE = "update step_ups set token = $3, key = $4 where nonce = $1 and person = $2"
 
@@ -249,11 +250,13 @@ class Sessions:
 
     async def ask_step_up(self, envelope: Envelope, nonce: str) -> None:
         """Note that a person was asked to sign in again over this decision, whose digest is `nonce`."""
-        await self._pool.execute(_ASK, nonce, envelope.person, envelope.review, envelope.decision_id, envelope.kind)
+        about = (envelope.person, envelope.review, envelope.decision_id, envelope.kind, stored_bytes(envelope))
+        await self._pool.execute(_ASK, nonce, *about)
 
-    async def asked_step_up(self, person: PersonId, nonce: str) -> bool:
-        """Whether we asked this person to sign in again over the decision with this digest."""
-        return bool(await self._pool.fetchval(_ASKED, nonce, person))
+    async def asked_step_up(self, person: PersonId, nonce: str) -> Envelope | None:
+        """The decision with this digest, if we asked this person to sign in again over it."""
+        data = await self._pool.fetchval(_ASKED, nonce, person)
+        return None if data is None else Envelope.model_validate_json(data)
 
     async def prove(self, person: PersonId, nonce: str, proven: Proven) -> None:
         """Keep the renewed sign-in for the decision, which comes next."""

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Cookie, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
+from api import pages
 from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE, drop, keep
 from api.identity import TheSession
@@ -121,13 +122,33 @@ async def sign_out(response: Response, session: TheSession, services: TheService
 
 @router.get(
     "/step-up",
+    summary="See what to sign in over",
+    response_class=HTMLResponse,
+    responses={200: {"content": {"text/html": {}}}, **problems(400, 401, 403, 422, 503)},
+)
+async def look_at_step_up(
+    request: Request,
+    session: TheSession,
+    services: TheServices,
+    nonce: Digest,
+    return_to: LocalPath = HOME,  # noqa: ARG001 - the page's form is sent to the same address
+) -> Response:
+    """The decision that `nonce` is the digest of, one of the caller's that was just answered with `step_up_required`, as
+    a page that tells what it is and means. Its button leads on: whoever was sent a link sees what they would make.
+    """
+    must_come_from(services.settings.public_url, request, even_safe=True)
+    envelope = await services.sign_in.asked_over(session, nonce)
+    return HTMLResponse(pages.over_a_decision(envelope), headers=pages.LEADING_AWAY)
+
+
+@router.post(
+    "/step-up",
     summary="Sign in again over a decision",
     status_code=303,
     response_class=RedirectResponse,
     responses={**_AWAY, **problems(400, 401, 403, 404, 422, 503)},
 )
 async def step_up(
-    request: Request,
     session: TheSession,
     services: TheServices,
     nonce: Digest,
@@ -137,7 +158,6 @@ async def step_up(
     """Lead a signed-in browser to the identity provider again. What it signs in over is the decision that `nonce` is the
     digest of: one of the caller's, which was just answered with `step_up_required`. Sent again afterwards, it is taken.
     """
-    must_come_from(services.settings.public_url, request, even_safe=True)
     return _leave(await services.sign_in.leave_again(session, nonce, return_to, waiting))
 
 

@@ -381,6 +381,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "POST /sign-out": (NOT_BY_TOKEN,),
     # The invited member's browser does not say that one of our pages leads it there.
     "GET /step-up": (Rule(401, query=f"nonce={NO_DIGEST}", invited=403),),
+    "POST /step-up": (Rule(401, query=f"nonce={NO_DIGEST}", invited=403),),
 }
 """What each route that is not about one review answers, and to whom."""
 

@@ -77,6 +77,7 @@ NO_SUCCESS = {
     **NOT_CALLED,
     "GET /sign-in/callback": "Only the provider leads there: tests/e2e/test_sign_in.py.",
     "GET /step-up": "Needs a nonce that was just asked for: tests/e2e/test_step_up.py.",
+    "POST /step-up": "As above.",
 }
 """What nobody gets a success from here, and why."""
 
@@ -99,6 +100,7 @@ WHO = {
     "GET /session": (SIGNED_IN,),
     "POST /sign-out": (SIGNED_IN,),
     "GET /step-up": (SIGNED_IN,),
+    "POST /step-up": (SIGNED_IN,),
 }
 """Who asks for what: first those who may. Everything else about a review is asked by an auditor, and the rest by an
 operator; now and then, each by somebody who holds no role.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from html import escape
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 
 from domain.decisions import Finding
@@ -13,7 +16,7 @@ from domain.events import Accepted
 from domain.ledger import Entry
 from store.registers import Registers
 from tests.conftest import Servers
-from tests.support.browser import EVIL, Browser
+from tests.support.browser import EVIL, Browser, origin_of
 from tests.support.harness import SIGNER
 from tests.support.place import Place, refused
 from tests.support.system import AUTHOR, LECTURE, PACK, REVIEWERS, SIGNATORIES, Person, example, sheet
@@ -59,6 +62,13 @@ async def asked(person: Person, review: str, body: dict[str, Any]) -> dict[str, 
     return problem
 
 
+async def led(browser: Browser, url: str) -> httpx2.Response:
+    """Where the identity provider asks for the person, after the page that shows what for."""
+    page = await browser.go(url)
+    assert 200 == page.status_code, page.text
+    return await browser.press(str(page.url), "")
+
+
 async def test_with_a_browser(place: Place, browser: Browser) -> None:
     """Asked, led to the provider and back, sent again, taken; and the provider's word stands on the ledger."""
     review = await opened(place)
@@ -69,6 +79,8 @@ async def test_with_a_browser(place: Place, browser: Browser) -> None:
     answer = await place.posts(browser, path, body)
     refused(answer, 403, "step-up-required")
     page = await browser.go(place.url + answer.json()["authorize"], led_by=place.url)
+    assert (200, "text/html") == (page.status_code, page.headers["content-type"].partition(";")[0])
+    page = await browser.press(str(page.url), "")
     query = dict(page.url.params)
     assert ("login", "0", answer.json()["nonce"]) == (query["prompt"], query["max_age"], query["nonce"])
     landed = await browser.press(str(page.url), "", sub=REVIEWER)
@@ -217,7 +229,36 @@ async def test_only_over_what_was_asked(place: Place, browser: Browser) -> None:
     stranger = Browser()
     await place.signs_in(stranger, OTHER)
     refused(await stranger.go(address), 403, "forbidden")
+    refused(await stranger.press(address, ""), 403, "forbidden")
     assert 200 == (await browser.go(address)).status_code
+    refused(await browser.fetch("POST", address, script_of=EVIL), 401, "unauthenticated")
+    neighbour = place.url.rpartition(":")[0] + ":1"
+    refused(await browser.fetch("POST", address, script_of=neighbour), 403, "cross-site")
+    browser.modern = False
+    refused(await browser.fetch("POST", address, script_of=neighbour), 403, "cross-site")
+
+
+async def test_who_follows_a_link_sees_what_they_would_make(place: Place, browser: Browser) -> None:
+    """Whoever has a token of theirs can have them asked: the page says over what, harmless as it is, and leads nowhere by
+    itself.
+    """
+    review = await opened(place)
+    reason = "<script>alert(1)</script> & </pre> \N{CJK UNIFIED IDEOGRAPH-7A1F}"
+    body = await judgement(place, review, reason=reason)
+    problem = await asked(await place.person(REVIEWER), review, body)
+    await place.signs_in(browser, REVIEWER)
+    page = await browser.go(place.url + problem["authorize"])
+    assert 200 == page.status_code
+    assert place.url == origin_of(str(page.url))
+    for told in (review, MEANINGS["verdict_sheet"], escape(reason), "fairness"):
+        assert told in page.text, page.text
+    assert "<script" not in page.text
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    begun = partial(place.system.database.pool.fetchval, "select count(*) from sign_ins where nonce = $1")
+    assert 0 == await begun(problem["nonce"])
+    await browser.press(str(page.url), "")
+    assert 1 == await begun(problem["nonce"])
 
 
 async def test_who_signs_in_again_as_another(place: Place, browser: Browser) -> None:
@@ -226,7 +267,7 @@ async def test_who_signs_in_again_as_another(place: Place, browser: Browser) -> 
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    page = await browser.go(place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    page = await led(browser, place.url + (await place.posts(browser, path, body)).json()["authorize"])
     detail = refused(await browser.press(str(page.url), "", sub=OTHER), 403, "sign-in-refused")
     assert "another person" in detail
     assert REVIEWER == (await place.has(browser, "/me")).json()["person"]
@@ -239,7 +280,7 @@ async def test_a_provider_that_did_not_ask(place: Place, browser: Browser) -> No
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    page = await browser.go(place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    page = await led(browser, place.url + (await place.posts(browser, path, body)).json()["authorize"])
     await place.provider.says(REVIEWER, auth_time=int(time.time()) - 120)
     try:
         detail = refused(await browser.press(str(page.url), "", sub=REVIEWER), 403, "sign-in-refused")
@@ -254,7 +295,7 @@ async def test_a_session_that_ended_meanwhile(place: Place, browser: Browser) ->
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    page = await browser.go(place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    page = await led(browser, place.url + (await place.posts(browser, path, body)).json()["authorize"])
     await place.posts(browser, "/sign-out")
     await place.signs_in(browser, REVIEWER)
     detail = refused(await browser.press(str(page.url), "", sub=REVIEWER), 403, "sign-in-refused")
@@ -269,7 +310,7 @@ async def test_a_sign_in_that_was_left_lying(place: Place, browser: Browser) -> 
     await place.signs_in(browser, REVIEWER)
     problem = (await place.posts(browser, path, body)).json()
     stale = await place.provider.id_token(REVIEWER, problem["nonce"], auth_time=int(time.time()) - 600)
-    page = await browser.go(place.url + problem["authorize"])
+    page = await led(browser, place.url + problem["authorize"])
     assert 200 == (await browser.press(str(page.url), "", sub=REVIEWER)).status_code
     await place.alter("update step_ups set token = $1 where nonce = $2", stale, problem["nonce"])
     answer = await place.posts(browser, path, body)
