@@ -50,6 +50,11 @@ def oversees(grants: Iterable[Grant]) -> bool:
     return any(grant.role in _OVERSEEING for grant in grants)
 
 
+def judging(grants: Iterable[Grant]) -> frozenset[PersonId]:
+    """Whose grants, among these, open every review but for a conflict of interest of theirs."""
+    return frozenset(grant.person for grant in grants if grant.role in _EVERYWHERE - _OVERSEEING)
+
+
 def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:
     """Whether this person may read the ledger's bytes, the workflow's history, and check them."""
     return any(grant.person == person and grant.role in (Role.AUDITOR, Role.OFFICER) for grant in grants)

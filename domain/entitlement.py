@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 from domain.decisions import Reason
 from domain.people import Grant, Role
+from domain.proposal import Proposal
 from domain.refusal import Refusal
 from domain.route import OWN, Eligible, SignatoryStep
 from domain.stages import Stage
-from domain.state import Review
+from domain.state import Review, Subject
 from domain.turns import Turn
 from domain.values import PersonId
 
@@ -200,6 +201,13 @@ def entitles(review: Review, kind: str, grant: Grant, unit: str | None = None) -
             return is_seated(review, grant)
         case _:
             return True
+
+
+def may_propose(proposal: Proposal | Subject, person: PersonId) -> bool:
+    """Whether this proposal is this person's to put before reviewers: they own or wrote it. A delegate of theirs answers
+    for it then, and revises it, but does not submit it.
+    """
+    return person in (proposal.owner, proposal.author)
 
 
 def is_seated(review: Review, grant: Grant) -> bool:

@@ -497,6 +497,8 @@ def _invites(registry: Registry, event: Registered) -> bool:
 def _refuse_invitation(registry: Registry, event: Invited) -> str | None:
     if not _invites(registry, event):
         return "Invitations are for officers and operators to send."
+    if event.person == event.by:
+        return "Nobody invites themselves."
     seats = [g for g in registry.grants.values() if g.person == event.person and g.role is Role.COUNCIL_MEMBER]
     if not seats:
         return "Only members of the Advisory Council are invited."

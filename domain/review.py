@@ -43,6 +43,7 @@ from domain.decisions import (
     VerdictSheet,
     Withdrawal,
 )
+from domain.entitlement import may_propose
 from domain.events import (
     Accepted,
     Assessed,
@@ -375,7 +376,8 @@ def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts:
     if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
         return Refusal(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
     subject = facts.proposed.subject
-    if under.grant.person not in (subject.owner, subject.author):
+    submits = isinstance(envelope.content, Submission)
+    if not may_propose(subject, envelope.person if submits else under.grant.person):
         return Refusal(Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.")
     if review.subject is not None and subject.owner != review.subject.owner:
         return Refusal(Reason.INVALID, "A revision can't change who owns the proposal.")

@@ -82,6 +82,13 @@ class Rule:
     reason: Reason = Reason.SEPARATION_OF_DUTIES
 
 
+def _of_its_unit(review: Review, actor: Actor) -> bool:
+    """Whether they belong to the unit that the proposal comes from, and don't sign for it."""
+    office = None if actor.under is None else actor.under.office
+    signs_for_it = actor.role is Role.SIGNATORY and speaks_for_the_unit(review, office)
+    return actor.unit in review.units and not signs_for_it
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         "who_declared_a_conflict_stays_aside",
@@ -112,7 +119,7 @@ RULES: tuple[Rule, ...] = (
         "own_unit_does_not_judge",
         "You belong to the unit that this proposal comes from, so others must judge it.",
         JUDGING,
-        lambda review, actor: actor.unit in review.units and not _for_its_unit(review, actor),
+        _of_its_unit,
         Reason.CONFLICT_OF_INTEREST,
     ),
     Rule(
@@ -269,8 +276,7 @@ def parties(review: Review) -> frozenset[PersonId]:
 def has_conflict(review: Review, person: PersonId, unit: str | None, under: Grant) -> bool:
     """Whether `person`, acting under this grant, has a conflict of interest in this review, declared or found."""
     actor = Actor(person=person, voice=under.person, role=under.role, unit=unit, under=under)
-    own_unit = unit in review.units and not _for_its_unit(review, actor)
-    return person in review.aside or person in review.assigned or own_unit
+    return person in review.aside or person in review.assigned or _of_its_unit(review, actor)
 
 
 def too_close(review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]:
@@ -301,8 +307,3 @@ def _voices(review: Review) -> Iterator[tuple[PersonId, PersonId, Role]]:
     """Who was heard in this round, whose voice that was, in which role; those among them whose verdicts were carried to it."""
     yield from ((voice.person, voice.of, voice.role) for voice in review.heard if voice.round == review.round)
     yield from ((sheet.by.person, sheet.by.voice, Role.REVIEWER) for sheet in review.sheets)
-
-
-def _for_its_unit(review: Review, actor: Actor) -> bool:
-    office = None if actor.under is None else actor.under.office
-    return actor.role is Role.SIGNATORY and speaks_for_the_unit(review, office)

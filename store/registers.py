@@ -55,7 +55,7 @@ _SEEN = "select exists (select from issuer_keys where id = $1 and key = $2::json
 _IMPORT_SECONDS = 600
 """How long an import may take: everybody's rows, in one transaction."""
 
-_DISABLED = "select disabled_at is not null as disabled from people where id = $1"
+_KNOWN = "select exists (select from people where id = $1)"
 
 _DISABLED_BY = "update people set disabled_by = $2, disabled_because = $3 where id = $1"
 
@@ -181,24 +181,19 @@ class Registers:
         async with self.registry.head() as head:
             await head.append(GrantRevoked(at=head.now, by=by, grant=grant, because=because))
 
-    async def disable(self, person: PersonId, by: PersonId, because: str) -> bool:
-        """Take everything from a person at once: nothing that they ask for is answered, and their sessions end. Returns
-        whether that was new.
+    async def disable(self, person: PersonId, by: PersonId, because: str) -> None:
+        """Take everything from a person at once: nothing that they ask for is answered, and their sessions end.
 
         Raises:
             NobodyError: there is nobody with this id.
-            RegistryRefusedError: nobody disables themselves.
+            RegistryRefusedError: they are disabled already, or would disable themselves.
         """
         async with self._database.transaction() as connection, self.registry.head(connection) as head:
-            known = await connection.fetchrow(_DISABLED, person)
-            if known is None:
+            if not await connection.fetchval(_KNOWN, person):
                 raise NobodyError
-            await end_sessions_of(connection, person)
-            if known["disabled"]:
-                return False
             await head.append(Disabled(at=head.now, by=by, person=person, because=because))
             await connection.execute(_DISABLED_BY, person, by, because)
-            return True
+            await end_sessions_of(connection, person)
 
     async def enable(self, person: PersonId, by: PersonId, because: str) -> None:
         """Let a disabled person act again.

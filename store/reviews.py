@@ -7,12 +7,11 @@ from datetime import datetime
 
 import asyncpg
 
-from domain.access import oversees
+from domain.access import judging, oversees
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
 from domain.facts import Standing
 from domain.ledger import Entry, Recorded, Settlement
-from domain.people import Role
 from domain.proposal import Proposal
 from domain.state import Review
 from domain.turns import Turn
@@ -122,10 +121,10 @@ class Reviews:
         """All reviews that `person` may read by a role that opens every one, the newest first, submitted before
         `before`: but those that they stepped aside from, and those that a conflict of interest keeps them from judging.
         """
-        judging = {grant.person for grant in standing.grants if grant.role in (Role.REVIEWER, Role.OFFICER)}
-        units = [standing.units.get(judge) for judge in judging]
+        judges = list(judging(standing.grants))
+        units = [standing.units.get(judge) for judge in judges]
         rows = await self._pool.fetch(
-            _ALL, limit, before, person, standing.units.get(person), oversees(standing.grants), list(judging), units
+            _ALL, limit, before, person, standing.units.get(person), oversees(standing.grants), judges, units
         )
         return tuple(Listed(**dict(row)) for row in rows)
 

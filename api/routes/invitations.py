@@ -89,8 +89,6 @@ async def invite(body: InvitationIn, caller: TheCaller, services: TheServices) -
     origin = services.settings.public_url
     if origin is None:
         raise Conflict("Without RINGI_PUBLIC_URL there is no address that a link could lead to.")
-    if body.person == caller.person:
-        raise Conflict("Nobody invites themselves.")
     await _check_reviews(services, body)
 
     def letter(token: str) -> tuple[str, str]:

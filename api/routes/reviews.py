@@ -38,6 +38,7 @@ from domain.assessment import AnswersError, Assessment, assess
 from domain.certificate import Certificate
 from domain.decisions import Receipt, Submission
 from domain.drafts import Draft
+from domain.entitlement import may_propose
 from domain.people import Role
 from domain.policy import PolicyPack
 from domain.proposal import Proposal, content_digest
@@ -113,7 +114,7 @@ async def submit(
         content=Submission(),
     )
     bind_contextvars(review_id=draft.review, decision_id=str(decision_id))
-    if caller.person not in (body.proposal.owner, body.proposal.author):
+    if not may_propose(body.proposal, caller.person):
         raise Forbidden("Only its owner or its author submits a proposal.")
     try:
         delivery = await services.decisions.submit(draft, body.proposal, pack.digest)

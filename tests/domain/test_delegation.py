@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.decisions import ChangeRequest, Question, QuestionAnswer, Reason, Revision, Withdrawal
+from domain.decisions import ChangeRequest, Question, QuestionAnswer, Reason, Revision, Submission, Withdrawal
 from domain.entitlement import meaning
 from domain.events import Accepted, Refused
 from domain.narrative import tell
@@ -93,6 +93,15 @@ def test_one_more_loan_keeps_nobody_from_judging(wrong: str) -> None:
     assert isinstance(accepted, Accepted), accepted
     assert accepted.mandate is not None
     assert RIN == accepted.mandate.for_person
+
+
+def test_a_delegate_answers_for_a_proposal_and_does_not_submit_it() -> None:
+    """What is put before reviewers first is its owner's or author's to say, whoever acts for them later."""
+    case = Case(opened=False)
+    case.delegates(OWNER, OUTSIDER, Role.OWNER)
+    refused = case.say(OUTSIDER, Submission(), digest=text_digest(1))
+    assert isinstance(refused, Refused)
+    assert (Reason.NOT_ENTITLED, "Only its owner or its author submits a proposal.") == (refused.reason, refused.detail)
 
 
 def test_neither_giver_nor_delegate_signs_what_one_of_them_reviewed() -> None:

@@ -213,6 +213,7 @@ def registry(*events: RegistryEvent) -> Registry:
         ((SEAT, WRITTEN_TO, left_to("omi.officer", "ann.one", Role.OFFICER)), by("ann.one", invited()), "to send"),
         ((SEAT, WRITTEN_TO, invited()), by("lea.lawyer", WITHDRAWN), "for officers and operators to take back"),
         ((), invited(), "Only members of the Advisory Council"),
+        ((SEAT, WRITTEN_TO), invited().model_copy(update={"person": "omi.officer"}), "Nobody invites themselves"),
         ((SEAT, WRITTEN_TO, invited()), invited(), "was sent before"),
         ((SEAT,), invited(days=LONGEST_INVITATION_DAYS + 1), "holds for at most"),
         ((SEAT,), invited(days=0), "holds for at most"),
