@@ -125,5 +125,5 @@ def _attempt(scope: Scope, status: int, refusal: dict[str, str | None]) -> Attem
         kind=bound.get("kind"),
         request_id=scope["state"].get("request_id"),
         status=status,
-        **refusal,  # type: ignore[arg-type]
+        **refusal,  # type: ignore[arg-type]  # its two keys are fields, of text
     )

@@ -31,7 +31,7 @@ def install_description(app: FastAPI) -> None:
                 parameter["schema"] = _without_null(parameter["schema"])
         return schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change it
 
 
 def _reference(route: str) -> str:

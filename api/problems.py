@@ -30,6 +30,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from domain.problems import pointer_to
+
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:ringi:problem:"
 REQUEST_PREFIX = "urn:ringi:request:"
@@ -303,7 +305,7 @@ def install_problems(app: FastAPI, *conflicts: type[Exception]) -> None:
             schemas.pop(unused, None)
         return schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change it
 
 
 def refused_with(request: Request, problem: str, *, reason: JsonValue = None, detail: JsonValue = None) -> None:
@@ -404,7 +406,7 @@ def _pointer(path: Sequence[Any], body: object, *, missing: bool) -> str:
     Pydantic's path has steps that are not in the body (the member of a union that was tried): they are left out. The
     pointer ends early at a name that is so long that it would be input rather than a place.
     """
-    pointer = ""
+    steps: list[str | int] = []
     here: Any = body
     for position, step in enumerate(path):
         if isinstance(step, str) and len(step) > _MAX_NAME_LENGTH:
@@ -415,5 +417,5 @@ def _pointer(path: Sequence[Any], body: object, *, missing: bool) -> str:
             here = here[step]
         elif not (missing and position == len(path) - 1):
             continue
-        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-    return pointer
+        steps.append(step)
+    return pointer_to(*steps)

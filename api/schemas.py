@@ -134,7 +134,7 @@ class AdviceAnswerIn(said.AdviceAnswer, extra="forbid"):
 
 
 class VerdictSheetIn(DecisionIn, said.VerdictSheet, extra="forbid"):
-    """A reviewer's verdict on each principle."""
+    """A reviewer's verdict on each principle that is still open to them."""
 
     verdicts: Annotated[tuple[VerdictIn, ...], Field(min_length=1, max_length=20)]
 

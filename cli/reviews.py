@@ -26,10 +26,8 @@ from domain.assessment import AnswersError
 from domain.assessment import assess as assess_proposal
 from domain.certificate import Certificate
 from domain.policy import PolicyPack
+from domain.separation import SEALING
 from runtime.packs import FileError, load_pack, load_plain, load_proposal, shipped_packs
-
-SEALS = frozenset({"signature", "declining"})
-"""The kinds of decision that name a basis beside the digest."""
 
 
 def assess(
@@ -268,7 +266,7 @@ def _decision(file: Path) -> dict[str, Any]:
 
 def _names(body: dict[str, Any]) -> tuple[str, ...]:
     """The digests by which a decision of this kind says what was shown."""
-    return ("digest", "basis") if body["kind"] in SEALS else ("digest",)
+    return ("digest", "basis") if body["kind"] in SEALING else ("digest",)
 
 
 def _name_what_is_there(session: Session, review: str, body: dict[str, Any], missing: list[str]) -> None:

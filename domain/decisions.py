@@ -95,7 +95,7 @@ class Revision(Content):
 
 
 class VerdictSheet(Content):
-    """One reviewer's verdict on each principle that the route names."""
+    """One reviewer's verdict on each principle that the route names and they have no verdict on yet."""
 
     kind: Literal["verdict_sheet"] = "verdict_sheet"
     verdicts: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=20)]

@@ -33,10 +33,10 @@ class _OneContext(WorkflowInstance):
     def activate(self, act: Any) -> Any:  # noqa: ANN401 - protobuf messages of the SDK's own
         return self._sandboxed.activate(act)
 
-    def get_serialization_context(self, command_info: object) -> SerializationContext:  # noqa: ARG002
+    def get_serialization_context(self, command_info: object) -> SerializationContext:  # noqa: ARG002 - one answer for all
         return self._context
 
-    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:  # noqa: ARG002
+    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:  # noqa: ARG002 - one answer for all
         if self._store is None:
             self._store = self._sandboxed.get_external_store_context(None)
         return self._store

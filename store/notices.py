@@ -211,7 +211,7 @@ async def queue_mail(connection: Connection, event_id: str, address: str, subjec
 
 
 async def recipients(connection: Connection, notice: Notice, review: Review, at: datetime) -> tuple[PersonId, ...]:
-    """Whom a notice is for at this moment, by the grants in force: the one place where that is found out."""
+    """Whom a notice is for at this moment, by the grants in force."""
     return _among(await connection.fetch(_CANDIDATES, *_whom(notice), at), notice, review)
 
 

@@ -10,20 +10,18 @@ from pydantic import BaseModel, Field
 from api.bodies import BoundedRoute
 from api.description import links
 from api.problems import FieldError, Forbidden, Invalid, NotFound, problems
-from api.schemas import In
+from api.schemas import Because, In
 from api.services import TheCaller, TheServices
 from domain.access import may_audit
 from domain.dsse import KeyId, PublicKey, key_id, public_key
 from domain.facts import SigningKey
 from domain.people import Role
 from domain.registry import RecordedEntry
-from domain.values import Prose
 
 router = APIRouter(route_class=BoundedRoute, tags=["keys"])
 
 After = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Because = Annotated[Prose, Query(description="Why; it stands on record.")]
 
 
 class KeyIn(In):

@@ -30,7 +30,7 @@ ZONES = (
     "Africa/Casablanca",
 )
 
-moments = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001 - the zone comes next
 hours = st.tuples(st.times(), st.times()).map(sorted).map(lambda pair: [f"{at:%H:%M}" for at in pair])
 spans = st.integers(1, 60).map(lambda n: WorkingDays(working_days=n))
 

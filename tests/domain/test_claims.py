@@ -69,7 +69,7 @@ HEADS = (HEAD, "cy.head", "du.head")
 
 def several(**more: object) -> Case:
     """A case that any of four reviewers can judge, and one is needed."""
-    return Case(route(needed=1, panel=3), **more)  # type: ignore[arg-type]
+    return Case(route(needed=1, panel=3), **more)  # type: ignore[arg-type]  # of a case's types
 
 
 def two_heads() -> Case:
@@ -109,7 +109,7 @@ def claimants(case: Case) -> list[str]:
 
 def refused(case: Case, person: str, content: object, reason: Reason) -> str:
     """The sentence with which this is refused, for this reason."""
-    said = case.say(person, content)  # type: ignore[arg-type]
+    said = case.say(person, content)  # type: ignore[arg-type]  # from a table of contents
     assert isinstance(said, Refused), said
     assert said.reason is reason, said
     return said.detail

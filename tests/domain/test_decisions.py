@@ -77,7 +77,7 @@ def test_the_envelopes_fields_are_frozen() -> None:
         "received_at",
     ] == list(Envelope.model_fields)
     with pytest.raises(ValidationError, match="frozen"):
-        envelope().person = OWNER  # type: ignore[misc]
+        envelope().person = OWNER  # type: ignore[misc]  # that it is refused is what is tried
 
 
 def test_an_envelope_says_one_thing() -> None:

@@ -435,7 +435,7 @@ async def test_a_workflow_under_an_id_that_no_review_has(system: Harness, soon: 
         await system.client.start_workflow(
             "ProposalReview", id=f"review:{name}", task_queue=system.task_queue, args=["unreadable"]
         )
-        await asyncio.sleep(1)
+        await visible(system, f"review:{name}")
         await go_round(system)
         assert list(await rows(system, review)) == [Differs.LOST]
         assert await system.book.last_ended() is not None
@@ -475,7 +475,7 @@ async def test_a_workflow_without_a_review(system: Harness, soon: None) -> None:
         await system.client.start_workflow(
             "ProposalReview", id=workflow_id_for(review), task_queue=system.task_queue, args=["unreadable"]
         )
-        await asyncio.sleep(1)
+        await visible(system, workflow_id_for(review))
         await go_round(system)
         assert list(await rows(system, review)) == [Differs.RUNS_ON]
         await system.handle(review).terminate("by hand")
@@ -570,6 +570,16 @@ async def test_the_schedule_is_lost(system: Harness, soon: None, monkeypatch: py
 
         await until(corrected)
     await forgotten(system)
+
+
+async def visible(system: Harness, workflow_id: str) -> None:
+    """Visibility knows by now that it runs."""
+
+    async def listed() -> bool:
+        running = system.client.list_workflows("ExecutionStatus = 'Running'", page_size=1000)
+        return any([execution.id == workflow_id async for execution in running])
+
+    await until(listed)
 
 
 async def go_round(system: Harness) -> None:

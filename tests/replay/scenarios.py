@@ -298,7 +298,7 @@ class Case:
             with contextlib.suppress(WorkflowFailureError):
                 await self.world.client.get_workflow_handle(self.workflow_id).result()
             return
-        while (await self.handle.query(ProposalReview.where_it_stands)).seq < review.seq:  # noqa: ASYNC110
+        while (await self.handle.query(ProposalReview.where_it_stands)).seq < review.seq:  # noqa: ASYNC110 - Temporal tells nobody when
             await asyncio.sleep(0.05)
 
     async def go_round(self) -> None:

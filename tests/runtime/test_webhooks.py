@@ -77,7 +77,7 @@ def answering(*addresses: str) -> Callable[[str, int], asyncio.Future[Sequence[s
     async def answer(host: str, port: int) -> Sequence[str]:
         return addresses
 
-    return answer  # type: ignore[return-value]
+    return answer  # type: ignore[return-value]  # as mypy can't see through the fake
 
 
 async def fails(poster: WebhookPoster, url: str) -> str:

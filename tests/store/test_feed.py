@@ -49,7 +49,7 @@ def sessions(database: Database) -> Sessions:
 
 def follower(person: str = "ava.auditor", **changes: object) -> Follower:
     """Somebody who follows for ever."""
-    return Follower(**{"person": person, "until": NEVER, **changes})  # type: ignore[arg-type]
+    return Follower(**{"person": person, "until": NEVER, **changes})  # type: ignore[arg-type]  # of its fields' types
 
 
 async def taken(feed: Feed, after: Mark, number: int, person: str = "ava.auditor") -> list[Seen]:
