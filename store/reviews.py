@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,10 +13,11 @@ from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
 from domain.facts import Standing
 from domain.ledger import Entry, Recorded, Settlement
+from domain.people import Role
 from domain.proposal import Proposal
 from domain.state import Review
 from domain.turns import Turn
-from domain.values import Digest, PersonId
+from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Heading, ReadModel
 from store.database import Database
 from store.decisions import state_of
@@ -52,6 +54,7 @@ select t.*, r.title, r.state, nullif(mine.holder, $1) as for_person
 from turns t join reviews r on r.id = t.review_id
 cross join lateral (select a.holder from mine a where {FALLS_TO} order by a.holder <> $1 limit 1) mine
 where t.role in (select role from mine)
+and ($4::text[] is null or t.role = any ($4)) and ($5::text[] is null or t.review_id = any ($5))
 order by t.due_at nulls last, t.since, t.review_id, t.position
 limit $2
 """  # noqa: S608 - put together of constants
@@ -128,10 +131,18 @@ class Reviews:
         )
         return tuple(Listed(**dict(row)) for row in rows)
 
-    async def inbox(self, person: PersonId, limit: int) -> tuple[InboxItem, ...]:
-        """What waits for this person, by roles that they hold or were left, or by name, the most urgent first."""
+    async def inbox(
+        self,
+        person: PersonId,
+        limit: int,
+        roles: Collection[Role] | None = None,
+        reviews: Collection[ReviewId] | None = None,
+    ) -> tuple[InboxItem, ...]:
+        """What waits for this person, by roles that they hold or were left, or by name, the most urgent first: in these
+        roles and reviews alone, where they are given.
+        """
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(_INBOX, person, limit, await self._database.now(connection))
+            rows = await connection.fetch(_INBOX, person, limit, await self._database.now(connection), roles, reviews)
         return tuple(
             InboxItem(
                 state=Review.model_validate_json(row["state"]),

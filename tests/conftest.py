@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,10 @@ def _no_long_pauses() -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End what the tests left running, and let the run fail for it."""
+    """End what the tests left running, and let the run fail for it. What follows its parent into death has a moment."""
+    end = time.monotonic() + 5
+    while left_behind() and time.monotonic() < end:
+        time.sleep(0.1)
     for pid, command in left_behind().items():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

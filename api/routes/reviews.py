@@ -284,10 +284,8 @@ async def certificate(review: ReadableReview) -> Certificate:
 async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) -> Inbox:
     """What waits for the caller, by role or by name, the most urgent first."""
     items: list[InboxItemOut] = []
-    for item in await services.reviews.inbox(caller.person, limit):
+    for item in await services.reviews.inbox(caller.person, limit, caller.roles, caller.reviews):
         review = item.state
-        if not caller.concerns(review.id):
-            continue
         items.append(
             InboxItemOut(
                 review=review.id,

@@ -189,10 +189,14 @@ async def test_what_the_session_opens(place: Place, browser: Browser) -> None:
     """The invitation's reviews, as council member; nothing else is there, whatever else the person may."""
     system = place.system
     review, other = await at_council(place), await at_council(place)
+    judged = await system.opened(example(3))
     await system.granted((MEMBER, "auditor", ""), (MEMBER, "reviewer", ""), (MEMBER, "owner", ""))
     try:
         mine = await place.person(MEMBER)
         assert 200 == (await mine.get(f"/reviews/{other}")).status_code
+        assert judged in [item["review"] for item in (await mine.get("/inbox")).json()["items"]]
+        _, early = await link_to(place, judged)
+        assert [] == (await opens(Browser(), early)).json()["items"], "of a reviewer's turn they are told otherwise"
         _, link = await link_to(place, review)
         landed = await opens(browser, link)
         assert [review] == [item["review"] for item in landed.json()["items"]]
