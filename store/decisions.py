@@ -29,6 +29,7 @@ from domain.values import Digest, PersonId
 from store.database import Connection, Database
 from store.registry import KeyNotInForceError
 from store.standing import Named, changes_of_roles, look
+from store.states import readable
 
 GRACE = timedelta(seconds=3)
 """For so long the dispatcher leaves a new decision to whoever stored it."""
@@ -318,7 +319,7 @@ class Decisions:
             rows = await connection.fetch(_UNSEEN, changes, limit)
             if not rows:
                 return 0
-            reviews = [state_of(row["id"], row) for row in rows]
+            reviews = tuple(readable(rows).values())
             holders = (await look(connection, None, named=Named.of(reviews, now))).holders
         same, stored = [], 0
         for review in reviews:

@@ -31,6 +31,7 @@ from store.database import FAILING, Connection, Database
 from store.ledgers import FEED
 from store.listening import listen
 from store.sessions import Sessions
+from store.states import readable
 from store.turns import holder
 
 POLL = 1.0
@@ -315,9 +316,7 @@ class Feed:
             rows = await connection.fetch(_SINCE, *_text(position), str(present.position.tx), _BATCH)
             happenings = [_happening(present.server, row) for row in rows]
             reviews = sorted({happening.review for happening in happenings})
-            states = {
-                row["id"]: Review.model_validate_json(row["state"]) for row in await connection.fetch(_STATES, reviews)
-            }
+            states = readable(await connection.fetch(_STATES, reviews))
             people = sorted({follower.person for follower in self._followers})
             sessions = sorted({follower.session for follower in self._followers if follower.session is not None})
             acting: dict[PersonId, list[Holder]] = {}
@@ -331,7 +330,7 @@ class Feed:
         self._states = {review: state for review, state in self._states.items() if review in recent} | states
         more = len(rows) == _BATCH
         end = happenings[-1].mark if more else max(present, Mark(present.server, position), key=lambda m: m.position)
-        return _Stretch(end, happenings, states, more)
+        return _Stretch(end, [happening for happening in happenings if happening.review in states], states, more)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,6 +19,7 @@ from domain.state import Review
 from domain.values import Line, MailAddress, PersonId, ReviewId
 from store.database import Connection, Database
 from store.standing import changes_of_roles
+from store.states import readable
 from store.turns import holder
 
 LEASE = timedelta(minutes=5)
@@ -149,14 +150,14 @@ where notice = $1 and person = $2
 
 _OF_PERSON = """
 select n.id, n.review_id, r.title, n.seq, n.kind, n.what, n.role, n.due_at, n.queued_at, t.person, t.state,
-    t.mail, t.due_at as mail_at, t.settled_at, m.attempts, m.error, r.state as review
+    t.mail, t.due_at as mail_at, t.settled_at, m.attempts, m.error
 from tellings t join notices n on n.id = t.notice join reviews r on r.id = n.review_id left join mails m on m.id = t.mail
 where t.person = $1 and t.notice < $2 order by t.notice desc limit $3
 """
 
 _OF_REVIEW = """
 select n.id, n.review_id, r.title, n.seq, n.kind, n.what, n.due_at, n.queued_at, t.person, t.state, t.mail,
-    t.due_at as mail_at, t.settled_at, m.attempts, m.error, null as review
+    t.due_at as mail_at, t.settled_at, m.attempts, m.error
 from (select * from notices where review_id = $1 and id > $2 order by id limit $3) n
 join reviews r on r.id = n.review_id
 left join tellings t on t.notice = n.id left join mails m on m.id = t.mail
@@ -247,9 +248,10 @@ class Notices:
                 return 0
             now = await self._database.now(connection)
             reviews = await _reviews(connection, rows)
+            known = [row for row in rows if row["review_id"] in reviews]
             found = [
                 (row["id"], notice.kind, person)
-                for row in rows
+                for row in known
                 for notice in (_notice(row),)
                 for person in await recipients(connection, notice, reviews[row["review_id"]], now)
             ]
@@ -257,8 +259,8 @@ class Notices:
             await connection.executemany(
                 _TELLING, [(notice, person, *readers[person].told(kind, now)) for notice, kind, person in found]
             )
-            await connection.execute(_ADDRESSED, [row["id"] for row in rows])
-            return len(rows)
+            await connection.execute(_ADDRESSED, [row["id"] for row in known])
+            return len(known)
 
     async def address_anew(self, limit: int) -> int:
         """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and when
@@ -270,20 +272,21 @@ class Notices:
             rows = await connection.fetch(_BEHIND, changes, limit)
             if not rows:
                 return 0
-            found = await self._newly_concerned(connection, rows, now)
+            reviews = readable(rows)
+            found = await self._newly_concerned(connection, reviews, now)
             readers = await self._readers(connection, {person for _, _, person in found})
             # In the order in which `address` goes: two that tell the same wait for each other, and in no circle.
             await connection.executemany(
                 _TELLING_ANEW,
                 [(notice, person, *readers[person].told(kind, now), now) for notice, kind, person in sorted(found)],
             )
-            await connection.execute(_CAUGHT_UP, [row["id"] for row in rows], changes)
-            return len(rows)
+            await connection.execute(_CAUGHT_UP, list(reviews), changes)
+            return len(reviews)
 
     async def _newly_concerned(
-        self, connection: Connection, rows: Sequence[asyncpg.Record], now: datetime
+        self, connection: Connection, reviews: Mapping[ReviewId, Review], now: datetime
     ) -> list[tuple[int, Kind, PersonId]]:
-        queued: dict[ReviewId, list[Queued]] = {row["id"]: [] for row in rows}
+        queued: dict[ReviewId, list[Queued]] = {review: [] for review in reviews}
         for row in await connection.fetch(_OF_TURNS, list(queued), sorted(ABOUT_TURNS)):
             queued[row["review_id"]].append(Queued.model_validate({name: row[name] for name in Queued.model_fields}))
         known: dict[int, set[PersonId]] = {}
@@ -292,8 +295,7 @@ class Notices:
             known.setdefault(row["notice"], set()).add(row["person"])
         candidates: dict[object, list[asyncpg.Record]] = {}
         found: list[tuple[int, Kind, PersonId]] = []
-        for row in rows:
-            review = _state(row["id"], row["state"])
+        for review in reviews.values():
             for told, news in telling(review, queued[review.id], now):
                 know = {person for notice in told for person in known.get(notice.id, ())}
                 for notice in news:
@@ -379,11 +381,13 @@ class Notices:
         """What a person was told, the newest first, of the reviews that they may read, or as operator; and where the next
         page begins.
         """
-        rows = await self._database.pool.fetch(_OF_PERSON, person, before, limit)
+        async with self._database.pool.acquire() as connection:
+            rows = await connection.fetch(_OF_PERSON, person, before, limit)
+            reviews = await _reviews(connection, rows)
         told = tuple(
             _told(row)
             for row in rows
-            if row["role"] == Role.OPERATOR or may_read(_state(row["review_id"], row["review"]))
+            if row["role"] == Role.OPERATOR or (row["review_id"] in reviews and may_read(reviews[row["review_id"]]))
         )
         return told, rows[-1]["id"] if len(rows) == limit else None
 
@@ -408,7 +412,7 @@ class Notices:
         items: list[Item] = []
         past: list[int] = []
         for row in rows:
-            notice, review = _notice(row), reviews[row["review_id"]]
+            notice, review = _notice(row), reviews.get(row["review_id"]) or Review(id=row["review_id"])
             fresh = row["since"] > now - TOLD_WITHIN
             if fresh and person in await recipients(connection, notice, review, now) and review.subject is not None:
                 title = review.subject.title
@@ -437,12 +441,7 @@ class _Reader:
 
 async def _reviews(connection: Connection, rows: Iterable[asyncpg.Record]) -> dict[ReviewId, Review]:
     ids = sorted({row["review_id"] for row in rows})
-    states = await connection.fetch("select id, state from reviews where id = any($1::text[])", ids)
-    return {row["id"]: _state(row["id"], row["state"]) for row in states}
-
-
-def _state(review: ReviewId, state: bytes | None) -> Review:
-    return Review(id=review) if state is None else Review.model_validate_json(state)
+    return readable(await connection.fetch("select id, state from reviews where id = any($1::text[])", ids))
 
 
 def _notice(row: asyncpg.Record) -> Notice:

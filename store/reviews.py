@@ -21,6 +21,7 @@ from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Heading, ReadModel
 from store.database import Database
 from store.decisions import state_of
+from store.states import readable
 from store.turns import COLUMNS, FALLS_TO, turn
 
 _HEADS = "select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews"
@@ -50,7 +51,7 @@ _TURNS = f"select {', '.join(COLUMNS)} from turns where review_id = $1 order by 
 
 _INBOX = f"""
 with mine as materialized (select * from acting($3) where person = $1)
-select t.*, r.title, r.state, nullif(mine.holder, $1) as for_person
+select t.*, r.id, r.title, r.state, nullif(mine.holder, $1) as for_person
 from turns t join reviews r on r.id = t.review_id
 cross join lateral (select a.holder from mine a where {FALLS_TO} order by a.holder <> $1 limit 1) mine
 where t.role in (select role from mine)
@@ -143,14 +144,11 @@ class Reviews:
         """
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(_INBOX, person, limit, await self._database.now(connection), roles, reviews)
+        reviews = readable(rows)
         return tuple(
-            InboxItem(
-                state=Review.model_validate_json(row["state"]),
-                title=row["title"],
-                turn=turn(row),
-                for_person=row["for_person"],
-            )
+            InboxItem(state=reviews[row["id"]], title=row["title"], turn=turn(row), for_person=row["for_person"])
             for row in rows
+            if row["id"] in reviews
         )
 
     async def proposal(self, digest: Digest) -> Proposal | None:
