@@ -1,4 +1,6 @@
-"""The pages that people meet on their way in, each of which stands alone; and the mail with the link to one of them."""
+"""The pages that stand alone: the one behind an invitation's link, with the mail that brings it, and the one that shows a
+decision before its maker signs in again over it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,18 @@ import hashlib
 from datetime import datetime
 from html import escape
 
+from pydantic import JsonValue
+
 from domain.decisions import Envelope
 
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1.125rem/1.6 system-ui, sans-serif; max-width: 34rem; margin: 4rem auto; padding: 0 1.5rem; }
 h1 { font-size: 1.5rem; line-height: 1.3; }
-dt { font-weight: bold; }
-dd { margin: 0 0 1rem; overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; font-size: .9rem; }
 button { font: inherit; padding: .75rem 1.5rem; border: 2px solid; border-radius: .375rem; cursor: pointer; }
 button:focus-visible { outline: 3px solid; outline-offset: 3px; }
+dt { font-weight: bold; }
+dd { margin: 0 0 .75rem; padding-left: .75rem; border-left: 3px solid; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
 _PAGE = """<!doctype html>
@@ -43,17 +46,6 @@ for the cases that you were invited to and nothing else, until <time datetime="{
 <p>It works once: open it on the device that you want to work on, and pass it on to nobody.</p>
 <form method="post"><button type="submit">Sign in</button></form>"""
 
-_OVER_A_DECISION = """<p>You are asked to sign in again, because this decision counts only with your sign-in over it:</p>
-<dl>
-<dt>Review</dt><dd>{review}</dd>
-<dt>What it means</dt><dd>{meaning}</dd>
-<dt>Your reason</dt><dd>{reason}</dd>
-<dt>In full</dt><dd><pre>{content}</pre></dd>
-</dl>
-<p>Go on only if you have just made this decision. If somebody sent you here, or you did not make it, close this page and
-tell us: whoever made it acts in your name.</p>
-<form method="post"><button type="submit">Sign in over this decision</button></form>"""
-
 _LETTER = """You are asked for your opinion on {what} as a member of the Advisory Council.
 
 Open this link on the device that you want to work on. It signs you in, once, for what you were invited to and
@@ -67,24 +59,29 @@ Pass it on to nobody: whoever opens it speaks with your voice. If you did not ex
 _GONE = """<p>It was used, withdrawn, or its time is over. If you have opened it on another device, go on there; otherwise ask
 whoever invited you for another one.</p>"""
 
-_STYLED = f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
-_STRICT = f"default-src 'none'; style-src {_STYLED}; base-uri 'none'; frame-ancestors 'none'"
+_STEP_UP = """<p>A decision in your name needs you to sign in again. What you sign in over is this, and nothing else:</p>
+{fields}
+<p><strong>If you did not make this decision yourself, do not go on:</strong> somebody else is using your access. Close this
+page, and tell whoever operates Ringi.</p>
+<form method="post"><button type="submit">This is my decision: sign in again</button></form>"""
 
-LEADING_AWAY = {
-    # No form-action: browsers apply it to where the answer leads as well, which is the identity provider.
-    "Content-Security-Policy": _STRICT,
+_POLICY = f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; base-uri 'none'; frame-ancestors 'none'"
+
+HEADERS = {
+    "Content-Security-Policy": f"{_POLICY}; form-action 'self'",
     # The address is the secret: it is told to nobody else, and still the form's request says where it comes from.
     "Referrer-Policy": "same-origin",
 }
-"""The headers of a page whose button leads to somebody else."""
 
-HEADERS = LEADING_AWAY | {"Content-Security-Policy": f"{_STRICT}; form-action 'self'"}
-"""The headers of every other page."""
+# Browsers hold to `form-action` also what a form's answer redirects to: here the identity provider, and wherever that
+# leads on to, which we don't know.
+LEADING_ON = HEADERS | {"Content-Security-Policy": _POLICY}
+"""The headers of a page whose form leads to another site."""
 
 
 def invited(until: datetime) -> str:
     """The page behind a link that is good; its button uses it."""
-    body = _INVITED.format(iso=until.isoformat(timespec="seconds"), until=f"{until:%d %B %Y, %H:%M} UTC")
+    body = _INVITED.format(iso=until.isoformat(timespec="seconds"), until=_moment(until))
     return _PAGE.format(title="You are invited", style=_STYLE, body=body)
 
 
@@ -93,20 +90,46 @@ def no_longer_good() -> str:
     return _PAGE.format(title="This link is no longer good", style=_STYLE, body=_GONE)
 
 
-def over_a_decision(envelope: Envelope) -> str:
-    """The page that shows somebody the decision which they are asked to sign in over; its button leads there."""
-    body = _OVER_A_DECISION.format(
-        review=escape(envelope.review),
-        meaning=escape(envelope.meaning),
-        reason=escape(envelope.reason or "none"),
-        content=escape(envelope.content.model_dump_json(indent=2)),
-    )
-    return _PAGE.format(title="Your decision", style=_STYLE, body=body)
-
-
 def letter(link: str, cases: int, until: datetime) -> tuple[str, str]:
     """The mail that brings a link: its subject and its text."""
     what = "a case" if cases == 1 else f"{cases} cases"
     return "Your opinion as a member of the Advisory Council", _LETTER.format(
-        what=what, link=link, until=f"{until:%d %B %Y, %H:%M} UTC"
+        what=what, link=link, until=_moment(until)
     )
+
+
+def step_up(envelope: Envelope, title: str | None) -> str:
+    """The page that shows a decision, as its maker was asked to sign in again over it; its button leads there."""
+    shown: dict[str, JsonValue] = {
+        "review": envelope.review,
+        "proposal": title,
+        "content_digest": envelope.content_digest,
+        "in_the_name_of": envelope.person,
+        "as": envelope.role,
+        "what_it_means": envelope.meaning,
+        **envelope.content.model_dump(mode="json"),
+        "reason": envelope.reason,
+        "asked": _moment(envelope.received_at),
+    }
+    return _PAGE.format(title="Is this your decision?", style=_STYLE, body=_STEP_UP.format(fields=_in_words(shown)))
+
+
+def _in_words(value: JsonValue) -> str:
+    """A value as a list of what it says, without what it leaves open."""
+    match value:
+        case dict():
+            said = {name: inner for name, inner in value.items() if inner not in (None, [])}
+            parts = "".join(f"<dt>{_words(name)}</dt><dd>{_in_words(inner)}</dd>" for name, inner in said.items())
+            return f"<dl>{parts}</dl>"
+        case list():
+            return f"<ol>{''.join(f'<li>{_in_words(inner)}</li>' for inner in value)}</ol>"
+        case _:
+            return escape(str(value))
+
+
+def _words(name: str) -> str:
+    return escape(name.replace("_", " ").capitalize())
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%d %B %Y, %H:%M} UTC"

@@ -105,15 +105,16 @@ class SignIn:
         endpoint = await self._endpoint()
         return self._left(endpoint, await self._sessions.depart(return_to, browser))
 
-    async def asked_over(self, session: Session, nonce: Digest) -> Envelope:
-        """The decision with this digest, over which the person of this session was asked to sign in again.
+    async def asked(self, session: Session, nonce: Digest) -> Envelope:
+        """The decision with this digest, which a signed-in person was asked to sign in again over; its `received_at` is
+        when.
 
         Raises:
             Forbidden: we did not ask this person for that, or they have no account with the provider.
         """
         if session.invitation is not None:
             raise Forbidden("Who was invited has no account to sign in with again.")
-        # Only what we asked for: a link must not lead somebody to sign in over a decision that they never made.
+        # Only what we asked for: a link must not lead somebody to sign in over an act of a stranger's making.
         envelope = await self._sessions.asked_step_up(session.person, nonce)
         if envelope is None:
             raise Forbidden("You were not asked to sign in over this decision.")
@@ -123,11 +124,11 @@ class SignIn:
         """Send a signed-in browser to the provider again, to sign in over the decision with this digest.
 
         Raises:
-            Forbidden: as `asked_over`.
+            Forbidden: we did not ask this person for that, or they have no account with the provider.
             NotFound: signing in with a browser is not set up, here or there.
             Unavailable: the provider can't be reached.
         """
-        await self.asked_over(session, nonce)
+        await self.asked(session, nonce)
         endpoint = await self._endpoint()
         departure = await self._sessions.depart(return_to, browser, session=session.id, nonce=nonce)
         return self._left(endpoint, departure, prompt="login", max_age="0")

@@ -10,11 +10,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.canonical import sha256
+from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope
-from domain.drafts import stored_bytes
 from domain.proof import IssuerKey, SignedIn
-from domain.values import PersonId, ReviewId
+from domain.step_up import act_digest
+from domain.values import Digest, PersonId, ReviewId
 from store.database import Connection, Database
 
 SIGN_IN_SECONDS = 10 * 60
@@ -82,10 +82,9 @@ _PROVE = "update step_ups set token = $3, key = $4 where nonce = $1 and person =
 
 _PROVEN = "select token, key from step_ups where nonce = $1 and person = $2 and token is not null"
 
-_OLD = (
-    "delete from sign_ins where expires_at < clock_timestamp()",
-    "delete from step_ups where asked_at < clock_timestamp() - interval '1 day'",
-)
+_OLD_SIGN_INS = "delete from sign_ins where expires_at < clock_timestamp()"
+
+_OLD_STEP_UPS = "delete from step_ups where asked_at < clock_timestamp() - interval '1 day'"
 
 # Nobody need be known to leave: those who are too many push out the oldest, and don't fill the disk.
 _TOO_MANY = """
@@ -174,8 +173,7 @@ class Sessions:
             session: whose step-up it is; `nonce` is then the digest of the decision.
             nonce: what the ID token must name; without one, something new.
         """
-        for statement in _OLD:
-            await self._pool.execute(statement)
+        await self._pool.execute(_OLD_SIGN_INS)
         await self._pool.execute(_TOO_MANY, MOST_UNDER_WAY)
         # A cookie that we didn't make ourselves is not taken up.
         if browser is None or not await self._pool.fetchval(_KNOWN_BROWSER, digest_of_token(browser)):
@@ -248,15 +246,20 @@ class Sessions:
 
     # Signed in again, over a decision.
 
-    async def ask_step_up(self, envelope: Envelope, nonce: str) -> None:
-        """Note that a person was asked to sign in again over this decision, whose digest is `nonce`."""
-        about = (envelope.person, envelope.review, envelope.decision_id, envelope.kind, stored_bytes(envelope))
-        await self._pool.execute(_ASK, nonce, *about)
+    async def ask_step_up(self, envelope: Envelope, nonce: Digest) -> None:
+        """Note that a person was asked to sign in again over this decision, whose digest is `nonce`. It is kept for a
+        day.
+        """
+        await self._pool.execute(_OLD_STEP_UPS)
+        about = (envelope.person, envelope.review, envelope.decision_id, envelope.kind)
+        await self._pool.execute(_ASK, nonce, *about, canonical_bytes(envelope))
 
-    async def asked_step_up(self, person: PersonId, nonce: str) -> Envelope | None:
-        """The decision with this digest, if we asked this person to sign in again over it."""
+    async def asked_step_up(self, person: PersonId, nonce: Digest) -> Envelope | None:
+        """The decision with this digest, as we last asked this person to sign in again over it; None if we did not."""
         data = await self._pool.fetchval(_ASKED, nonce, person)
-        return None if data is None else Envelope.model_validate_json(data)
+        envelope = None if data is None else Envelope.model_validate_json(data)
+        # What is shown is what is signed in over, whatever became of the row.
+        return envelope if envelope is not None and act_digest(envelope) == nonce else None
 
     async def prove(self, person: PersonId, nonce: str, proven: Proven) -> None:
         """Keep the renewed sign-in for the decision, which comes next."""

@@ -210,8 +210,8 @@ async def decide(
 ) -> Response:
     """Decide about a review: 200 with the receipt if the process accepts, 409 with the reason if it refuses, 202 and
     where to ask for the receipt if it takes longer than the caller waits. 403 `step_up_required` names the `nonce` to
-    sign in again with, what the decision will mean (`meaning`), and where a browser does it (`authorize`); after that,
-    the same is sent again.
+    sign in again with, what the decision will mean (`meaning`), and where a browser is shown it and does so
+    (`authorize`); after that, the same is sent again.
     """
     if body.proposed is not None:
         if not await services.may_read(review_id, caller):  # or else anybody could ask which documents there are

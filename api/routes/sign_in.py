@@ -16,7 +16,7 @@ from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE, drop, keep
 from api.identity import TheSession
 from api.problems import problems
 from api.same_origin import must_come_from
-from api.services import TheServices
+from api.services import TheCaller, TheServices
 from api.sign_in import CALLBACK, Left
 from domain.values import Digest, PersonId, ReviewId
 from store.sessions import SIGN_IN_SECONDS, Session
@@ -122,23 +122,27 @@ async def sign_out(response: Response, session: TheSession, services: TheService
 
 @router.get(
     "/step-up",
-    summary="See what to sign in over",
+    summary="See what to sign in again over",
     response_class=HTMLResponse,
-    responses={200: {"content": {"text/html": {}}}, **problems(400, 401, 403, 422, 503)},
+    responses={200: {"content": {"text/html": {}}}, **problems(400, 401, 403, 404, 422, 503)},
 )
 async def look_at_step_up(
     request: Request,
     session: TheSession,
+    caller: TheCaller,
     services: TheServices,
     nonce: Digest,
-    return_to: LocalPath = HOME,  # noqa: ARG001 - the page's form is sent to the same address
+    return_to: LocalPath = HOME,  # noqa: ARG001 - the page's form sends it where it was sent itself
 ) -> Response:
-    """The decision that `nonce` is the digest of, one of the caller's that was just answered with `step_up_required`, as
-    a page that tells what it is and means. Its button leads on: whoever was sent a link sees what they would make.
+    """The page that shows a decision before its maker signs in again over it: the one that `nonce` is the digest of, one of
+    the caller's, which was just answered with `step_up_required`. Its button does `POST /step-up`; looking does nothing.
     """
     must_come_from(services.settings.public_url, request, even_safe=True)
-    envelope = await services.sign_in.asked_over(session, nonce)
-    return HTMLResponse(pages.over_a_decision(envelope), headers=pages.LEADING_AWAY)
+    envelope = await services.sign_in.asked(session, nonce)
+    review = await services.reviews.state(envelope.review)
+    subject = None if review is None or not caller.may_read(review) else review.subject
+    page = pages.step_up(envelope, None if subject is None else subject.title)
+    return HTMLResponse(page, headers=pages.LEADING_ON)
 
 
 @router.post(
@@ -155,8 +159,8 @@ async def step_up(
     return_to: LocalPath = HOME,
     waiting: SignInCookie = None,
 ) -> Response:
-    """Lead a signed-in browser to the identity provider again. What it signs in over is the decision that `nonce` is the
-    digest of: one of the caller's, which was just answered with `step_up_required`. Sent again afterwards, it is taken.
+    """Lead a signed-in browser to the identity provider again, from the page that showed the decision. What it signs in
+    over is that. Sent again afterwards, it is taken.
     """
     return _leave(await services.sign_in.leave_again(session, nonce, return_to, waiting))
 

@@ -379,7 +379,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "DELETE /invitations/{invitation}": (Rule(204, OPERATORS | OFFICERS | {"officer's delegate"}),),
     "GET /session": (NOT_BY_TOKEN,),
     "POST /sign-out": (NOT_BY_TOKEN,),
-    # The invited member's browser does not say that one of our pages leads it there.
+    # Who was invited has no account to sign in with again.
     "GET /step-up": (Rule(401, query=f"nonce={NO_DIGEST}", invited=403),),
     "POST /step-up": (Rule(401, query=f"nonce={NO_DIGEST}", invited=403),),
 }

@@ -23,7 +23,7 @@ from store.attempts import Attempt, Attempts
 from store.database import connect
 from tests.conftest import DatabaseUrls
 from tests.e2e.test_invitations import at_council, link_to
-from tests.e2e.test_step_up import judgement, led
+from tests.e2e.test_step_up import judgement, to_provider
 from tests.e2e.test_step_up import opened as opened_strictly
 from tests.support.browser import EVIL, Browser
 from tests.support.place import Place
@@ -122,7 +122,7 @@ async def test_whoever_signs_in_again_as_another(place: Place, browser: Browser)
     for ended in (False, True):
         await place.signs_in(browser, REVIEWERS[0])
         asked = await place.posts(browser, f"/reviews/{review}/decisions", body)
-        page = await led(browser, place.url + asked.json()["authorize"])
+        page = await to_provider(place, browser, asked)
         if ended:
             await place.posts(browser, "/sign-out")
         assert 403 == (await browser.press(str(page.url), "", sub=REVIEWERS[1])).status_code

@@ -21,6 +21,8 @@ from temporalio.client import Client
 
 from activities.naming import workflow_id_for
 from api.cookies import SESSION_COOKIE
+from domain.decisions import Envelope
+from domain.step_up import act_digest
 from runtime.issuer import Issuer
 from store.sessions import Sessions
 from tests.conftest import DatabaseUrls, Servers
@@ -76,8 +78,6 @@ TOO_MANY = {
 NO_SUCCESS = {
     **NOT_CALLED,
     "GET /sign-in/callback": "Only the provider leads there: tests/e2e/test_sign_in.py.",
-    "GET /step-up": "Needs a nonce that was just asked for: tests/e2e/test_step_up.py.",
-    "POST /step-up": "As above.",
 }
 """What nobody gets a success from here, and why."""
 
@@ -128,6 +128,7 @@ class World:
     digest: str
     delegation: str
     spare_grant: str
+    nonce: str
     steady: bool = False
     """Whether each operation is always asked for by the same person."""
     _turns: dict[str, Iterator[str]] = field(default_factory=dict)
@@ -208,6 +209,8 @@ class World:
                     }
                 }
             ],
+            "GET /step-up": [{"query": {"nonce": self.nonce}}],
+            "POST /step-up": [{"query": {"nonce": self.nonce}}],
             "GET /invited/{token}": [{"path_parameters": {"token": self.links[0]}}],
             "POST /invited/{token}": [{"path_parameters": {"token": self.links[1]}}],
         }
@@ -232,8 +235,7 @@ class World:
         case.headers["Authorization"] = f"Bearer {self.tokens[who]}"
 
     async def _session(self) -> str:
-        sessions = Sessions(self.place.system.database, idle=timedelta(hours=1), longest=timedelta(hours=1))
-        cookie, _ = await sessions.begin(OWNER, None, instead_of=None)
+        cookie, _ = await sessions_of(self.place).begin(OWNER, None, instead_of=None)
         return cookie
 
 
@@ -296,7 +298,22 @@ async def world_of(place: Place, temporal: Client) -> World:
         digest=(await system.at(judged)).digest,
         delegation=given.json()["id"],
         spare_grant=spare["id"],
+        nonce=await asked_over(place, judged),
     )
+
+
+async def asked_over(place: Place, review: str) -> str:
+    """The digest of a decision that a browser's session was asked to sign in again over."""
+    stored = await place.system.database.pool.fetchval("select envelope from decisions where review_id = $1", review)
+    envelope = Envelope.model_validate_json(stored).model_copy(update={"person": OWNER})
+    nonce = act_digest(envelope)
+    await sessions_of(place).ask_step_up(envelope, nonce)
+    return nonce
+
+
+def sessions_of(place: Place) -> Sessions:
+    """The sessions of a place, as its API has them."""
+    return Sessions(place.system.database, idle=timedelta(hours=1), longest=timedelta(hours=1))
 
 
 def schema_of(world: World, but: Collection[str], phases: dict[str, Any]) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import time
-from functools import partial
-from html import escape
 from typing import Any
 from uuid import uuid4
 
@@ -40,6 +39,16 @@ async def opened(place: Place) -> str:
     return str(response.json()["review"])
 
 
+async def to_provider(place: Place, browser: Browser, asked_for: httpx2.Response) -> httpx2.Response:
+    """The provider's page, to which a browser is led that was shown the decision and wants to sign in over it."""
+    page = await browser.go(place.url + asked_for.json()["authorize"], led_by=place.url)
+    assert 200 == page.status_code, page.text
+    assert place.url == origin_of(str(page.url))
+    led = await browser.press(str(page.url), "")
+    assert place.provider.url == origin_of(str(led.url)), led.text
+    return led
+
+
 MEANINGS = {"verdict_sheet": "gives a verdict on each principle of the sheet", "signature": "approves as "}
 """What whoever signs in again is told that the decision will mean."""
 
@@ -62,13 +71,6 @@ async def asked(person: Person, review: str, body: dict[str, Any]) -> dict[str, 
     return problem
 
 
-async def led(browser: Browser, url: str) -> httpx2.Response:
-    """Where the identity provider asks for the person, after the page that shows what for."""
-    page = await browser.go(url)
-    assert 200 == page.status_code, page.text
-    return await browser.press(str(page.url), "")
-
-
 async def test_with_a_browser(place: Place, browser: Browser) -> None:
     """Asked, led to the provider and back, sent again, taken; and the provider's word stands on the ledger."""
     review = await opened(place)
@@ -78,9 +80,7 @@ async def test_with_a_browser(place: Place, browser: Browser) -> None:
     path = f"/reviews/{review}/decisions"
     answer = await place.posts(browser, path, body)
     refused(answer, 403, "step-up-required")
-    page = await browser.go(place.url + answer.json()["authorize"], led_by=place.url)
-    assert (200, "text/html") == (page.status_code, page.headers["content-type"].partition(";")[0])
-    page = await browser.press(str(page.url), "")
+    page = await to_provider(place, browser, answer)
     query = dict(page.url.params)
     assert ("login", "0", answer.json()["nonce"]) == (query["prompt"], query["max_age"], query["nonce"])
     landed = await browser.press(str(page.url), "", sub=REVIEWER)
@@ -213,52 +213,113 @@ async def test_a_decision_that_needs_none(place: Place) -> None:
     await person.accepted(review, "question", reason="Who looks at the pictures?")
 
 
+async def test_what_a_stolen_token_asked_for_is_shown(place: Place, browser: Browser) -> None:
+    """Whoever holds somebody's token has a decision of theirs asked for, and sends them the link. They read what it is
+    before they sign in over it; to look at it sends nobody to the provider, and leaves no trace.
+    """
+    review = await opened(place)
+    reason = '<script>alert(1)</script> &amp; {title}\n"Only a renewal"'
+    body = await judgement(place, review, verdicts=sheet(fairness=Finding.BREACH), reason=reason)
+    problem = await asked(await place.person(REVIEWER), review, body)
+    await place.signs_in(browser, REVIEWER)
+    browser.trail.clear()
+    page = await browser.go(place.url + problem["authorize"])
+    (only,) = browser.trail
+    assert (200, place.url) == (only.status_code, origin_of(str(only.url)))
+    assert "set-cookie" not in page.headers
+    said = re.sub(r"<[^>]+>", "\n", page.text)
+    title = (await (await place.person(REVIEWER)).get(f"/reviews/{review}")).json()["title"]
+    for shown in (review, title, REVIEWER, problem["meaning"], body["kind"], "breach", "fairness", "do not go on"):
+        assert shown in said, shown
+    escaped = "&lt;script&gt;alert(1)&lt;/script&gt; &amp;amp; {title}\n&quot;Only a renewal&quot;"
+    assert f"<dt>Reason</dt><dd>{escaped}</dd>" in page.text
+    assert not re.search(r"<script|src=|href=|url\(|action=", page.text)
+    assert 1 == page.text.count("<h1>") == page.text.count("<button") == page.text.count("<form")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "frame-ancestors 'none'" in policy
+    assert "form-action" not in policy
+    assert ("same-origin", "no-store") == (page.headers["referrer-policy"], page.headers["cache-control"])
+    pool = place.system.database.pool
+    assert 0 == await pool.fetchval("select count(*) from sign_ins where nonce = $1", problem["nonce"])
+    assert await pool.fetchval("select token is null from step_ups where nonce = $1", problem["nonce"])
+    refused(await place.posts(browser, f"/reviews/{review}/decisions", body), 403, "step-up-required")
+
+
 async def test_only_over_what_was_asked(place: Place, browser: Browser) -> None:
-    """A link with somebody's nonce leads nobody to sign in over it: not from another site, not over a stranger's act, not
-    without a session.
+    """A link with somebody's nonce shows nothing and leads nobody to sign in over it: not from another site, not over a
+    stranger's act, not without a session, not over what is not there to be shown.
     """
     review = await opened(place)
     body = await judgement(place, review)
     await place.signs_in(browser, REVIEWER)
     problem = (await place.posts(browser, f"/reviews/{review}/decisions", body)).json()
     address = place.url + problem["authorize"]
-    refused(await browser.go(address, led_by=EVIL), 403, "cross-site")
-    refused(await browser.go(f"{place.url}/step-up?nonce={'0' * 64}"), 403, "forbidden")
-    refused(await browser.go(f"{place.url}/step-up?nonce=x"), 422, "invalid")
-    refused(await Browser().go(address), 401, "unauthenticated")
-    stranger = Browser()
+    nobody, stranger = Browser(), Browser()
     await place.signs_in(stranger, OTHER)
-    refused(await stranger.go(address), 403, "forbidden")
-    refused(await stranger.press(address, ""), 403, "forbidden")
-    assert 200 == (await browser.go(address)).status_code
-    refused(await browser.fetch("POST", address, script_of=EVIL), 401, "unauthenticated")
-    neighbour = place.url.rpartition(":")[0] + ":1"
-    refused(await browser.fetch("POST", address, script_of=neighbour), 403, "cross-site")
-    browser.modern = False
-    refused(await browser.fetch("POST", address, script_of=neighbour), 403, "cross-site")
+
+    async def look(browser: Browser, address: str) -> httpx2.Response:
+        return await browser.go(address)
+
+    async def press(browser: Browser, address: str) -> httpx2.Response:
+        return await browser.press(address, "")
+
+    for do in (look, press):
+        refused(await do(browser, f"{place.url}/step-up?nonce={'0' * 64}"), 403, "forbidden")
+        for nonsense in ("?nonce=x", "", f"?nonce={problem['nonce']}&return_to=//evil.example"):
+            refused(await do(browser, f"{place.url}/step-up{nonsense}"), 422, "invalid")
+        refused(await do(nobody, address), 401, "unauthenticated")
+        answer = await do(stranger, address)
+        refused(answer, 403, "forbidden")
+        assert review not in answer.text
+    refused(await browser.go(address, led_by=EVIL), 403, "cross-site")
+    await to_provider(place, browser, await place.posts(browser, f"/reviews/{review}/decisions", body))
+    for kept in ("replace(convert_from(envelope, 'UTF8'), 'verdict on', 'nod to')::bytea", "null"):
+        await place.alter(f"update step_ups set envelope = {kept} where nonce = $1", problem["nonce"])
+        for do in (look, press):
+            refused(await do(browser, address), 403, "forbidden")
 
 
-async def test_who_follows_a_link_sees_what_they_would_make(place: Place, browser: Browser) -> None:
-    """Whoever has a token of theirs can have them asked: the page says over what, harmless as it is, and leads nowhere by
-    itself.
-    """
+async def test_what_was_asked_is_kept_for_a_day(place: Place) -> None:
+    """And no longer, though nobody goes to sign in again: programs don't."""
     review = await opened(place)
-    reason = "<script>alert(1)</script> & </pre> \N{CJK UNIFIED IDEOGRAPH-7A1F}"
-    body = await judgement(place, review, reason=reason)
-    problem = await asked(await place.person(REVIEWER), review, body)
+    person = await place.person(REVIEWER)
+    nonce = (await asked(person, review, await judgement(place, review)))["nonce"]
+    await place.alter("update step_ups set asked_at = asked_at - interval '25 hours' where nonce = $1", nonce)
+    await asked(person, review, await judgement(place, review))
+    assert 0 == await place.system.database.pool.fetchval("select count(*) from step_ups where nonce = $1", nonce)
+
+
+@pytest.mark.parametrize("modern", [True, False])
+async def test_another_site_presses_the_button(place: Place, modern: bool) -> None:
+    """It leads nobody away."""
+    review, browser = await opened(place), Browser(modern=modern)
+    body = await judgement(place, review)
     await place.signs_in(browser, REVIEWER)
-    page = await browser.go(place.url + problem["authorize"])
-    assert 200 == page.status_code
-    assert place.url == origin_of(str(page.url))
-    for told in (review, MEANINGS["verdict_sheet"], escape(reason), "fairness"):
-        assert told in page.text, page.text
-    assert "<script" not in page.text
-    assert "script-src" not in page.headers["content-security-policy"]
-    assert page.headers["content-security-policy"].startswith("default-src 'none'")
-    begun = partial(place.system.database.pool.fetchval, "select count(*) from sign_ins where nonce = $1")
-    assert 0 == await begun(problem["nonce"])
-    await browser.press(str(page.url), "")
-    assert 1 == await begun(problem["nonce"])
+    problem = (await place.posts(browser, f"/reviews/{review}/decisions", body)).json()
+    address = place.url + problem["authorize"]
+    # As browsers do by themselves, no cookie goes along; where one does all the same, it is refused by where it comes from.
+    refused(await browser.press(f"{EVIL}/page", address), 401, "unauthenticated")
+    cookie = place.session_of(browser)
+    sent = {"Cookie": f"{cookie.name}={cookie.value}", "Origin": EVIL}
+    sent |= {"Sec-Fetch-Site": "cross-site"} if modern else {}
+    refused(await place.http.post(problem["authorize"], headers=sent), 403, "cross-site")
+    assert place.provider.url == origin_of(str((await browser.press(address, "")).url))
+
+
+async def test_pressed_again_and_with_more_than_the_button_sends(place: Place, browser: Browser) -> None:
+    """Each time it leads to the provider, over what was shown: what else is sent is not read."""
+    review = await opened(place)
+    body = await judgement(place, review)
+    await place.signs_in(browser, REVIEWER)
+    problem = (await place.posts(browser, f"/reviews/{review}/decisions", body)).json()
+    address = place.url + problem["authorize"]
+    for form in ({}, {}, {"nonce": "0" * 64, "return_to": EVIL}, {"nonce": "x" * 2**20}):
+        led = await browser.press(address, "", **form)
+        assert place.provider.url == origin_of(str(led.url)), led.text
+        assert problem["nonce"] == led.url.params["nonce"]
+    landed = await browser.press(str(led.url), "", sub=REVIEWER)
+    assert f"{place.url}/reviews/{review}" == str(landed.url)
 
 
 async def test_who_signs_in_again_as_another(place: Place, browser: Browser) -> None:
@@ -267,7 +328,7 @@ async def test_who_signs_in_again_as_another(place: Place, browser: Browser) -> 
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    page = await led(browser, place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    page = await to_provider(place, browser, await place.posts(browser, path, body))
     detail = refused(await browser.press(str(page.url), "", sub=OTHER), 403, "sign-in-refused")
     assert "another person" in detail
     assert REVIEWER == (await place.has(browser, "/me")).json()["person"]
@@ -280,7 +341,7 @@ async def test_a_provider_that_did_not_ask(place: Place, browser: Browser) -> No
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    page = await led(browser, place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    page = await to_provider(place, browser, await place.posts(browser, path, body))
     await place.provider.says(REVIEWER, auth_time=int(time.time()) - 120)
     try:
         detail = refused(await browser.press(str(page.url), "", sub=REVIEWER), 403, "sign-in-refused")
@@ -295,7 +356,7 @@ async def test_a_session_that_ended_meanwhile(place: Place, browser: Browser) ->
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    page = await led(browser, place.url + (await place.posts(browser, path, body)).json()["authorize"])
+    page = await to_provider(place, browser, await place.posts(browser, path, body))
     await place.posts(browser, "/sign-out")
     await place.signs_in(browser, REVIEWER)
     detail = refused(await browser.press(str(page.url), "", sub=REVIEWER), 403, "sign-in-refused")
@@ -308,9 +369,10 @@ async def test_a_sign_in_that_was_left_lying(place: Place, browser: Browser) -> 
     body = await judgement(place, review)
     path = f"/reviews/{review}/decisions"
     await place.signs_in(browser, REVIEWER)
-    problem = (await place.posts(browser, path, body)).json()
+    answer = await place.posts(browser, path, body)
+    problem = answer.json()
     stale = await place.provider.id_token(REVIEWER, problem["nonce"], auth_time=int(time.time()) - 600)
-    page = await led(browser, place.url + problem["authorize"])
+    page = await to_provider(place, browser, answer)
     assert 200 == (await browser.press(str(page.url), "", sub=REVIEWER)).status_code
     await place.alter("update step_ups set token = $1 where nonce = $2", stale, problem["nonce"])
     answer = await place.posts(browser, path, body)
