@@ -111,16 +111,6 @@ class Ledger(Protocol):
 
 
 @dataclass(frozen=True)
-class Document:
-    """An uploaded document, of the kind that its first uploader gave it."""
-
-    digest: str
-    media_type: str
-    content: bytes
-    uploaded_by: Sequence[str]
-
-
-@dataclass(frozen=True)
 class LastRound:
     """The reconciler's last round: the id and run of its workflow, if Temporal must still know it; and whether Temporal
     was restored and not every review compared since.
@@ -204,19 +194,6 @@ class Overseer(Protocol):
 
     def suspect(self, review: str) -> None:
         """Look into this review: its workflow is not there."""
-
-
-class DocumentStore(Protocol):
-    """Where documents are kept: in PostgreSQL for now."""
-
-    async def keep(self, content: bytes, media_type: str, person: str) -> str:
-        """Keep a document, and who uploaded it; return its address, the SHA-256 of its content."""
-
-    async def at(self, digest: str) -> Document | None:
-        """The document at this address, or None."""
-
-    async def not_uploaded(self, digests: Sequence[str], people: Sequence[str]) -> set[str]:
-        """Those of these addresses at which there is no document that one of these people uploaded."""
 
 
 class Outbox(Protocol):

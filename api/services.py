@@ -12,7 +12,7 @@ import structlog
 from fastapi import Depends, Request
 from temporalio.client import Client
 
-from activities.ports import Courier, Delivery, DocumentStore, UndeliverableError
+from activities.ports import Courier, Delivery, UndeliverableError
 from api.identity import Who
 from api.problems import Forbidden, NotFound
 from api.sign_in import SignIn
@@ -29,6 +29,7 @@ from runtime.repairs import Repairs
 from runtime.settings import Settings
 from store.attempts import Attempts
 from store.decisions import Decisions, IdReusedError
+from store.documents import Documents
 from store.feed import Feed
 from store.invitations import Invitations
 from store.notices import Notices
@@ -50,7 +51,7 @@ class Services:
 
     settings: Settings
     registers: Registers
-    documents: DocumentStore
+    documents: Documents
     reviews: Reviews
     decisions: Decisions
     receipts: Receipts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from activities.ports import Document
 from domain.canonical import sha256
 from domain.values import Digest, PersonId
 from store.database import Database
@@ -21,14 +21,24 @@ from documents d where d.digest = $1
 """
 
 
+@dataclass(frozen=True)
+class Document:
+    """An uploaded document, of the kind that its first uploader gave it."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    uploaded_by: Sequence[PersonId]
+
+
 class Documents:
-    """Keeps documents in `database`; implements the port."""
+    """Keeps documents in `database`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def keep(self, content: bytes, media_type: str, person: PersonId) -> Digest:
-        """Keep a document; its address is its digest."""
+        """Keep a document, and who uploaded it; return its address, the SHA-256 of its content."""
         digest = sha256(content)
         async with self._database.transaction() as connection:
             await connection.execute(_DOCUMENT, digest, media_type, content)
@@ -36,7 +46,7 @@ class Documents:
         return digest
 
     async def at(self, digest: Digest) -> Document | None:
-        """The document at this address."""
+        """The document at this address, or None."""
         row = await self._database.pool.fetchrow(_DOCUMENT_AT, digest)
         return None if row is None else Document(**dict(row))
 
