@@ -12,7 +12,6 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
-from fastapi import params
 from fastapi.routing import APIRoute
 from pydantic import JsonValue
 from starlette.requests import Request
@@ -107,7 +106,7 @@ class BoundedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, given a `BoundedRequest`."""
         handler: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
-        takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, params.Form)
+        takes_json = self.body_field is not None
 
         async def bounded(request: Request) -> Response:
             if takes_json and _has_body(request) and not _is_json(request):
