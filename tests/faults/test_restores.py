@@ -583,8 +583,18 @@ async def visible(system: Harness, workflow_id: str) -> None:
 
 
 async def go_round(system: Harness) -> None:
-    """One round, now."""
-    await asyncio.sleep(0.5)  # Visibility lags; nothing is decided by it, but this test wants it all in one round
+    """One round, once Visibility knows what runs: nothing is decided by it, but these tests want it all in one."""
+
+    async def caught_up() -> bool:
+        listed = await system.witness.running()
+        submitted = [row["id"] for row in await system.database.pool.fetch("select id from reviews")]
+        for review in {*submitted, *listed}:
+            there = await system.witness.sighting(review)
+            if listed.get(review) != (there.run if there.ours and there.status == "running" else None):
+                return False
+        return True
+
+    await until(caught_up)
     await system.client.execute_workflow(Reconciliation.run, id=f"round-{uuid4()}", task_queue=system.task_queue)
 
 
