@@ -287,7 +287,9 @@ def too_close(review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]
 
 
 def restricted(review: Review, turns: Iterable[Turn]) -> tuple[Turn, ...]:
-    """These turns, each closed to whom a conflict of interest or the origin of their role keeps from it."""
+    """These turns, each closed to whom a conflict of interest, the origin of their role, or what they said in this round
+    keeps from it.
+    """
     return tuple(_restricted(review, turn) for turn in turns)
 
 
@@ -299,6 +301,7 @@ def _restricted(review: Review, turn: Turn) -> Turn:
         update={
             "not_units": () if own else review.units,
             "not_granted_by": tuple(sorted(parties(review))),
+            "own_voice_only": tuple(sorted({person for person, of, _ in _voices(review) if person == of})),
         }
     )
 

@@ -18,8 +18,9 @@ class Turn(Value):
     it, `paused` whether nobody is late with it for now, as the owner has a question to answer first.
 
     Where `people` or `units` are named, it is for these alone; it is not for members of `not_units`, nor under a role
-    that somebody of `not_granted_by` gave, or had left to whoever acts. `claimed_by` are those who said that they do
-    it; once it is `taken`, it is theirs alone.
+    that somebody of `not_granted_by` gave, or had left to whoever acts. Those of `own_voice_only` were heard in this
+    round, and take it for nobody else. `claimed_by` are those who said that they do it; once it is `taken`, it is
+    theirs alone.
     """
 
     stage: Stage
@@ -33,6 +34,7 @@ class Turn(Value):
     units: tuple[Line, ...] = ()
     not_units: tuple[Line, ...] = ()
     not_granted_by: tuple[PersonId, ...] = ()
+    own_voice_only: tuple[PersonId, ...] = ()
     principles: tuple[Slug, ...] = ()
     since: Instant
     due_at: Instant | None = None
@@ -62,6 +64,7 @@ def falls_to(turn: Turn, holder: Holder) -> bool:
         and units.isdisjoint(turn.not_units)
         and {grant.by, holder.lent_by}.isdisjoint(turn.not_granted_by)
         and (grant.by != holder.actor or turn.role is Role.OWNER)  # whoever stands for a proposal judges nothing
+        and (holder.actor == grant.person or holder.actor not in turn.own_voice_only)
         and (not turn.taken or grant.person in turn.claimed_by)
     )
 

@@ -19,6 +19,7 @@ FALLS_TO = """(
     and (a.granted_by is null or not a.granted_by = any (t.not_granted_by))
     and (a.lent_by is null or not a.lent_by = any (t.not_granted_by))
     and (a.granted_by is distinct from a.person or t.role = 'owner')
+    and (a.person = a.holder or not a.person = any (t.own_voice_only))
     and (not t.taken or a.holder = any (t.claimed_by))
 )"""
 """Whether the turn `t` falls to whom the row `a` of `acting` says, in their own place or in another's."""

@@ -176,9 +176,9 @@ def test_an_extension_begins_the_time_anew(phase: Phase) -> None:
         review = case.review
         assert (False, until, since) == (review.overdue, review.due_at, review.phase_since)
         # The officer was heard by it, which turns others and the officer's other roles away.
-        now = {"due_at": until, "not_for": (), "not_granted_by": ()}
-        heard = {"not_for": (), "not_granted_by": ()}
-        assert [t.model_copy(update=now) for t in turns] == [t.model_copy(update=heard) for t in waits_for(review)]
+        unheard = {"not_for": (), "not_granted_by": (), "own_voice_only": ()}
+        now = unheard | {"due_at": until}
+        assert [t.model_copy(update=now) for t in turns] == [t.model_copy(update=unheard) for t in waits_for(review)]
         assert {"remind", "due"} == {deadline.kind for deadline in review.deadlines}
 
 

@@ -225,6 +225,21 @@ def test_a_decision_that_was_stored_before_the_absence_still_counts() -> None:
     assert Reason.ALREADY_GIVEN is case.refusal(OUTSIDER, sheet())
 
 
+def test_who_signed_a_step_is_not_asked_to_sign_the_next_for_another() -> None:
+    """They have one voice in the round, and it was heard: the turn is for others, and the refusal would say so."""
+    case = Case(route(signatories=2))
+    case.to_sign_off()
+    case.delegates(SECOND, HEAD, Role.SIGNATORY)
+    assert isinstance(case.sign(HEAD), Accepted)
+    (turn,) = waits_for(case.review)
+    assert not any(falls_to(turn, holder) for holder in case.holders())
+    refused = case.sign(HEAD)
+    assert isinstance(refused, Refused)
+    assert "one voice in this round" in refused.detail
+    case.delegations.clear()
+    assert {SECOND} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}
+
+
 def test_the_name_of_the_giver_stands_in_the_meaning() -> None:
     """But for what is one's own alone."""
     case = Case()

@@ -19,7 +19,7 @@ _ASKED = f"""
 select coalesce({FALLS_TO}, false)
 from jsonb_to_record($1) as t (
     role text, office text, person text, not_for text[], people text[], units text[], not_units text[],
-    not_granted_by text[], claimed_by text[], taken boolean
+    not_granted_by text[], own_voice_only text[], claimed_by text[], taken boolean
 ), jsonb_to_record($2) as a (
     role text, office text, holder text, holder_unit text, person text, unit text, granted_by text, lent_by text
 )
@@ -44,6 +44,7 @@ def a_turn(chance: random.Random) -> Turn:
         units=some(UNITS),
         not_units=some(UNITS),
         not_granted_by=some(PEOPLE),
+        own_voice_only=some(PEOPLE),
         since=datetime(2026, 4, 1, tzinfo=UTC),
         claimed_by=some(PEOPLE),
         taken=chance.random() < 0.5,
