@@ -42,7 +42,7 @@ test: $(INSTALLED) ## All tests, on real servers
 chaos: $(INSTALLED) ## 2,000 decisions under 66 faults; writes build/chaos.json (the same storm again: CHAOS_SEED=…)
 	$(BIN)/python -m tests.chaos
 
-soak: $(INSTALLED) ## What is generated, each for SOAK_MINUTES (60): the model test, poison, forgeries, API requests (again: SOAK_SEED=…)
+soak: $(INSTALLED) ## What is generated, each for SOAK_MINUTES (60): the core, the model test, poison, forgeries, API requests (again: SOAK_SEED=…)
 	SOAK_MINUTES=$${SOAK_MINUTES:-60} $(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
 demo: $(INSTALLED) ## The whole process with example people, told as it goes
