@@ -233,6 +233,14 @@ Held = tuple[PersonId, Role, str | None]
 """Who holds which role, and its office."""
 
 
+class InvitationState(Value):
+    """What became of an invitation: whose it is, until when it holds, and whether its link was used or taken back."""
+
+    person: PersonId
+    expires_at: Instant
+    status: Literal["open", "used", "revoked"] = "open"
+
+
 class Registry:
     """What the registry says after some entries: the fold of them, or as much of it as a rule needs.
 
@@ -253,7 +261,7 @@ class Registry:
         self.operators: dict[str, PersonId] = {}
         self.disabled: set[PersonId] = set()
         self.delegations: dict[str, Delegation] = {}
-        self.invitations: dict[str, Literal["open", "used", "revoked"]] = {}
+        self.invitations: dict[str, InvitationState] = {}
 
     def apply(self, event: RegistryEvent) -> None:
         """Fold one more entry in. Never refuses: what is on record happened."""
@@ -287,12 +295,12 @@ class Registry:
                 self.delegations[delegation.id] = delegation
             case DelegationEnded(delegation=delegation_id):
                 self.delegations.pop(delegation_id, None)
-            case Invited(invitation=invitation):
-                self.invitations[invitation] = "open"
+            case Invited(invitation=invitation, person=person, expires_at=expires_at):
+                self.invitations[invitation] = InvitationState(person=person, expires_at=expires_at)
             case InvitationUsed(invitation=invitation):
-                self.invitations[invitation] = "used"
+                self._invitation_is(invitation, "used")
             case InvitationRevoked(invitation=invitation):
-                self.invitations[invitation] = "revoked"
+                self._invitation_is(invitation, "revoked")
             case _:
                 pass
 
@@ -310,6 +318,11 @@ class Registry:
         if grant is not None:
             self.held.discard(held(grant))
             self.operators.pop(grant_id, None)
+
+    def _invitation_is(self, invitation: str, status: Literal["used", "revoked"]) -> None:
+        known = self.invitations.get(invitation)
+        if known is not None:
+            self.invitations[invitation] = known.model_copy(update={"status": status})
 
     def standing(self, person: PersonId) -> Standing:
         """What the registry says of a person."""
@@ -379,13 +392,14 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
             return None if ends_it else "A delegation is ended by who gave it, who took it, or an operator."
         case Invited():
             return _refuse_invitation(registry, event)
-        case InvitationUsed(invitation=invitation):
-            return None if registry.invitations.get(invitation) == "open" else "This invitation can't be used any more."
+        case InvitationUsed():
+            return _refuse_using(registry, event)
         case InvitationRevoked(invitation=invitation):
             if not _invites(registry, event):
                 return "Invitations are for officers and operators to take back."
             known = registry.invitations.get(invitation)
-            return "No invitation with this id is in force." if known in (None, "revoked") else None
+            in_force = known is not None and known.status != "revoked" and event.at < known.expires_at
+            return None if in_force else "No invitation with this id is in force."
         case PeopleEntered(people=people, by=by):
             # Whoever is entered can be disabled, and what a service says would be refused from then on.
             service = next((member.person for member in people if member.person.startswith(SERVICES_ARE)), None)
@@ -515,6 +529,15 @@ def _refuse_invitation(registry: Registry, event: Invited) -> str | None:
         return "Another address is on record for them, and the link goes to that one; an operator can change it by an import."
     # Whoever reads the link is taken for the member: it takes two people to say where it goes.
     return "You entered their address, so somebody else invites them." if said_by == event.by else None
+
+
+def _refuse_using(registry: Registry, event: InvitationUsed) -> str | None:
+    known = registry.invitations.get(event.invitation)
+    if known is None or known.status != "open" or known.expires_at <= event.at:
+        return "This invitation can't be used any more."
+    if known.person != event.by:
+        return "This invitation is somebody else's."
+    return "The account of whoever is invited is disabled." if event.by in registry.disabled else None
 
 
 class RegistryAudit:

@@ -35,6 +35,7 @@ from invitations i join mails m on m.event_id = i.id
 order by i.invited_at desc, i.id limit $1
 """
 
+# A look, for a person's sake: whether it may be used, or taken back, the registry's rules say.
 _OPEN = """
 select i.id, i.person, i.reviews, i.expires_at from invitations i join people p on p.id = i.person
 where i.link = $1 and i.used_at is null and i.revoked_at is null and i.expires_at > clock_timestamp()

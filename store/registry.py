@@ -27,6 +27,7 @@ from domain.registry import (
     Granted,
     GrantRevoked,
     InvitationRevoked,
+    InvitationState,
     InvitationUsed,
     Invited,
     IssuerKeySeen,
@@ -64,7 +65,8 @@ where ended_at is null and (id = any($1) or giver = any($2) or taker = any($2))
 """
 
 _INVITATIONS = """
-select id, case when revoked_at is not null then 'revoked' when used_at is not null then 'used' else 'open' end as status
+select id, person, expires_at,
+    case when revoked_at is not null then 'revoked' when used_at is not null then 'used' else 'open' end as status
 from invitations where id = any($1)
 """
 
@@ -216,9 +218,8 @@ class RegistryHead:
                 registry.revoke(row["id"])
         invited = [e.invitation for e in events if isinstance(e, Invited | InvitationUsed | InvitationRevoked)]
         if invited:
-            registry.invitations.update(
-                (r["id"], r["status"]) for r in await self._connection.fetch(_INVITATIONS, invited)
-            )
+            for row in await self._connection.fetch(_INVITATIONS, invited):
+                registry.invitations[row["id"]] = InvitationState.model_validate(dict(row))
         return registry
 
     async def _write(self, entries: Sequence[RecordedEntry]) -> None:

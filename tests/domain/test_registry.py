@@ -116,6 +116,11 @@ def by(person: str, event: RegistryEvent) -> RegistryEvent:
     return event.model_copy(update={"by": person})
 
 
+def later(event: RegistryEvent, *, days: float) -> RegistryEvent:
+    """The same, so many days later."""
+    return event.model_copy(update={"at": START + DAY * days})
+
+
 SEAT = granted("lea.lawyer", Role.COUNCIL_MEMBER, "lawyer", name="seat")
 WRITTEN_TO = written_to()
 REVIEWER = granted("ann.one", Role.REVIEWER)
@@ -129,6 +134,7 @@ SECOND_OPERATOR = granted("cho.three", Role.OPERATOR, name="second")
 OFFICER_DISABLED = Disabled(at=START, by=OPERATOR, person="omi.officer", because="He left.")
 REVOKED_FIRST = GrantRevoked(at=START, by="cho.three", grant="first", because="One is enough.")
 DISABLED_FIRST = Disabled(at=START, by="cho.three", person=OPERATOR, because="He left.")
+LAWYER_DISABLED = Disabled(at=START, by=OPERATOR, person="lea.lawyer", because="She left.")
 SWAPPED = REVIEWER.model_copy(update={"by": "cho.three"})
 FOUNDING: tuple[RegistryEvent, ...] = (
     added(SIGNER, BOOTSTRAP),
@@ -232,6 +238,10 @@ def registry(*events: RegistryEvent) -> Registry:
         ((SECOND_OPERATOR,), moved("ann.one", "cho.three", by="cho.three"), "Nobody moves themselves"),
         ((SEAT, WRITTEN_TO, invited(), USED), USED, "can't be used any more"),
         ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), USED, "can't be used any more"),
+        ((SEAT, WRITTEN_TO, invited(days=1)), later(USED, days=1), "can't be used any more"),
+        ((SEAT, WRITTEN_TO, invited()), by("omi.officer", USED), "is somebody else's"),
+        ((SEAT, WRITTEN_TO, invited(), LAWYER_DISABLED), USED, "is disabled"),
+        ((SEAT, WRITTEN_TO, invited(days=1)), later(WITHDRAWN, days=1), "No invitation with this id"),
         ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), WITHDRAWN, "No invitation with this id"),
     ],
 )
