@@ -12,6 +12,7 @@ from api.problems import FieldError, Invalid
 from api.schemas import Moment
 from domain.completions import Completion
 from domain.people import Grant, Person, Role
+from domain.problems import message_of
 from domain.registry import refuse_office, refuse_role
 from domain.values import PersonId
 
@@ -126,7 +127,7 @@ def _mistakes(line: int, error: ValidationError | _ColumnError) -> list[FieldErr
     return [
         FieldError(
             pointer=f"/{line}/{_COLUMNS.get(str(mistake['loc'][0]), mistake['loc'][0])}",
-            detail=mistake["msg"],
+            detail=message_of(mistake),
             type=mistake["type"],
         )
         for mistake in error.errors(include_input=False, include_url=False)

@@ -18,8 +18,9 @@ Problem                    the base; a status, a stable type, a title, and what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPMethod, HTTPStatus
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from fastapi import FastAPI
@@ -30,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from domain.problems import pointer_to
+from domain.problems import message_of, mistakes, path_in, pointer_to
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:ringi:problem:"
@@ -237,7 +238,7 @@ def problem_response(error: Exception, request_id: str | None) -> ProblemRespons
         case Problem():
             document, headers = error.document(), error.headers
         case RequestValidationError():
-            document = Invalid.at(*map(_field_error(error.body), _told(error.errors()))).document()
+            document = Invalid.at(*map(_field_error(error.body), mistakes(error.errors()))).document()
         case HTTPException():
             status, headers = HTTPStatus(error.status_code), error.headers
             detail = None if error.detail == status.phrase else error.detail
@@ -379,43 +380,19 @@ def _slug(status: HTTPStatus) -> str:
     return status.phrase.lower().replace(" ", "-")
 
 
-def _told(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The mistakes without those that only follow from others:
-    a list is short of the items that are at fault themselves.
-    """
-    inside = {tuple(error["loc"][:length]) for error in errors for length in range(len(error["loc"]))}
-    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in inside]
-
-
 def _field_error(body: object) -> Callable[[Mapping[str, Any]], FieldError]:
     def convert(error: Mapping[str, Any]) -> FieldError:
-        context = error.get("ctx", {})
         kind: str = error["type"]
-        detail = _DISCREET[kind].format(**context) if kind in _DISCREET else error["msg"].removeprefix("Value error, ")
+        detail = _DISCREET[kind].format(**error.get("ctx", {})) if kind in _DISCREET else message_of(error)
         place, *path = error["loc"]
         if place == "body":
-            return FieldError(detail=detail, type=kind, pointer=_pointer(path, body, missing=kind == "missing"))
+            # It ends early at a name that is so long that it would be input rather than a place.
+            short = takewhile(_is_a_place, path_in(body, error, above=(place,)))
+            return FieldError(detail=detail, type=kind, pointer=pointer_to(*short))
         return FieldError(detail=detail, type=kind, parameter=".".join(map(str, path)))
 
     return convert
 
 
-def _pointer(path: Sequence[Any], body: object, *, missing: bool) -> str:
-    """The JSON pointer to where `path` leads in `body`.
-
-    Pydantic's path has steps that are not in the body (the member of a union that was tried): they are left out. The
-    pointer ends early at a name that is so long that it would be input rather than a place.
-    """
-    steps: list[str | int] = []
-    here: Any = body
-    for position, step in enumerate(path):
-        if isinstance(step, str) and len(step) > _MAX_NAME_LENGTH:
-            break
-        if (isinstance(here, dict) and step in here) or (
-            isinstance(here, list) and isinstance(step, int) and step < len(here)
-        ):
-            here = here[step]
-        elif not (missing and position == len(path) - 1):
-            continue
-        steps.append(step)
-    return pointer_to(*steps)
+def _is_a_place(step: str | int) -> bool:
+    return not isinstance(step, str) or len(step) <= _MAX_NAME_LENGTH

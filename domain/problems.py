@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -36,32 +37,44 @@ def pointer_to(*path: str | int) -> str:
 def problems_of(error: ValidationError, given: object) -> tuple[Problem, ...]:
     """Tell what pydantic found wrong with `given`, placed in it."""
     found: list[Problem] = []
-    lines = error.errors(include_url=False, include_input=False)
-    for line in lines:
-        deeper = any(len(o["loc"]) > len(line["loc"]) and o["loc"][: len(line["loc"])] == line["loc"] for o in lines)
-        if line["type"] == "too_short" and deeper:
-            continue  # it is only short of the entries that are refused on a line of their own
-        cause = line.get("ctx", {}).get("error")
-        pointer = pointer_to(*_path(line["loc"], given))
+    for mistake in mistakes(error.errors(include_url=False, include_input=False)):
+        cause = mistake.get("ctx", {}).get("error")
+        pointer = pointer_to(*path_in(given, mistake))
         if isinstance(cause, ProblemsError):
             found += (Problem(pointer=pointer + inner.pointer, detail=inner.detail) for inner in cause.problems)
         else:
-            found.append(Problem(pointer=pointer, detail=line["msg"].removeprefix("Value error, ")))
+            found.append(Problem(pointer=pointer, detail=message_of(mistake)))
     return tuple(dict.fromkeys(found))
 
 
-def _path(loc: Sequence[str | int], given: object) -> list[str | int]:
-    """Keep the parts of `loc` that are in `given`: pydantic puts the names of a union's members between them."""
+def mistakes(errors: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of pydantic's errors that don't only follow from others: a list is short of the items that are at fault
+    themselves.
+    """
+    all_of_them = list(errors)
+    inside = {tuple(error["loc"][:length]) for error in all_of_them for length in range(len(error["loc"]))}
+    return [error for error in all_of_them if error["type"] != "too_short" or tuple(error["loc"]) not in inside]
+
+
+def message_of(error: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors says, without a word about Python."""
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def path_in(given: object, error: Mapping[str, Any], above: Sequence[str | int] = ()) -> list[str | int]:
+    """Where in `given` one of pydantic's errors is, as keys and indexes. Its own place begins with the steps that lead to
+    `given`, if there are any `above`, and has steps that are not in it (the member of a union that was tried): both are
+    left out. What is missing is named all the same.
+    """
+    loc = error["loc"][len(above) :]
     path: list[str | int] = []
-    for position, part in enumerate(loc):
-        match given:
-            case Mapping() if part in given:
-                given = given[part]
-            case list() | tuple() if isinstance(part, int) and 0 <= part < len(given):
-                given = given[part]
-            case Mapping() if position == len(loc) - 1 and isinstance(part, str):
-                pass  # a key that is missing is named all the same
-            case _:
-                continue
-        path.append(part)
+    here = given
+    for position, step in enumerate(loc):
+        if (isinstance(here, Mapping) and step in here) or (
+            isinstance(here, list | tuple) and isinstance(step, int) and 0 <= step < len(here)
+        ):
+            here = here[step]
+        elif not (error["type"] == "missing" and position == len(loc) - 1 and isinstance(here, Mapping)):
+            continue
+        path.append(step)
     return path

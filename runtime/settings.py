@@ -6,14 +6,16 @@ How to reach Temporal is not here: Temporal's own variables and profiles (`TEMPO
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.calendar import TimeZone
+from domain.problems import message_of
 from domain.values import MailAddress, PersonId
 
 PREFIX = "RINGI_"
@@ -187,10 +189,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        said = [_said(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors()]
-        raise SettingsError("; ".join(said) + ".") from None
+        raise SettingsError("; ".join(map(_said, error.errors())) + ".") from None
 
 
-def _said(place: tuple[int | str, ...], kind: str, message: str) -> str:
+def _said(problem: Mapping[str, Any]) -> str:
+    place = problem["loc"]
     name = PREFIX + str(place[0]).upper() if place else "The settings"
-    return f"{name} is not set" if kind == "missing" else f"{name}: {message.removeprefix('Value error, ')}"
+    return f"{name} is not set" if problem["type"] == "missing" else f"{name}: {message_of(problem)}"
