@@ -20,7 +20,6 @@ from domain.separation import broken_rule, excluded
 from domain.stages import Stage
 from domain.state import Advice, Advised, Given, Review, joined
 from domain.turns import Turn
-from domain.values import PersonId
 
 
 def is_called(review: Review) -> bool:
@@ -80,7 +79,7 @@ def waiting_members(review: Review) -> tuple[Grant, ...]:
 
 def in_time(review: Review) -> tuple[Grant, ...]:
     """Those of the waiting members whose time has not run out: their own, or else the one that all have."""
-    return tuple(grant for grant in waiting_members(review) if not _late(review, grant.person))
+    return tuple(grant for grant in waiting_members(review) if not review.late(grant.person))
 
 
 def unreachable(review: Review) -> bool:
@@ -105,7 +104,7 @@ def refuse_member(review: Review, envelope: Envelope) -> Refusal | None:
         return Refusal(Reason.ALREADY_GIVEN, "You have stepped aside from this case.")
     if any(opinion.by.person == envelope.person for opinion in review.council.opinions):
         return Refusal(Reason.ALREADY_GIVEN, "You have already given your opinion in this round.")
-    if _late(review, envelope.person):
+    if review.late(envelope.person):
         return Refusal(Reason.LATE, "The time for opinions has run out; the officer decides whether to extend it.")
     return None
 
@@ -271,11 +270,6 @@ def turns(review: Review) -> tuple[Turn, ...]:
         )
         for grant in in_time(review)
     )
-
-
-def _late(review: Review, person: PersonId) -> bool:
-    own = review.clock_of(person)
-    return review.overdue if own is None else own.overdue
 
 
 def _rule(review: Review) -> CouncilRule:

@@ -418,10 +418,19 @@ def _extended(review: Review, extension: Extension) -> list[Clock]:
     if extension.person is None:
         return [] if review.clock is None else [review.clock]
     own = [c for c in review.clocks if c.person == extension.person and not _is_of_claim(review, c, c.phase)]
-    shares = review.phase is Phase.CONSULTING and any(
-        member.person == extension.person for member in council.waiting_members(review)
-    )
+    shares = extension.person in _asked_by_name(review)
     return [review.clock] if shares and not own and review.clock is not None else own
+
+
+def _asked_by_name(review: Review) -> tuple[PersonId, ...]:
+    """Those of whom something is asked by name in the present wait; they share its time, until they have their own."""
+    match review.phase:
+        case Phase.CONSULTING:
+            return tuple(member.person for member in council.waiting_members(review))
+        case Phase.REVIEWING:
+            return principles.unfinished(review)
+        case _:
+            return ()
 
 
 def _is_of_claim(review: Review, clock: Clock, phase: Phase) -> bool:

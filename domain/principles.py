@@ -94,11 +94,11 @@ def undecided(review: Review) -> bool:
 def free_seats(review: Review) -> int:
     """How many seats the panel has for reviewers who have not spoken yet.
 
-    Whoever has to complete their voice keeps their seat until the time has run out.
+    Whoever has to complete their voice keeps their seat until their time has run out.
     """
     if review.route is None:
         return 0
-    kept = 0 if review.overdue else len(unfinished(review))
+    kept = sum(not review.late(person) for person in unfinished(review))
     return max(review.route.reviewers.panel - len(whole(review)) - kept, 0)
 
 

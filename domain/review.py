@@ -606,7 +606,7 @@ def _accepted(review: Review, event: Accepted) -> Review:
         case Submission():
             return _with(review, pack_digest=envelope.pack_digest)
         case VerdictSheet() as sheet:
-            return principles.with_sheet(deadlines.freed(review, envelope.person), given, sheet)
+            return principles.with_sheet(deadlines.freed(review, given.voice), given, sheet)
         case Reopening() as reopening:
             return principles.with_reopening(review, reopening)
         case ChangeRequest():

@@ -346,6 +346,11 @@ class Review(Value):
         """The time that this person has of their own in the present wait, if they have any."""
         return next((c for c in self.clocks if c.person == person and c.question is None), None)
 
+    def late(self, person: PersonId) -> bool:
+        """Whether the time that this person has in the present wait has run out: their own, or everybody's."""
+        own = self.clock_of(person)
+        return self.overdue if own is None else own.overdue
+
     def claim_of(self, person: PersonId) -> Claimed | None:
         """The claim that this person holds, if they hold one."""
         return next((claim for claim in self.claims if claim.person == person), None)

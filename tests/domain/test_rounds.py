@@ -7,6 +7,7 @@ import pytest
 from domain import principles, sign_off
 from domain.decisions import (
     ChangeRequest,
+    Extension,
     Finding,
     Reason,
     Reopening,
@@ -26,10 +27,12 @@ from domain.turns import Change, changes
 from domain.values import Digest
 from tests.domain.builders import (
     AUTHOR,
+    DAY,
     GRANTS,
     HEAD,
     JUN,
     KEI,
+    MAO,
     OFFICER,
     OUTSIDER,
     OWNER,
@@ -239,6 +242,28 @@ def test_who_has_to_complete_their_verdicts_keeps_their_seat_until_time_runs_out
     case.accepts(KEI, sheet("privacy"))
     assert principles.undecided(case.review)
     assert Reason.OUT_OF_STAGE is case.refusal(JUN, PRIVACY)
+
+
+def test_who_has_to_complete_their_verdicts_can_be_given_more_time_than_the_others() -> None:
+    """They are asked by name, so they keep their seat for as long; by their verdicts, or somebody's in their place, it is
+    done.
+    """
+    case = a_case(2, 2)
+    case.accepts(RIN, sheet())
+    case.accepts(JUN, sheet("fairness"))
+    revise(case, 2)
+    due_at = case.review.due_at
+    assert due_at is not None
+    case.accepts(OFFICER, Extension(until=due_at + 30 * DAY, person=JUN))
+    assert {RIN: due_at, JUN: due_at + 30 * DAY} == {turn.person: turn.due_at for turn in waits_for(case.review)}
+    case.time_runs_out()
+    assert {RIN: ("privacy",), JUN: ("privacy",), None: ("fairness", "privacy")} == asked(case.review)
+    case.accepts(KEI, sheet("privacy"))
+    assert Reason.OUT_OF_STAGE is case.refusal(MAO, sheet())
+    case.time_runs_out(JUN)
+    assert case.review.late(JUN)
+    case.accepts(JUN, PRIVACY)
+    assert case.review.clock_of(JUN) is None
 
 
 def test_nobody_lets_a_proposal_proceed_on_verdicts_that_are_carried_in_part() -> None:
