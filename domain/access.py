@@ -33,7 +33,7 @@ def may_read(review: Review, person: PersonId, standing: Standing) -> bool:
         person: who would read it.
         standing: what the registers say of them, with the grants that they can act under now.
     """
-    if review.subject is not None and person in (review.subject.owner, review.subject.author):
+    if review.subject is not None and person in review.subject.proposers:
         return True
     if person in review.aside:
         return False
@@ -65,7 +65,7 @@ def _opens(review: Review, person: PersonId, grant: Grant, standing: Standing) -
         return True
     if grant.role is Role.OWNER:
         subject = review.subject
-        return subject is not None and grant.person != person and grant.person in (subject.owner, subject.author)
+        return subject is not None and grant.person != person and grant.person in subject.proposers
     if not review.seq:  # nobody knows yet who is too close to it
         return False
     judges = dict.fromkeys((person, grant.person))
@@ -77,10 +77,8 @@ def _opens(review: Review, person: PersonId, grant: Grant, standing: Standing) -
         case Role.COUNCIL_MEMBER:
             return is_called(review) and is_seated(review, grant)
         case Role.SIGNATORY if review.route is not None:
-            offices = {step.office for step in review.route.signatories}
-            offices |= {step.deputy for step in review.route.signatories if step.deputy is not None}
             signed = any(grant.person in signature.by.people for signature in review.signatures)
             at_sign_off = review.stage is Stage.SIGN_OFF or Stage.SIGN_OFF in review.passed
-            return grant.office in offices and (at_sign_off or signed)
+            return grant.office in review.route.signing and (at_sign_off or signed)
         case _:
             return False

@@ -120,7 +120,7 @@ def speaks_for_the_unit(review: Review, office: str | None) -> bool:
     """Whether this office, or the one that it is the deputy of, signs for the unit which the proposal comes from."""
     steps = () if review.route is None else review.route.signatories
     speaking = (step for step in steps if step.speaks_for_unit or step.unit == OWN)
-    return any(office is not None and office in (step.office, step.deputy) for step in speaking)
+    return any(office in step.offices for step in speaking)
 
 
 def units_of(review: Review, rule: Eligible) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def units_of(review: Review, rule: Eligible) -> tuple[str, ...]:
 
 def eligible(review: Review, rule: Eligible, grant: Grant, unit: str | None) -> bool:
     """Whether the holder of this grant, who belongs to `unit`, is one of those whom the rule allows."""
-    stands_in = isinstance(rule, SignatoryStep) and grant.office == rule.deputy
+    stands_in = isinstance(rule, SignatoryStep) and grant.office in rule.offices[1:]
     named = not rule.people or grant.person in rule.people or stands_in
     return named and (rule.unit is None or unit in units_of(review, rule))
 
@@ -143,9 +143,8 @@ def officer_offices(review: Review) -> tuple[str, ...]:
     """
     if review.route is None:
         return ()
-    deputy = review.route.deputy_officer
     late = review.overdue or review.owner_overdue
-    return (review.route.officer, deputy) if late and deputy is not None else (review.route.officer,)
+    return review.route.officers if late else review.route.officers[:1]
 
 
 def officers(review: Review, turn: Turn) -> tuple[Turn, ...]:
@@ -163,7 +162,7 @@ def signatory_offices(review: Review) -> tuple[str, ...]:
     step = current_step(review)
     if step is None:
         return ()
-    return (step.office, step.deputy) if review.overdue and step.deputy is not None else (step.office,)
+    return step.offices if review.overdue else step.offices[:1]
 
 
 def entitles(review: Review, kind: str, grant: Grant, unit: str | None = None) -> bool:
@@ -187,7 +186,7 @@ def entitles(review: Review, kind: str, grant: Grant, unit: str | None = None) -
             return True
         case Role.OWNER:
             subject = review.subject
-            people = () if subject is None else (subject.owner, subject.author)
+            people = () if subject is None else subject.proposers
             return grant.person in (people[:1] if kind == "withdrawal" else people)
         case Role.OFFICER:
             return grant.office in officer_offices(review)
@@ -207,7 +206,7 @@ def may_propose(proposal: Proposal | Subject, person: PersonId) -> bool:
     """Whether this proposal is this person's to put before reviewers: they own or wrote it. A delegate of theirs answers
     for it then, and revises it, but does not submit it.
     """
-    return person in (proposal.owner, proposal.author)
+    return person in proposal.proposers
 
 
 def is_seated(review: Review, grant: Grant) -> bool:

@@ -156,7 +156,7 @@ def _opinions(review: Review, rule: CouncilRule, holders: tuple[Holder, ...]) ->
 
 def _signs(review: Review, step: SignatoryStep, holder: Holder) -> bool:
     grant = holder.grant
-    holds = grant.role is Role.SIGNATORY and grant.office in (step.office, step.deputy)
+    holds = grant.role is Role.SIGNATORY and grant.office in step.offices
     return holds and eligible(review, step, grant, holder.unit)
 
 
@@ -186,7 +186,7 @@ def _is_up_to_the_officer(review: Review) -> bool:
 
 def _officer(review: Review, holders: tuple[Holder, ...]) -> Part:
     route = review.route
-    offices = () if route is None else (route.officer, route.deputy_officer)
+    offices = () if route is None else route.officers
     stage = Stage.COUNCIL if review.stage is Stage.COUNCIL else Stage.PRINCIPLE_REVIEW
     return _part(
         review,

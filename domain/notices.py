@@ -84,7 +84,7 @@ def notices(
         acted = {event.envelope.person for event in events if isinstance(event, Accepted)}
         told += [
             Notice(kind=Kind.OUTCOME, what=f"The review is closed: {after.outcome}.", person=person)
-            for person in dict.fromkeys((after.subject.owner, after.subject.author))
+            for person in dict.fromkeys(after.subject.proposers)
             if person not in acted
         ]
     return tuple(told)

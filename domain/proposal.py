@@ -176,6 +176,11 @@ class Proposal(Written):
     answers: Annotated[dict[Slug, Answer], Field(max_length=200)] = Field(default_factory=dict)
     documents: Annotated[tuple[Document, ...], Field(max_length=50)] = ()
 
+    @property
+    def proposers(self) -> tuple[PersonId, PersonId]:
+        """Who stands for it: its owner and its author, who may be one person."""
+        return self.owner, self.author
+
     @field_validator("data")
     @classmethod
     def _not_personal_stands_alone(cls, data: tuple[DataKind, ...]) -> tuple[DataKind, ...]:

@@ -395,7 +395,7 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
         case Submission() | Revision() as content if facts.proposed is not None:
             digest = content.proposal if isinstance(content, Revision) else envelope.content_digest
             subject, assessment = facts.proposed.subject, facts.proposed.assessment
-            units = joined((), *(facts.units[p] for p in (subject.owner, subject.author) if p in facts.units))
+            units = joined((), *(facts.units[p] for p in subject.proposers if p in facts.units))
             after = proposed_as(happened.review, subject, units)
             happened.add(
                 Assessed(

@@ -155,6 +155,11 @@ class SignatoryStep(Eligible):
     speaks_for_unit: bool = Field(default=False, exclude_if=lambda says: says is False)
     """Whether its holders may belong to the unit that the proposal comes from: they sign for it."""
 
+    @property
+    def offices(self) -> tuple[Slug, ...]:
+        """The office, and its deputy where it has one."""
+        return (self.office,) if self.deputy is None else (self.office, self.deputy)
+
     @model_validator(mode="before")
     @classmethod
     def _in_numbers(cls, given: object) -> object:
@@ -185,3 +190,13 @@ class Route(Value):
     valid_for: Duration
     step_up: tuple[Slug, ...] = Field(default=(), exclude_if=says_nothing)
     """The kinds of decision for which the person signs in anew, over the decision itself."""
+
+    @property
+    def officers(self) -> tuple[Slug, ...]:
+        """The officer's office, and its deputy where it has one."""
+        return (self.officer,) if self.deputy_officer is None else (self.officer, self.deputy_officer)
+
+    @property
+    def signing(self) -> tuple[Slug, ...]:
+        """Every office that can come to sign, deputies included."""
+        return tuple(office for step in self.signatories for office in step.offices)

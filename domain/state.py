@@ -26,6 +26,11 @@ class Subject(Value):
     author: PersonId
     staff: tuple[Assigned, ...]
 
+    @property
+    def proposers(self) -> tuple[PersonId, PersonId]:
+        """Who stands for it: its owner and its author, who may be one person."""
+        return self.owner, self.author
+
 
 class Given(Value):
     """The core of an accepted decision: which one, whose, and the digest of its envelope; `for_person` is whose place
@@ -370,7 +375,7 @@ def proposed_as(review: Review, subject: Subject, units: Iterable[Line] = ()) ->
     return review.model_copy(
         update={
             "subject": subject,
-            "proposed_by": joined(review.proposed_by, subject.owner, subject.author),
+            "proposed_by": joined(review.proposed_by, *subject.proposers),
             "assigned": joined(review.assigned, *(member.person for member in subject.staff)),
             "units": joined(review.units, subject.business_unit, *units),
         }

@@ -23,13 +23,13 @@ from domain.people import Holder, Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.review import concerned_by
-from domain.state import Review, Subject
+from domain.state import Review
 from domain.step_up import Renewed, act_digest, is_required
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
 from store.registry import KeyNotInForceError
 from store.standing import Named, changes_of_roles, look
-from store.states import readable
+from store.states import readable, state_of
 
 GRACE = timedelta(seconds=3)
 """For so long the dispatcher leaves a new decision to whoever stored it."""
@@ -432,14 +432,6 @@ class Decisions:
     async def _store_proposal(self, connection: Connection, proposal: Proposal) -> None:
         content = canonical_bytes(proposal)
         await connection.execute(_PROPOSAL, sha256(content), content)
-
-
-def state_of(review_id: str, row: asyncpg.Record) -> Review:
-    """The review of a row; of one that is submitted and not opened yet, only who stands for it is known."""
-    if row["state"] is not None:
-        return Review.model_validate_json(row["state"])
-    names = ("title", "business_unit", "owner", "author")
-    return Review(id=review_id, subject=Subject(**{name: row[name] for name in names}, staff=()))
 
 
 def _sealed(draft: Draft, review: Review, pack_digest: Digest, standing: Standing, received_at: datetime) -> Envelope:

@@ -31,6 +31,7 @@ from domain.values import PersonId
 from store.database import Connection, Database
 from store.registers import Calendars, published_pack
 from store.standing import Named, look
+from store.states import review_in
 from store.turns import INSERT, row
 
 RECEIPTS = "ringi_receipts"
@@ -142,7 +143,7 @@ class Ledgers:
                 row = await connection.fetchrow(_LOCK, review_id)
                 if row is None:
                     raise UnknownReviewError(f"nothing was ever submitted under the id {review_id!r}")
-                review = Review(id=review_id) if row["state"] is None else Review.model_validate_json(row["state"])
+                review = review_in(review_id, row["state"])
                 now = await self._database.now(connection)
                 yield LockedHead(connection, review, row["head"], now, self._calendars)
         except _DATA_ERRORS as error:
@@ -315,7 +316,7 @@ def _proposal(content: bytes) -> Proposal:
 
 
 def _members(review: Review, subject: Subject) -> tuple[PersonId, ...]:
-    return (subject.owner, subject.author, *judges(review))
+    return (*subject.proposers, *judges(review))
 
 
 def _named(review: Review, proposed: Proposed | None, at: datetime) -> Named | None:

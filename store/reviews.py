@@ -20,8 +20,7 @@ from domain.turns import Turn
 from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Heading, ReadModel
 from store.database import Database
-from store.decisions import state_of
-from store.states import readable
+from store.states import readable, state_of
 from store.turns import COLUMNS, FALLS_TO, turn
 
 _HEADS = "select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews"

@@ -83,9 +83,7 @@ class Named:
     @classmethod
     def by(cls, route: Route, subject: Subject, at: datetime) -> Self:
         """Those whom this route names."""
-        steps = (office for step in route.signatories for office in (step.office, step.deputy))
-        offices = (route.officer, route.deputy_officer, *steps)
-        return cls(tuple(office for office in offices if office is not None), (subject.owner, subject.author), at)
+        return cls((*route.officers, *route.signing), subject.proposers, at)
 
     @classmethod
     def of(cls, reviews: Iterable[Review], at: datetime) -> Self:

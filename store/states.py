@@ -7,10 +7,31 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from domain.state import Review
+from domain.state import Review, Subject
 from domain.values import ReviewId
 
 _log = logging.getLogger(__name__)
+
+
+def review_in(review_id: ReviewId, state: bytes | None) -> Review:
+    """The review whose state is stored as these bytes; an empty one where it was not opened yet.
+
+    Raises:
+        ValueError: they make no sense.
+    """
+    return Review(id=review_id) if state is None else Review.model_validate_json(state)
+
+
+def state_of(review_id: ReviewId, row: asyncpg.Record) -> Review:
+    """The review of a whole row; of one that was submitted and not opened yet, only who stands for it is known.
+
+    Raises:
+        ValueError: its state makes no sense.
+    """
+    if row["state"] is not None:
+        return review_in(review_id, row["state"])
+    names = ("title", "business_unit", "owner", "author")
+    return Review(id=review_id, subject=Subject(**{name: row[name] for name in names}, staff=()))
 
 
 def readable(rows: Iterable[asyncpg.Record]) -> dict[ReviewId, Review]:
@@ -22,7 +43,7 @@ def readable(rows: Iterable[asyncpg.Record]) -> dict[ReviewId, Review]:
     for row in rows:
         review = row["id"]
         try:
-            found[review] = Review(id=review) if row["state"] is None else Review.model_validate_json(row["state"])
+            found[review] = review_in(review, row["state"])
         except ValueError as error:
             _log.error("a review can't be read", extra={"review_id": review, "error": type(error).__name__})
     return found

@@ -335,7 +335,7 @@ def _assessed(pack: PolicyPack, given: Proposal) -> Assessment:
 
 async def _check_documents(services: Services, given: Proposal, at: str) -> None:
     digests = [document.digest for document in given.documents]
-    missing = await services.documents.not_uploaded(digests, (given.owner, given.author))
+    missing = await services.documents.not_uploaded(digests, given.proposers)
     if missing:
         raise Invalid.at(
             *(

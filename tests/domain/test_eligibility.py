@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from domain.canonical import digest_of
 from domain.decisions import ChangeRequest, Question, Reason
+from domain.entitlement import eligible
 from domain.events import Accepted, Refused
 from domain.people import Role
 from domain.review import waits_for
@@ -21,6 +22,14 @@ HEADS = ("bo.head", "cy.head", "du.head")
 def reviewed_by(**rule: object) -> Route:
     """A route whose reviewers are these."""
     return route().model_copy(update={"reviewers": ReviewersRule.model_validate(rule)})
+
+
+def test_a_step_without_a_deputy_allows_nobody_who_is_not_named() -> None:
+    """A grant without an office stands in for nobody."""
+    step = SignatoryStep(office="head", title="Head", meaning="approves", people=(HEAD,))
+    stranger = grant("somebody.else", Role.SIGNATORY)
+    assert stranger.office is None
+    assert not eligible(Case().review, step, stranger, None)
 
 
 def signed_by(**rule: object) -> Route:
