@@ -56,7 +56,7 @@ def narrowed(review: Review, turns: Iterable[Turn]) -> tuple[Turn, ...]:
 def refuse_claim(review: Review, act: Act, voice: PersonId, facts: Facts) -> Refusal | None:
     """Why no place can be held for `voice`, if none can."""
     if not shared(review, act):
-        return Refusal(Reason.OUT_OF_STAGE, f"Nobody is asked now for {WORDS[act]} that several people could give.")
+        return _nothing_to_claim(act)
     if review.overdue:
         return Refusal(Reason.LATE, "The time has run out, so nothing is held for anybody: whoever can, does it.")
     if act == "verdict_sheet" and voice in principles.voices(review):
@@ -86,7 +86,7 @@ def refuse_reassignment(
         return Refusal(Reason.INVALID, "Nobody assigns a turn to themselves; whoever it falls to can claim it.")
     turns = shared(review, act)
     if not turns:
-        return Refusal(Reason.OUT_OF_STAGE, f"Nobody is asked now for {WORDS[act]} that several people could give.")
+        return _nothing_to_claim(act)
     if review.overdue:
         return Refusal(Reason.LATE, "The time has run out: extend it first, and then assign it.")
     if not _falls_to(turns, person, facts.holders):
@@ -200,6 +200,13 @@ def _but(claims: tuple[Claimed, ...], person: PersonId | None) -> tuple[Claimed,
 def _office(review: Review, act: Act) -> str | None:
     step = current_step(review) if act == "signature" else None
     return None if step is None else step.office
+
+
+def _nothing_to_claim(act: Act) -> Refusal:
+    return Refusal(
+        Reason.OUT_OF_STAGE,
+        f"There is nothing to claim: {WORDS[act]} that any of several people could give is not asked for now.",
+    )
 
 
 def _falls_to(turns: Iterable[Turn], person: PersonId, holders: Iterable[Holder]) -> bool:

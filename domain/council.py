@@ -131,7 +131,8 @@ def refuse_no_opinion(review: Review) -> Refusal | None:
     if without_opinion(review):
         return None
     return Refusal(
-        Reason.OUT_OF_STAGE, "Going on without an opinion is for when the time has run out, or no quorum can be had."
+        Reason.OUT_OF_STAGE,
+        "You can go on without an opinion only once the time has run out, or no quorum can be had any more.",
     )
 
 

@@ -223,7 +223,7 @@ def not_entitled(review: Review, kind: str, grant: Grant) -> Refusal:
         return Refusal(Reason.UNKNOWN_REFERENCE, "You have claimed nothing here, or your claim has ended.")
     rule = _rule_for(review, grant)
     if rule is not None:
-        return Refusal(Reason.NOT_ENTITLED, f"On this route it is for {_allowed(review, rule)}.")
+        return Refusal(Reason.NOT_ENTITLED, f"On this route only {_allowed(review, rule)} can do this.")
     if grant.role is Role.SIGNATORY and review.route is not None:
         step = current_step(review)
         if any(grant.office == signatory.office for signatory in review.route.signatories):
@@ -284,8 +284,8 @@ def _rule_for(review: Review, grant: Grant) -> Eligible | None:
 
 
 def _allowed(review: Review, rule: Eligible) -> str:
-    parts = (", ".join(rule.people), " or ".join(units_of(review, rule)))
-    return " of ".join(part for part in parts if part) or "nobody"
+    people, units = " or ".join(rule.people), " or ".join(units_of(review, rule))
+    return " of ".join(part for part in (people or "members", units) if part)
 
 
 def _elsewhere(review: Review, kind: str, grant: Grant) -> bool:

@@ -224,7 +224,7 @@ def _lack(parts: tuple[Part, ...]) -> Lack:
     able = frozenset[PersonId]().union(*(part.able for part in parts))
     acts = " and to ".join(part.act for part in parts)
     if able:
-        what = f"To {acts} it still takes {needed} different people, and there {_are(len(able))}."
+        what = f"To {acts}, {needed} different people are still needed, and only {_are(len(able))} able to."
     else:
         held = any(part.held for part in parts)
         why = "whoever has the role is kept from this proposal" if held else "nobody who may act has the role"
@@ -233,4 +233,4 @@ def _lack(parts: tuple[Part, ...]) -> Lack:
 
 
 def _are(number: int) -> str:
-    return "is 1 who can" if number == 1 else f"are {number} who can"
+    return "1 is" if number == 1 else f"{number} are"

@@ -450,7 +450,7 @@ def refuse_role(grant: Grant, by: PersonId) -> str | None:
     """Why `by` can't grant this role to this person, whatever the registry says, if they can't."""
     if grant.person == by:
         return "Nobody grants a role to themselves."
-    return "The service's own role is granted to nobody." if grant.role is Role.SERVICE else None
+    return "The role `service` is not granted to anybody." if grant.role is Role.SERVICE else None
 
 
 def refuse_office(grant: Grant) -> str | None:
@@ -474,7 +474,7 @@ def _refuse_delegation(registry: Registry, delegation: Delegation, event: Regist
     if delegation.giver == delegation.taker:
         return "Nobody is their own delegate."
     if event.by != delegation.giver and event.by not in registry.operators.values():
-        return "Roles are left to another by whom they are, or for them by an operator."
+        return "Only whoever holds roles, or an operator for them, can leave them to somebody else."
     if delegation.taker == event.by:
         return "Nobody makes themselves another's delegate."
     if not delegation.roles or not set(delegation.roles) <= DELEGABLE:

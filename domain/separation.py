@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "one_voice_a_round",
-        "You have one voice in this round, and it was heard in another role or with somebody else's grant.",
+        "You were heard in this round already, in another role or in somebody else's place; everybody counts once a round.",
         JUDGING,
         lambda review, actor: any(
             not {person, of}.isdisjoint({actor.person, actor.voice}) and (of, role) != (actor.voice, actor.role)
@@ -140,14 +140,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "roles_from_parties_do_not_count",
-        "The role that you act under was given by somebody who takes part in this review, or left to you by their doing, "
-        "so it does not count in it.",
+        "The role that you would act in was given, or lent, to you by somebody who takes part in this review, so you can't "
+        "use it here.",
         JUDGING,
         lambda review, actor: bool(actor.given_by) and not actor.given_by.isdisjoint(parties(review)),
     ),
     Rule(
         "grantors_do_not_borrow",
-        "You gave this role to whoever left it to you, so you can't judge under it.",
+        "You granted this role to the person who left it to you, so you can't judge in it.",
         JUDGING,
         lambda _, actor: actor.person in actor.given_by,
     ),

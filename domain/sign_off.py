@@ -63,7 +63,7 @@ def since(review: Review, shown: Digest) -> str:
             return f"Since this was shown, there came: {', '.join(part.what for part in parts[count:])}."
     if review.returned is not None:
         return f"This is not what is to be signed now: the review went back. {review.returned}"
-    return "Nobody was ever shown this to sign on this revision."
+    return "This was never what was to be signed on this revision."
 
 
 def refuse_seal(review: Review, seal: Signature | Declining) -> Refusal | None:

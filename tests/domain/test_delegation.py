@@ -132,7 +132,7 @@ def test_a_delegate_chosen_by_who_takes_part_does_not_judge(party: str) -> None:
     case.delegates(RIN, OUTSIDER, Role.REVIEWER, by=party)
     said = case.say(OUTSIDER, sheet())
     assert isinstance(said, Refused)
-    assert "left to you by their doing" in said.detail
+    assert "given, or lent, to you by somebody who takes part" in said.detail
     (turn,) = (turn for turn in waits_for(case.review) if "verdict_sheet" in turn.kinds)
     assert {JUN, MAO} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}
     case.delegations.clear()
@@ -235,7 +235,7 @@ def test_who_signed_a_step_is_not_asked_to_sign_the_next_for_another() -> None:
     assert not any(falls_to(turn, holder) for holder in case.holders())
     refused = case.sign(HEAD)
     assert isinstance(refused, Refused)
-    assert "one voice in this round" in refused.detail
+    assert "heard in this round already" in refused.detail
     case.delegations.clear()
     assert {SECOND} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}
 
@@ -271,7 +271,7 @@ def test_nobody_acts_under_a_role_that_they_gave_to_whoever_leaves_it_to_them() 
     said = case.say(OUTSIDER, sheet())
     assert isinstance(said, Refused)
     assert Reason.SEPARATION_OF_DUTIES is said.reason
-    assert said.detail.startswith("You gave this role to whoever left it to you")
+    assert said.detail.startswith("You granted this role to the person who left it to you")
     (turn,) = waits_for(case.review)
     assert [JUN] == [holder.actor for holder in case.holders() if falls_to(turn, holder)]
     case.delegations.clear()

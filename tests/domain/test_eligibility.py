@@ -94,7 +94,7 @@ def test_only_the_named_people_review() -> None:
     case = Case(reviewed_by(needed=1, panel=2, people=(JUN, KEI)))
     said = case.say(RIN, sheet())
     assert isinstance(said, Refused)
-    assert (Reason.NOT_ENTITLED, f"On this route it is for {JUN}, {KEI}.") == (said.reason, said.detail)
+    assert (Reason.NOT_ENTITLED, f"On this route only {JUN} or {KEI} can do this.") == (said.reason, said.detail)
     assert Reason.NOT_ENTITLED is case.refusal(RIN, ChangeRequest())
     (turn,) = waits_for(case.review)
     assert {JUN, KEI} == {holder.grant.person for holder in case.holders() if falls_to(turn, holder)}

@@ -139,7 +139,7 @@ def test_nothing_is_said_twice() -> None:
         (REVIEWERS, ["Nobody can judge it by the principles: nobody who may act has the role."]),
         (
             REVIEWERS[1:],
-            ["To judge it by the principles it still takes 2 different people, and there is 1 who can."],
+            ["To judge it by the principles, 2 different people are still needed, and only 1 is able to."],
         ),
         ((LEA,), []),
         ((CAI,), [NO_CONSUMER]),
@@ -147,8 +147,8 @@ def test_nothing_is_said_twice() -> None:
             (LEA, NOA),
             [
                 (
-                    "To advise in the consumer seat of the Advisory Council and to advise on the Advisory Council it still takes "
-                    "3 different people, and there are 2 who can."
+                    "To advise in the consumer seat of the Advisory Council and to advise on the Advisory Council, 3 different "
+                    "people are still needed, and only 2 are able to."
                 )
             ],
         ),
@@ -199,7 +199,7 @@ def test_reviewers_and_signatories_compete_for_the_same_people() -> None:
     judges = (grant(RIN, Role.REVIEWER), grant(RIN, Role.SIGNATORY, "head"))
     case = Case(route(deputies=False), owner=OWNER, author=OWNER, grants=(*both, *judges))
     said = (
-        "To judge it by the principles and to sign as Head it still takes 2 different people, and there is 1 who can."
+        "To judge it by the principles and to sign as Head, 2 different people are still needed, and only 1 is able to."
     )
     assert [said] == told(case)
     assert Stage.SIGN_OFF is case.review.blocked[0].stage
@@ -235,7 +235,7 @@ def test_the_present_turn_can_lack_somebody_too() -> None:
     case.agree()
     case.consult("ask them")
     (said,) = told(case)
-    assert said.startswith("To rule on it as officer and to sign as Head it still takes 2 different people")
+    assert said.startswith("To rule on it as officer and to sign as Head, 2 different people are still needed")
     case.accepts(OFFICER, answers(case.review))
     assert ["Nobody can sign as Head: whoever has the role is kept from this proposal."] == told(case)
 

@@ -178,7 +178,7 @@ def test_a_stale_signature_is_told_what_came_since() -> None:
     case.accepts(OWNER, QuestionAnswer(question=case.review.questions[0].by.decision))
     detail = told(case.say(SECOND, early))
     assert detail.startswith("Since this was shown, there came: signature of the head, answer 1.")
-    assert told(case.say(SECOND, Signature(basis="1" * 64))).startswith("Nobody was ever shown this to sign")
+    assert told(case.say(SECOND, Signature(basis="1" * 64))).startswith("This was never what was to be signed")
     assert told(case.say(SECOND, early, digest="2" * 64)).startswith("You were shown 222222222222")
 
 
@@ -194,4 +194,4 @@ def test_a_stale_signature_is_told_why_the_review_went_back() -> None:
     revise(case, 2)
     case.agree()
     case.consult()
-    assert told(case.say(HEAD, early)).startswith("Nobody was ever shown this to sign on this revision.")
+    assert told(case.say(HEAD, early)).startswith("This was never what was to be signed on this revision.")

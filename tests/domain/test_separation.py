@@ -284,7 +284,7 @@ def test_one_person_has_one_voice_a_round_whatever_roles_they_hold() -> None:
     case.accepts(OFFICER, Question())
     said = case.say(OFFICER, sheet())
     assert isinstance(said, Refused)
-    assert "one voice in this round" in said.detail
+    assert "heard in this round already" in said.detail
     case.accepts(HEAD, Extension(until=case.now + 100 * DAY))
     case.agree()
     assert Reason.SEPARATION_OF_DUTIES is getattr(case.sign(HEAD), "reason", None)
@@ -318,7 +318,7 @@ def test_a_role_from_somebody_who_takes_part_does_not_count(party: str) -> None:
     case.accepts(REVIEWERS[0], sheet())
     said = case.say("new.reviewer", sheet())
     assert isinstance(said, Refused)
-    assert "given by somebody who takes part in this review" in said.detail
+    assert "given, or lent, to you by somebody who takes part in this review" in said.detail
     (turn,) = waits_for(case.review)
     able = {holder.grant.person for holder in case.holders() if falls_to(turn, holder)}
     assert {*REVIEWERS[1:]} == able
