@@ -60,6 +60,11 @@ def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:
     return any(grant.person == person and grant.role in (Role.AUDITOR, Role.OFFICER) for grant in grants)
 
 
+def may_be_invited(review: Review, person: PersonId) -> bool:
+    """Whether a council member can be invited to this review: while it is open, or as one who was seated for it."""
+    return review.open or any(seat.person == person for seat in review.council.roster or ())
+
+
 def _opens(review: Review, person: PersonId, grant: Grant, standing: Standing) -> bool:
     if grant.role in _OVERSEEING:
         return True

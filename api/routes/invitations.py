@@ -18,7 +18,7 @@ from api.routes.sign_in import HOME, keep_session
 from api.same_origin import must_come_from
 from api.schemas import NO_REASON, Because, In, Moment
 from api.services import TheCaller, TheServices
-from domain.invitation import may_be_invited
+from domain.access import may_be_invited
 from domain.registry import INVITERS
 from domain.values import MailAddress, PersonId, ReviewId
 from store.invitations import Posted
