@@ -1,8 +1,7 @@
-"""The system that is measured: the processes of `ringi up`, durable as there, and the bare workflow's worker beside."""
+"""The system that is measured: that of `ringi up`, and the bare workflow's worker beside it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,23 +12,18 @@ from tempfile import TemporaryDirectory
 import asyncpg
 
 from benchmarks import bare
-from cli.setup import enter_examples, set_up
+from cli import up
 from domain.completions import Completion
 from domain.dsse import Signer
-from runtime.embedded import DataFolder, PostgresServer, TemporalServer, free_port, python_process
-from runtime.issuer import Issuer, issuer_app, signing_key
+from runtime.embedded import DataFolder, PostgresServer, free_port, python_process
+from runtime.issuer import Issuer, signing_key
 from runtime.keys import KEY_FILE, key_in
 from runtime.packs import load_proposal, shipped_packs
-from runtime.serving import serving
 from store.database import connect
 from store.registers import Registers
 
-HOST = "127.0.0.1"
-
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "tier-3-shortlist-of-applicants.yaml"
 """The proposal that is reviewed again and again."""
-
-_READY_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -56,41 +50,20 @@ async def running(people: Sequence[str]) -> AsyncIterator[System]:
     async with AsyncExitStack() as stack:
         path = Path(stack.enter_context(TemporaryDirectory(prefix="ringi-bench-")))
         folder = stack.enter_context(DataFolder(path))
-        postgres = await stack.enter_async_context(PostgresServer(folder))
-        temporal = await stack.enter_async_context(TemporalServer(folder, port=free_port()))
-        await _entered(postgres, key_in(path))
-        issuer = Issuer(signing_key(path), f"http://{HOST}:{(issuer_port := free_port())}")
-        await stack.enter_async_context(serving(issuer_app(issuer.key, issuer.url), issuer_port))
-        api_port, health_port = free_port(), free_port()
-        environment = {
-            "TEMPORAL_CONFIG_FILE": os.devnull,
-            "TEMPORAL_ADDRESS": temporal.address,
-            "RINGI_DATABASE_URL": postgres.app_url,
-            "RINGI_SIGNING_KEY_FILE": str(path / KEY_FILE),
-            "RINGI_OIDC_ISSUER": issuer.url,
-            "RINGI_API_PORT": str(api_port),
-            "RINGI_WORKER_HEALTH_PORT": str(health_port),
-            "RINGI_LOG_FORMAT": "console",
-        }
-        for name, module in (
-            ("API", ["cli.main", "api"]),
-            ("worker", ["worker"]),
-            ("bare worker", ["benchmarks.bare"]),
-        ):
-            child = python_process(folder, name, ["-m", *module], env=environment)
-            stack.push_async_callback(child.stop)
-            if name != "bare worker":
-                await child.ready(
-                    f"http://{HOST}:{api_port if name == 'API' else health_port}/readyz", seconds=_READY_SECONDS
-                )
+        ports = up.Ports(api=free_port(), issuer=free_port(), temporal=free_port(), temporal_ui=free_port())
+        system = await stack.enter_async_context(up.running(folder, ports, lambda _: None))
+        database, temporal = system.postgres.app_url, system.addresses.temporal
+        await _entered(system.postgres, key_in(path))
+        environment = {"TEMPORAL_ADDRESS": temporal, "RINGI_DATABASE_URL": database}
+        child = python_process(folder, "bare worker", ["-m", "benchmarks.bare"], env=environment)
+        stack.push_async_callback(child.stop)
+        issuer = Issuer(signing_key(path), system.addresses.issuer)
         tokens = {person: issuer.mint(person) for person in people}
-        yield System(temporal.address, postgres.app_url, f"http://{HOST}:{api_port}", tokens, str(path / KEY_FILE))
+        yield System(temporal, database, system.addresses.api, tokens, str(path / KEY_FILE))
 
 
 async def _entered(postgres: PostgresServer, signer: Signer) -> None:
-    """The schema, the pack, the example people, trained; and the table that the bare workflow writes to."""
-    await set_up(postgres.owner_url, postgres.app_url, signer, None)
-    await enter_examples(postgres.app_url, signer)
+    """The training of the example's staff; and the table that the bare workflow writes to."""
     trained = datetime.now(UTC) - timedelta(days=30)
     courses = [course.id for pack in shipped_packs() for course in pack.courses]
     staff = [member.person for member in load_proposal(EXAMPLE).staff]

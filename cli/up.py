@@ -62,6 +62,7 @@ class System:
 
     folder: DataFolder
     addresses: Addresses
+    postgres: PostgresServer
     children: tuple[Child, ...]
 
     async def watch(self) -> NoReturn:
@@ -117,7 +118,7 @@ async def running(folder: DataFolder, ports: Ports, progress: Progress) -> Async
         worker = await stack.enter_async_context(_child(folder, "worker", ("worker",), environment))
         await api.ready(f"{addresses.api}/readyz", seconds=READY_SECONDS)
         await worker.ready(f"http://{HOST}:{health_port}/readyz", seconds=READY_SECONDS)
-        yield System(folder, addresses, (worker, api, temporal.child, postgres.child))
+        yield System(folder, addresses, postgres, (worker, api, temporal.child, postgres.child))
 
 
 async def until_told(work: Coroutine[None, None, None]) -> bool:
