@@ -13,7 +13,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from domain.people import Holder
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import PersonId, ReviewId
-from store.database import FAILING, Connection, Database
+from store.database import Connection, Database
 from store.ledgers import FEED
 from store.listening import listen
 from store.sessions import Sessions
@@ -36,6 +36,9 @@ from store.turns import holder
 
 POLL = 1.0
 """Seconds between two looks when nothing was heard."""
+
+STALE = 10.0
+"""Seconds after which what was read last says no more who may follow."""
 
 RESUMABLE = 10_000
 """How far back a stream can be taken up again: past so many happenings it is cheaper to read everything anew."""
@@ -187,6 +190,7 @@ class Feed:
         self._tail: deque[Happening] = deque()
         self._start: Position | None = None
         self._end: Mark | None = None
+        self._kept_up = time.monotonic()
         self._moved = asyncio.Event()
 
     @asynccontextmanager
@@ -242,11 +246,12 @@ class Feed:
     async def follow(self, follower: Follower, after: Mark, every: float) -> AsyncIterator[Seen | Rest]:
         """Everything that happens after this mark, in order, each once; and a rest every so many seconds.
 
-        It ends when the follower's time is over or their session ends, when they are disabled, and when the database
-        can't be reached. `follower` is one for whom there is room.
+        It ends when the follower's time is over or their session ends, when they are disabled, and when the feed can't be
+        read for some seconds, as nobody knows by then who may follow. What can't be understood of it is left out.
+        `follower` is one for whom there is room.
         """
         position, rested = after.position, time.monotonic()
-        stretch: _Stretch | None = await self._read(position)
+        stretch = await self._read_alone(position)
         while stretch is not None:
             for happening in stretch.happenings:
                 if (holders := self._still(follower)) is None:
@@ -270,9 +275,14 @@ class Feed:
             happenings = [happening for happening in self._tail if happening.mark.position > position]
             end = self._end if self._end.position > position else Mark(self._end.server, position)
             return _Stretch(end, happenings, self._states, more=False)
+        return await self._read_alone(position)
+
+    async def _read_alone(self, position: Position) -> _Stretch | None:
+        """What comes after this position, for one follower; None if that can't be found out."""
         try:
-            return await self._read(position)
-        except FAILING as error:
+            async with asyncio.timeout(STALE):
+                return await self._read(position)
+        except Exception as error:  # noqa: BLE001 - whatever it is, they come back with the last id that they saw
             _log.warning("a stream ends", extra={"error": type(error).__name__})
             return None
 
@@ -281,6 +291,9 @@ class Feed:
         if datetime.now(UTC) >= follower.until:
             return None
         if follower.session is not None and follower.session not in self._holding:
+            return None
+        if self._end is not None and time.monotonic() - self._kept_up > STALE:
+            _log.warning("a stream ends", extra={"error": "the feed was not read"})
             return None
         return self._holders.get(follower.person)
 
@@ -293,7 +306,8 @@ class Feed:
             try:
                 if self._followers and await self._advance():
                     heard.set()
-            except FAILING as error:
+                self._kept_up = time.monotonic()
+            except Exception as error:  # noqa: BLE001 - all who follow wait for this loop
                 _log.warning("the feed was not read", extra={"error": type(error).__name__})
 
     async def _advance(self) -> bool:
@@ -314,7 +328,7 @@ class Feed:
         async with self._reading, self._snapshot() as connection:
             present = await _present(connection)
             rows = await connection.fetch(_SINCE, *_text(position), str(present.position.tx), _BATCH)
-            happenings = [_happening(present.server, row) for row in rows]
+            happenings = _understood(present.server, rows)
             reviews = sorted({happening.review for happening in happenings})
             states = readable(await connection.fetch(_STATES, reviews))
             people = sorted({follower.person for follower in self._followers})
@@ -329,8 +343,9 @@ class Feed:
         recent = {happening.review for happening in self._tail}
         self._states = {review: state for review, state in self._states.items() if review in recent} | states
         more = len(rows) == _BATCH
-        end = happenings[-1].mark if more else max(present, Mark(present.server, position), key=lambda m: m.position)
-        return _Stretch(end, [happening for happening in happenings if happening.review in states], states, more)
+        last = _position(rows[-1]) if more else max(present.position, position)
+        happenings = [happening for happening in happenings if happening.review in states]
+        return _Stretch(Mark(present.server, last), happenings, states, more)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
@@ -352,9 +367,25 @@ def _text(position: Position) -> tuple[str, int]:
     return str(position.tx), position.id
 
 
+def _position(row: asyncpg.Record) -> Position:
+    return Position(row["tx"], row["id"])
+
+
+def _understood(server: str, rows: Iterable[asyncpg.Record]) -> list[Happening]:
+    """What happened, but for what makes no sense to this release: that is left out, and logged, and holds up nothing."""
+    found: list[Happening] = []
+    for row in rows:
+        try:
+            found.append(_happening(server, row))
+        except ValueError as error:
+            about = {"review_id": row["review_id"], "seq": row["seq"], "error": type(error).__name__}
+            _log.error("a happening can't be read", extra=about)
+    return found
+
+
 def _happening(server: str, row: asyncpg.Record) -> Happening:
     return Happening(
-        mark=Mark(server, Position(row["tx"], row["id"])),
+        mark=Mark(server, _position(row)),
         review=row["review_id"],
         seq=row["seq"],
         entry=None if row["data"] is None else Entry.model_validate_json(row["data"]).event,

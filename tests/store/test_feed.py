@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -262,8 +262,8 @@ async def test_who_may_follow_no_more_is_given_nothing_more(system: Harness, fee
         await following
 
 
-async def _there(found: list[Seen]) -> bool:
-    return bool(found)
+async def _there(found: Sequence[object]) -> bool:
+    return any(found)
 
 
 async def test_a_happening_comes_with_the_review_as_it_stands(system: Harness, feed: Feed) -> None:
@@ -277,6 +277,87 @@ async def test_a_happening_comes_with_the_review_as_it_stands(system: Harness, f
     assert (await commit(system, review, arrived(delivery))).done
     found = await taken(feed, start, 3, "lea.lawyer")
     assert all("lea.lawyer" in seen.state.council.recused for seen in found)
+
+
+def unread(rows: str) -> str:
+    """A happening that a release may write which comes after this one."""
+    return f"insert into feed (review_id, seq, {rows}) values ($1, 1, '{{\"newer\": true}}')"
+
+
+async def test_what_can_t_be_understood_holds_up_nothing(
+    system: Harness, feed: Feed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left out and logged, though there is nothing else in a whole batch; whoever follows hears of the rest, and
+    whoever begins before it as well.
+    """
+    monkeypatch.setattr(feeding, "_BATCH", 2)
+    review = await opened(system, tier=3)
+    start = await feed.present()
+    following = asyncio.create_task(taken(feed, start, 2))
+    await system.database.pool.execute(ROW, review, 1)
+    for column in ("was", "now", "now", "was"):
+        await system.database.pool.execute(unread(column), review)
+    await system.database.pool.execute(ROW, review, 2)
+    assert [(review, 1, True), (review, 2, True)] == places(await following)
+    assert [(review, 1, True), (review, 2, True)] == places(await taken(feed, start, 2))
+    logged = {getattr(r, "review_id", None) for r in caplog.records if r.message == "a happening can't be read"}
+    assert {review} == logged
+
+
+async def test_a_failure_that_nobody_expected_ends_no_stream(
+    system: Harness, feed: Feed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop outlives it, and goes on where it was."""
+    review = await opened(system, tier=3)
+    start = await feed.present()
+    following = asyncio.create_task(taken(feed, start, 1))
+    await until(lambda: _there([feed._end]), seconds=10)
+    broken = asyncio.Event()
+
+    def breaks(*_: object) -> None:
+        broken.set()
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(feeding, "_understood", breaks)
+        await asyncio.wait_for(broken.wait(), 10)
+    await system.database.pool.execute(ROW, review, 1)
+    assert [(review, 1, True)] == places(await following)
+    assert "the feed was not read" in caplog.messages
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+async def test_a_stream_ends_when_the_feed_is_read_no_more(
+    system: Harness, feed: Feed, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Nobody knows any more who may follow. Whoever comes back meanwhile is given nothing either."""
+    monkeypatch.setattr(feeding, "STALE", 1.5)
+    who = follower()
+    rests = 0
+
+    async def follow() -> None:
+        nonlocal rests
+        start = await feed.present()
+        async with feed.following(who):
+            async for _ in feed.follow(who, start, 0):
+                rests += 1
+
+    async def advanced() -> bool:
+        return rests > 0 and feed._end is not None
+
+    following = asyncio.create_task(follow())
+    await until(advanced, seconds=10)
+
+    async def no_more(_: object) -> object:
+        if how == "hangs":
+            await asyncio.sleep(60)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(feeding, "_present", no_more)
+    async with asyncio.timeout(10):
+        await following
+        async with feed.following(who):
+            assert [] == [each async for each in feed.follow(who, Mark("", Position(0, 0)), 0)]
 
 
 async def test_there_is_room_for_so_many(feed: Feed) -> None:
