@@ -268,14 +268,19 @@ class Feed:
 
     async def _after(self, position: Position, *, wait: bool) -> _Stretch | None:
         """What comes after this position, in a moment at the latest; None if that can't be found out."""
-        if wait and self._end is not None and self._end.position <= position:
+        end = self._kept_to(position)
+        if wait and (end is None or end.position <= position):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), POLL)
-        if self._end is not None and self._start is not None and self._start <= position:
+            end = self._kept_to(position)
+        if end is not None:
             happenings = [happening for happening in self._tail if happening.mark.position > position]
-            end = self._end if self._end.position > position else Mark(self._end.server, position)
-            return _Stretch(end, happenings, self._states, more=False)
+            return _Stretch(Mark(end.server, max(end.position, position)), happenings, self._states, more=False)
         return await self._read_alone(position)
+
+    def _kept_to(self, position: Position) -> Mark | None:
+        """Where the feed has been read to; None if not everything after this position is kept."""
+        return self._end if self._start is not None and self._start <= position else None
 
     async def _read_alone(self, position: Position) -> _Stretch | None:
         """What comes after this position, for one follower; None if that can't be found out."""
@@ -298,17 +303,20 @@ class Feed:
         return self._holders.get(follower.person)
 
     async def _keep_up(self, heard: asyncio.Event) -> None:
-        await self._database.pool.execute(_FOREIGN)
+        ours = False
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(heard.wait(), POLL)
-            heard.clear()
             try:
+                if not ours:
+                    await self._database.pool.execute(_FOREIGN)
+                    ours = True
                 if self._followers and await self._advance():
                     heard.set()
                 self._kept_up = time.monotonic()
             except Exception as error:  # noqa: BLE001 - all who follow wait for this loop
                 _log.warning("the feed was not read", extra={"error": type(error).__name__})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(heard.wait(), POLL)
+            heard.clear()
 
     async def _advance(self) -> bool:
         """Read what happened last. Returns whether there is more of it."""

@@ -15,7 +15,7 @@ from temporalio.client import Client
 from domain.decisions import Question, Recusal
 from runtime.embedded.postgres import SUPERUSER
 from store import feed as feeding
-from store.database import Database
+from store.database import Connection, Database
 from store.feed import Feed, Follower, FullError, Happening, Mark, Position, Rest, Seen, TooFarError
 from store.ledgers import FEED
 from store.sessions import Sessions
@@ -406,6 +406,54 @@ async def test_what_a_dump_brought_along_does_not_come_again(system: Harness) ->
     assert [("accepted", review)] == [
         (seen.happening.entry.type, seen.happening.review) for seen in found if seen.happening.entry is not None
     ]
+
+
+async def test_where_that_fails_at_first_it_is_tried_again(
+    system: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that is away when the API begins holds up no stream for good."""
+    review = await opened(system)
+    await system.database.pool.execute("update feed set tx = ((2::numeric ^ 62)::bigint)::text::xid8")
+    feed = Feed(system.url, system.database, sessions(system.database), limit=10)
+    start = await feed.present()
+
+    async def said() -> bool:
+        return "the feed was not read" in caplog.messages
+
+    async with AsyncExitStack() as stack:
+        with monkeypatch.context() as at_first:
+            at_first.setattr(feeding, "_FOREIGN", "select 1 / 0")
+            await stack.enter_async_context(feed.listening())
+            await until(said, seconds=10)
+        await until(lambda: system.database.pool.fetchval("select count(*) = 0 from feed where tx > '0'"), seconds=10)
+        await ask(system, review)
+        assert [review] == [seen.happening.review for seen in await taken(feed, start, 1)]
+
+
+async def test_a_stream_looks_no_more_often_than_it_has_to(system: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the feed was kept up with for the first time, and if it never is."""
+    reads = 0
+    present = feeding._present
+
+    async def counted(connection: Connection) -> Mark:
+        nonlocal reads
+        reads += 1
+        return await present(connection)
+
+    monkeypatch.setattr(feeding, "_present", counted)
+    monkeypatch.setattr(feeding, "POLL", 0.5)
+    feed = Feed(system.url, system.database, sessions(system.database), limit=10)
+    start = await feed.present()
+
+    async def follow() -> None:
+        who = follower()
+        async with feed.following(who):
+            async for _ in feed.follow(who, start, 60):
+                pass
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(follow(), 5 * feeding.POLL)
+    assert reads <= 8
 
 
 async def test_a_rest_says_how_far_it_has_come(system: Harness, feed: Feed) -> None:
