@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
 import re
 import time
 from collections import deque
@@ -244,13 +245,13 @@ class Feed:
                 raise TooFarError
 
     async def follow(self, follower: Follower, after: Mark, every: float) -> AsyncIterator[Seen | Rest]:
-        """Everything that happens after this mark, in order, each once; and a rest every so many seconds.
+        """Everything that happens after this mark, in order, each once; and a rest soon, and then every so many seconds.
 
         It ends when the follower's time is over or their session ends, when they are disabled, and when the feed can't be
         read for some seconds, as nobody knows by then who may follow. What can't be understood of it is left out.
         `follower` is one for whom there is room.
         """
-        position, rested = after.position, time.monotonic()
+        position, rested = after.position, -math.inf
         stretch = await self._read_alone(position)
         while stretch is not None:
             for happening in stretch.happenings:

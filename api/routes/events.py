@@ -33,8 +33,8 @@ RETRY_MS = 2_000
 
 
 class Begin(BaseModel):
-    """The stream begins; `resumed` says whether it takes up where the last one ended. Where it does not, something may
-    have happened in between: read the inbox and the reviews anew.
+    """The stream begins; `resumed` says whether it takes up where the last one ended. Where it does, `roles` comes next,
+    and then what happened in between. Where it does not, read the inbox and the reviews anew.
     """
 
     resumed: bool
@@ -63,7 +63,9 @@ class EntryEvent(BaseModel):
 
 
 class RolesEvent(BaseModel):
-    """The person's roles changed, and with them what they may see: read the inbox and the reviews anew."""
+    """What the person's roles are: where a stream is resumed, and whenever they change. With them changes what they may
+    see: unless they are the roles that you know, read the inbox and the reviews anew.
+    """
 
     grants: tuple[Grant, ...]
 
@@ -124,7 +126,8 @@ async def events(
     on after that one: nothing is left out, and nothing comes twice. It ends with the token or the session.
     """
     yield ServerSentEvent(event="begin", id=str(start.mark), data=Begin(resumed=start.resumed), retry=RETRY_MS)
-    roles = _roles(caller.standing.grants)
+    # Nobody knows which roles they had when the stream ended that is resumed.
+    roles = None if start.resumed else _roles(caller.standing.grants)
     async for seen in services.feed.follow(follower, start.mark, BEAT):
         grants = tuple(holder.grant for holder in caller.acting(seen.holders))
         if roles != (roles := _roles(grants)):

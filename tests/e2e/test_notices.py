@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -184,6 +184,33 @@ async def test_a_role_that_is_gone_shows_nothing_more(own_system: System) -> Non
         assert 204 == response.status_code, response.text
         with pytest.raises(EOFError):
             await disabled.upto("never")
+
+
+async def test_whoever_comes_back_is_told_which_roles_they_have(without_worker: System) -> None:
+    """At once: they may have been given one, lost one or been left one while they were away."""
+    system = without_worker
+    operator = system.person(OPERATOR)
+    await system.granted(("olga.owner", "owner", ""))
+    left: dict[str, str | None] = {}
+    for person in (REVIEWERS[0], REVIEWERS[1], "olga.owner", AUDITOR):
+        async with stream(system, person) as before:
+            left[person] = before.last_id
+    (grant,) = (await operator.get("/grants", person=REVIEWERS[0])).json()["grants"]
+    assert 204 == (await operator.delete(f"/grants/{grant['id']}")).status_code
+    await system.granted((REVIEWERS[1], "auditor", ""))
+    next_week = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+    absence = {"giver": REVIEWERS[2], "taker": "olga.owner", "roles": ["reviewer"], "ends_at": next_week}
+    assert 201 == (await operator.post("/delegations", absence)).status_code
+    for person, roles in (
+        (REVIEWERS[0], []),
+        (REVIEWERS[1], [(REVIEWERS[1], "auditor"), (REVIEWERS[1], "reviewer")]),
+        ("olga.owner", [("olga.owner", "owner"), (REVIEWERS[2], "reviewer")]),
+        (AUDITOR, [(AUDITOR, "auditor")]),
+    ):
+        async with stream(system, person, after=left[person]) as after:
+            event, said = await after.next(5)
+            assert "roles" == event
+            assert sorted(roles) == sorted((grant["person"], grant["role"]) for grant in said["grants"])
 
 
 async def test_there_are_so_many_streams_and_no_more(system: System) -> None:
