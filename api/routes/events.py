@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -41,13 +41,15 @@ class Begin(BaseModel):
 
 
 class InboxEvent(BaseModel):
-    """Something began to wait for the person, is another thing than it was, or waits for them no more."""
+    """Something began to wait for the person, changed, or no longer waits for them. Where it ended because the review is
+    hidden from them now, there is neither a title nor what was asked: nothing in that review waits for them any more.
+    """
 
     review: ReviewId
-    title: str
+    title: str | None
     change: Literal["began", "changed", "ended"]
     kinds: tuple[str, ...]
-    what: str
+    what: str | None
     due_at: datetime | None
 
 
@@ -63,8 +65,8 @@ class EntryEvent(BaseModel):
 
 
 class RolesEvent(BaseModel):
-    """What the person's roles are: where a stream is resumed, and whenever they change. With them changes what they may
-    see: unless they are the roles that you know, read the inbox and the reviews anew.
+    """What the person's roles are: where a stream is resumed, and whenever they, or the units of those who hold them,
+    change. With them changes what they may see: unless nothing is new to you, read the inbox and the reviews anew.
     """
 
     grants: tuple[Grant, ...]
@@ -127,11 +129,11 @@ async def events(
     """
     yield ServerSentEvent(event="begin", id=str(start.mark), data=Begin(resumed=start.resumed), retry=RETRY_MS)
     # Nobody knows which roles they had when the stream ended that is resumed.
-    roles = None if start.resumed else _roles(caller.standing.grants)
+    roles = None if start.resumed else _roles(caller.person, caller.standing)
     async for seen in services.feed.follow(follower, start.mark, BEAT):
-        grants = tuple(holder.grant for holder in caller.acting(seen.holders))
-        if roles != (roles := _roles(grants)):
-            yield ServerSentEvent(event="roles", data=RolesEvent(grants=grants))
+        standing = Standing.acting(caller.person, caller.acting(seen.holders))
+        if roles != (roles := _roles(caller.person, standing)):
+            yield ServerSentEvent(event="roles", data=RolesEvent(grants=standing.grants))
         match seen:
             case Rest():
                 yield ServerSentEvent(comment="still here", id=str(seen.mark))
@@ -146,8 +148,12 @@ def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent 
     """What this person is told of it, if it is theirs to know as things stand."""
     happening, person, holders = seen.happening, caller.person, caller.acting(seen.holders)
     standing = Standing.acting(person, holders)
-    if (only and happening.review not in only) or not caller.sees(seen.state, person, standing):
+    if (only and happening.review not in only) or not caller.concerns(happening.review):
         return None
+    was = happening.was is not None and is_for(happening.was, person, holders)
+    now = happening.now is not None and is_for(happening.now, person, holders)
+    if not caller.sees(seen.state, person, standing):
+        return _hidden(happening.review) if was and not now else None
     if happening.entry is not None:
         told = tell(happening.entry)
         return EntryEvent(
@@ -158,8 +164,6 @@ def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent 
             who=told.who,
             what=told.what,
         )
-    was = happening.was is not None and is_for(happening.was, person, holders)
-    now = happening.now is not None and is_for(happening.now, person, holders)
     turn = happening.now if now else happening.was
     if turn is None or seen.state.subject is None or not (was or now):
         return None
@@ -173,5 +177,11 @@ def _told(seen: Seen, caller: Caller, only: tuple[ReviewId, ...]) -> InboxEvent 
     )
 
 
-def _roles(grants: Iterable[Grant]) -> frozenset[str]:
-    return frozenset(grant.id for grant in grants)
+def _hidden(review: ReviewId) -> InboxEvent:
+    return InboxEvent(review=review, title=None, change="ended", kinds=(), what=None, due_at=None)
+
+
+def _roles(person: PersonId, standing: Standing) -> frozenset[tuple[str | None, ...]]:
+    """What they may see by their roles hangs on: these, and where who holds them and who acts belong."""
+    units = standing.units
+    return frozenset((grant.id, units.get(grant.person), units.get(person)) for grant in standing.grants)

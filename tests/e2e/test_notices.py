@@ -15,6 +15,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from api.routes import events as streams
+from domain.people import Assigned
 from store.feed import Mark
 from tests.support.harness import until
 from tests.support.mail import mail_server
@@ -162,11 +163,53 @@ async def test_who_steps_aside_hears_no_more_of_it(own_system: System) -> None:
         await system.person(COUNCIL[1]).accepted(review, "question", reason="Who checks it?")
         await stepping.upto("inbox", change="changed")  # its time stands still while the owner answers
         await system.person(COUNCIL[0]).accepted(review, "recusal", reason="I know them.")
+        assert ("inbox", hidden(review)) == await stepping.next()
         asked = await system.person(COUNCIL[2]).accepted(review, "question", reason="And then?")
         told = await staying.upto("entry", what="Stepped aside.")
         await staying.upto("entry", what=f"Asked the owner the question {decision_id(asked)}.")
         assert told
         await stepping.quiet()
+
+
+def hidden(review: str) -> dict[str, Any]:
+    """What is said of a review to somebody from whom it is hidden now: that nothing in it is theirs any more."""
+    return {"review": review, "title": None, "change": "ended", "kinds": [], "what": None, "due_at": None}
+
+
+async def test_what_is_hidden_from_somebody_waits_for_them_no_more(own_system: System) -> None:
+    """Though they may not be told any more what it is: who declares a conflict, or was named as staff by a revision while
+    they were away. To whoever nothing waited for, nothing is said.
+    """
+    system = own_system
+    review = await system.opened(example(3))
+    async with stream(system, REVIEWERS[0]) as declares, stream(system, "sota.engineer") as engineer:
+        async with stream(system, REVIEWERS[1]) as before:
+            await system.person(REVIEWERS[0]).accepted(review, "conflict", reason="I know them.")
+            assert ("inbox", hidden(review)) == await declares.next()
+            *_, (_, changed) = await before.upto("inbox")
+            assert "changed" == changed["change"]
+        await system.person(REVIEWERS[2]).accepted(review, "change_request", reason="Say who works on it.")
+        proposal = example(3)
+        staff = (*proposal.staff, Assigned(person=REVIEWERS[1], role="designer"))
+        revised = proposal.model_copy(update={"staff": staff}).model_dump(mode="json")
+        await system.person(OWNER).accepted(review, "revision", proposal=revised)
+        async with stream(system, REVIEWERS[1], after=before.last_id) as named:
+            assert "roles" == (await named.next())[0]
+            assert ("inbox", hidden(review)) == await named.next()
+            await named.quiet()
+        await declares.quiet()
+        await engineer.quiet()
+
+
+async def test_whoever_moves_to_another_unit_is_told(without_worker: System) -> None:
+    """As with their roles: what they may see is another thing now."""
+    system = without_worker
+    async with stream(system, REVIEWERS[0]) as moving:
+        moved = f"person,name,unit,role,office\n{REVIEWERS[0]},Rin,Elsewhere,,\n"
+        response = await system.person(OPERATOR).put_in("/people/import", moved, "text/csv")
+        assert 200 == response.status_code, response.text
+        event, said = await moving.next()
+        assert ("roles", [REVIEWERS[0]]) == (event, [grant["person"] for grant in said["grants"]])
 
 
 async def test_a_role_that_is_gone_shows_nothing_more(own_system: System) -> None:
