@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ LEASE = timedelta(minutes=2)
 """After so long, what was claimed and is not settled is claimed again: longer than any attempt takes."""
 
 SECRET_BYTES = 32
+
+UNREADABLE = "the entry can't be read"
+"""Why a post failed whose entry makes no sense to the release that was to post it."""
 
 UNNAMED = "urn:ringi"
 """What events call us where we have no address."""
@@ -79,6 +83,9 @@ _AGAIN = """
 update posts set next_attempt_at = $4::timestamptz + $5::interval, error = $6
 where webhook = $1 and review_id = $2 and seq = $3 and state = 'waiting'
 """
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,11 +152,21 @@ class Webhooks:
         return tuple(Posted(**dict(row)) for row in rows)
 
     async def claim(self, limit: int, *, each: int, but: Sequence[UUID]) -> Sequence[PostAttempt]:
-        """Claim up to `limit` posts that are due, up to `each` for a webhook, and none for these."""
+        """Claim up to `limit` posts that are due, up to `each` for a webhook, and none for these. What can't be read is
+        given up, and logged; it holds up no other.
+        """
+        attempts: list[PostAttempt] = []
         async with self._database.transaction() as connection:
             now = await self._database.now(connection)
-            rows = await connection.fetch(_CLAIM, now, LEASE, limit, each, list(but))
-        return [self._attempt(row) for row in rows]
+            for row in await connection.fetch(_CLAIM, now, LEASE, limit, each, list(but)):
+                try:
+                    attempts.append(self._attempt(row))
+                except ValueError as error:
+                    about = {"review_id": row["review_id"], "seq": row["seq"], "error": type(error).__name__}
+                    _log.error("an entry can't be posted", extra=about)
+                    which = (row["webhook"], row["review_id"], row["seq"])
+                    await connection.execute(_SETTLED, *which, "failed", UNREADABLE)
+        return attempts
 
     async def delivered(self, attempt: PostAttempt) -> None:
         """Note that an event was taken."""
