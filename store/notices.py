@@ -31,7 +31,7 @@ insert into mails (event_id, address, subject, body) values ($1, $2, $3, $4) on 
 
 _NEW = """
 select id, review_id, kind, what, role, office, person, answered_by, due_at, queued_at from notices
-where addressed_at is null order by id limit $1 for update skip locked
+where addressed_at is null and id > $2 order by id limit $1 for update skip locked
 """
 
 _ADDRESSED = "update notices set addressed_at = clock_timestamp() where id = any($1::bigint[])"
@@ -58,8 +58,8 @@ values ($1, $2, $3, $4, case when $4 = 'waiting' then null else clock_timestamp(
 """
 
 _BEHIND = """
-select id, state from reviews where outcome is null and state is not null and roles_told < $1
-order by roles_told limit $2
+select id, state, roles_told from reviews where outcome is null and state is not null and roles_told < $1
+and (roles_told, id) > ($3, $4) order by roles_told, id limit $2
 """
 
 _OF_TURNS = """
@@ -164,6 +164,8 @@ left join tellings t on t.notice = n.id left join mails m on m.id = t.mail
 order by n.id, t.person
 """
 
+_FIRST = (-1, "")
+
 _address: TypeAdapter[str] = TypeAdapter(MailAddress)
 _line: TypeAdapter[str] = TypeAdapter(Line)
 
@@ -239,13 +241,23 @@ class Notices:
         self._database = database
         self._default = default
         self._site = site
+        # How far each of the two has looked since it last came to the end: what can't be read stays where it is.
+        self._notice = 0
+        self._review: tuple[int, ReviewId] = _FIRST
 
     async def address(self, limit: int) -> int:
-        """Find out whom up to `limit` new notices are for, and when each is written to. Returns how many they were."""
+        """Find out whom up to `limit` new notices are for, and when each is written to. Returns how many they were, those
+        included that can't be read: they are passed over, and looked at again once the others are done.
+        """
+        rows = await self._address(limit)
+        self._notice = rows[-1]["id"] if len(rows) == limit else 0
+        return len(rows)
+
+    async def _address(self, limit: int) -> list[asyncpg.Record]:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(_NEW, limit)
+            rows = await connection.fetch(_NEW, limit, self._notice)
             if not rows:
-                return 0
+                return rows
             now = await self._database.now(connection)
             reviews = await _reviews(connection, rows)
             known = [row for row in rows if row["review_id"] in reviews]
@@ -260,18 +272,24 @@ class Notices:
                 _TELLING, [(notice, person, *readers[person].told(kind, now)) for notice, kind, person in found]
             )
             await connection.execute(_ADDRESSED, [row["id"] for row in known])
-            return len(known)
+            return rows
 
     async def address_anew(self, limit: int) -> int:
         """Find out to whom else what up to `limit` reviews wait for falls since roles or absences changed, and when
-        they are written to; whoever was told already is not told again. Returns how many reviews they were.
+        they are written to; whoever was told already is not told again. Returns how many reviews they were, those included
+        that can't be read.
         """
+        rows = await self._address_anew(limit)
+        self._review = (rows[-1]["roles_told"], rows[-1]["id"]) if len(rows) == limit else _FIRST
+        return len(rows)
+
+    async def _address_anew(self, limit: int) -> list[asyncpg.Record]:
         async with self._database.transaction() as connection:
             now = await self._database.now(connection)
             changes = await changes_of_roles(connection, now)
-            rows = await connection.fetch(_BEHIND, changes, limit)
+            rows = await connection.fetch(_BEHIND, changes, limit, *self._review)
             if not rows:
-                return 0
+                return rows
             reviews = readable(rows)
             found = await self._newly_concerned(connection, reviews, now)
             readers = await self._readers(connection, {person for _, _, person in found})
@@ -281,7 +299,7 @@ class Notices:
                 [(notice, person, *readers[person].told(kind, now), now) for notice, kind, person in sorted(found)],
             )
             await connection.execute(_CAUGHT_UP, list(reviews), changes)
-            return len(reviews)
+            return rows
 
     async def _newly_concerned(
         self, connection: Connection, reviews: Mapping[ReviewId, Review], now: datetime

@@ -8,6 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from domain.notices import Preferences
+from store.database import Pool
 from store.feed import Feed
 from store.notices import Notices
 from tests.conftest import DatabaseUrls, Servers
@@ -55,3 +56,34 @@ async def test_a_state_that_makes_no_sense(system: Harness, caplog: pytest.LogCa
         logged = {getattr(r, "review_id", None) for r in caplog.records if r.message == "a review can't be read"}
         assert {garbled} == logged
         await pool.execute("update reviews set state = $2 where id = $1", garbled, state)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_however_many_make_no_sense_the_others_have_their_turn(system: Harness, limit: int) -> None:
+    """Whoever is to be told of another review is told, though as many as are looked at in one go can't be read; and once
+    they are mended, of these too.
+    """
+    pool = system.database.pool
+    notices = Notices(system.database, Preferences(), None)
+    reviews = [await opened(system, tier=3) for _ in range(4)]
+    await system.registers.disable("kei.reviewer", OPERATOR, "On leave.")
+    rows = await pool.fetch("select id, state from reviews where id = any($1::text[])", reviews)
+    garble = "update reviews set state = convert_to('{}', 'UTF8') where id <> $1"
+    for well in (reviews[-1], max(reviews)):  # the last in the order of each of the two
+        await pool.execute(garble, well)
+        for _ in range(4):
+            await notices.address(limit)
+            await notices.address_anew(limit)
+        addressed = await _ids(pool, "select distinct review_id from notices where addressed_at is not null")
+        anew = await _ids(pool, "select id from reviews where roles_told > 0")
+        assert well in addressed & anew
+        await pool.executemany("update reviews set state = $2 where id = $1", [tuple(row) for row in rows])
+    for _ in range(8):
+        await notices.address(limit)
+        await notices.address_anew(limit)
+    assert set(reviews) == await _ids(pool, "select distinct review_id from notices where addressed_at is not null")
+    assert set(reviews) == await _ids(pool, "select id from reviews where roles_told > 0")
+
+
+async def _ids(pool: Pool, query: str) -> set[str]:
+    return {row[0] for row in await pool.fetch(query)}
