@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from api import docs
 from api.attempts import Recorder, RecordsRefusals
+from api.away import away
 from api.description import install_description
 from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
@@ -111,7 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_problems(app, RegistryRefusedError)
     install_description(app)
     for kind in AWAY:
-        app.add_exception_handler(kind, _away)
+        app.add_exception_handler(kind, away)
     app.add_exception_handler(KeyNotInForceError, _unsigned)
     app.add_middleware(RecordsRefusals)
     app.add_middleware(RequestContext)
@@ -206,11 +207,6 @@ def _checks(app: FastAPI) -> dict[str, Check]:
         await services.registers.registry.must_be_in_force()
 
     return {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
-
-
-async def _away(request: Request, _error: Exception) -> Response:
-    problem = Unavailable("The database can't be reached now; nothing was taken.")
-    return problem_response(problem, getattr(request.state, "request_id", None))
 
 
 async def _unsigned(request: Request, error: Exception) -> Response:

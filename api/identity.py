@@ -15,6 +15,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from joserfc.jwt import JWTClaimsRegistry
 from pydantic import TypeAdapter
 
+from api.away import nothing_taken
 from api.cookies import SESSION_COOKIE, expired
 from api.middleware import route_of
 from api.problems import Disabled, MalformedRequest, NotFound, Unauthenticated
@@ -176,9 +177,16 @@ async def authenticated(
         Disabled: they can do nothing here any more.
         Forbidden: the request would change something, and comes from another site.
         NotFound: the session is an invitation's, and the request is not about what it is for.
-        Unavailable: the issuer's keys are not to be had.
+        Unavailable: the issuer's keys are not to be had, or the database can't be reached.
     """
     identity: Identity = request.app.state.identity
+    with nothing_taken():
+        return await _who(identity, request, bearer, cookie)
+
+
+async def _who(
+    identity: Identity, request: Request, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
+) -> Authenticated:
     given = len(request.headers.getlist("authorization"))
     if cookie is not None and given:
         raise MalformedRequest("Say who you are by an access token or by the session's cookie, not by both.")

@@ -52,6 +52,11 @@ A connection whose end asyncpg has begun to read, but not to its last byte, fail
 FAILING = (*AWAY, asyncpg.PostgresError)
 """The same, or it refuses what was asked: for what must go on whatever the database says."""
 
+
+class InDoubtError(ConnectionError):
+    """The answer to a COMMIT did not come: all of the transaction was done, or nothing."""
+
+
 Clock = Callable[[], datetime]
 """Tells the present; injected where time is skipped."""
 
@@ -70,14 +75,24 @@ class Database:
     async def transaction(self, *, seconds: int | None = None) -> AsyncIterator[Connection]:
         """A connection in a transaction; committed when the block ends well. It may take so many seconds, where that is
         longer than the few that every other one may.
+
+        Raises:
+            InDoubtError: the block ended well, and whether it was committed is not known.
         """
-        async with self.pool.acquire() as connection, connection.transaction():
-            if seconds is not None:
-                # A timer that runs keeps its time, so it is stopped first.
-                await connection.execute(
-                    f"set local transaction_timeout = 0; set local transaction_timeout = '{seconds:d}s'"
-                )
-            yield connection
+        ended_well = False
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                if seconds is not None:
+                    # A timer that runs keeps its time, so it is stopped first.
+                    await connection.execute(
+                        f"set local transaction_timeout = 0; set local transaction_timeout = '{seconds:d}s'"
+                    )
+                yield connection
+                ended_well = True
+        except AWAY as error:
+            if ended_well:
+                raise InDoubtError("no answer to the COMMIT") from error
+            raise
 
     async def migrations(self) -> frozenset[str]:
         """The numbers of the migrations that were applied."""

@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars
 
 from activities.ports import Delivery
 from api.answers import answer, as_it_stands
+from api.away import nothing_taken, taking
 from api.bodies import BoundedRoute
 from api.description import links
 from api.prefer import Prefer
@@ -32,7 +33,7 @@ from api.schemas import (
     basis_out,
     review_out,
 )
-from api.services import NO_SUCH_REVIEW, NamedReview, ReadableReview, Services, TheCaller, TheServices
+from api.services import NO_SUCH_REVIEW, Caller, NamedReview, ReadableReview, Services, TheCaller, TheServices
 from domain.access import reads_all
 from domain.assessment import AnswersError, Assessment, assess
 from domain.certificate import Certificate
@@ -102,29 +103,11 @@ async def submit(
 ) -> Response:
     """Submit a proposal for review. Stored first: from then on it can't be lost, and repeating it changes nothing."""
     caller.must_hold(Role.OWNER)
-    pack = await _pack(services, body.pack)
-    _assessed(pack, body.proposal)
-    await _check_documents(services, body.proposal, "/proposal")
     decision_id = _one_id(body.decision_id, key, "/decision_id")
-    draft = Draft(
-        decision_id=decision_id,
-        review=body.review or str(decision_id),
-        person=caller.person,
-        digest=content_digest(body.proposal),
-        content=Submission(),
-    )
-    bind_contextvars(review_id=draft.review, decision_id=str(decision_id))
-    if not may_propose(body.proposal, caller.person):
-        raise Forbidden("Only its owner or its author submits a proposal.")
-    try:
-        delivery = await services.decisions.submit(draft, body.proposal, pack.digest)
-    except IdReusedError as error:
-        await services.report_reused(draft.review, caller, error)
-        raise Conflict("This id is taken by another submission.", reason="id_reused") from error
-    except NoRoleError as error:
-        raise Forbidden("Submitting proposals needs the role owner.") from error
+    with taking(decision_id):
+        delivery = await _submitted(services, caller, body, decision_id)
     receipt = await services.settle(delivery, prefer.wait)
-    return answer(receipt, draft.decision_id, draft.review, prefer.applied)
+    return answer(receipt, delivery.decision, delivery.review, prefer.applied)
 
 
 @router.get("/reviews", tags=["reviews"], summary="List reviews", responses=problems(401, 422, 503))
@@ -213,27 +196,11 @@ async def decide(
     sign in again with, what the decision will mean (`meaning`), and where a browser is shown it and does so
     (`authorize`); after that, the same is sent again.
     """
-    if body.proposed is not None:
-        if not await services.may_read(review_id, caller):  # or else anybody could ask which documents there are
-            raise NotFound(NO_SUCH_REVIEW)
-        await _check_documents(services, body.proposed, "/proposal")
-    draft = body.draft(review_id, _one_id(body.id, key, "/id"), caller.person)
-    bind_contextvars(decision_id=str(draft.decision_id), kind=draft.content.kind)
-    store = partial(services.decisions.store, draft, body.proposed, sees=caller.sees, roles=caller.roles)
-    try:
-        delivery = await _stored(store, services, body)
-    except NotFoundError as error:
-        raise NotFound(NO_SUCH_REVIEW) from error
-    except NoRoleError as error:
-        raise Forbidden("You hold no role for a decision of this kind.") from error
-    except PendingError as error:
-        detail = "Your decision before has no receipt yet; wait for it."
-        raise Conflict(detail, reason="pending") from error
-    except IdReusedError as error:
-        await services.report_reused(review_id, caller, error)
-        raise Conflict("This id is taken by a decision that says something else.", reason="id_reused") from error
+    decision_id = _one_id(body.id, key, "/id")
+    with taking(decision_id):
+        delivery = await _decided(services, caller, body, body.draft(review_id, decision_id, caller.person))
     receipt = await services.settle(delivery, prefer.wait)
-    return answer(receipt, draft.decision_id, draft.review, prefer.applied)
+    return answer(receipt, delivery.decision, delivery.review, prefer.applied)
 
 
 @router.get(
@@ -299,6 +266,50 @@ async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) ->
     return Inbox(items=items)
 
 
+async def _submitted(services: Services, caller: Caller, body: SubmissionIn, decision_id: UUID) -> Delivery:
+    pack = await _pack(services, body.pack)
+    _assessed(pack, body.proposal)
+    await _check_documents(services, body.proposal, "/proposal")
+    draft = Draft(
+        decision_id=decision_id,
+        review=body.review or str(decision_id),
+        person=caller.person,
+        digest=content_digest(body.proposal),
+        content=Submission(),
+    )
+    bind_contextvars(review_id=draft.review, decision_id=str(decision_id))
+    if not may_propose(body.proposal, caller.person):
+        raise Forbidden("Only its owner or its author submits a proposal.")
+    try:
+        return await services.decisions.submit(draft, body.proposal, pack.digest)
+    except IdReusedError as error:
+        await services.report_reused(draft.review, caller, error)
+        raise Conflict("This id is taken by another submission.", reason="id_reused") from error
+    except NoRoleError as error:
+        raise Forbidden("Submitting proposals needs the role owner.") from error
+
+
+async def _decided(services: Services, caller: Caller, body: AnyDecisionIn, draft: Draft) -> Delivery:
+    if body.proposed is not None:
+        if not await services.may_read(draft.review, caller):  # or else anybody could ask which documents there are
+            raise NotFound(NO_SUCH_REVIEW)
+        await _check_documents(services, body.proposed, "/proposal")
+    bind_contextvars(decision_id=str(draft.decision_id), kind=draft.content.kind)
+    store = partial(services.decisions.store, draft, body.proposed, sees=caller.sees, roles=caller.roles)
+    try:
+        return await _stored(store, services, body)
+    except NotFoundError as error:
+        raise NotFound(NO_SUCH_REVIEW) from error
+    except NoRoleError as error:
+        raise Forbidden("You hold no role for a decision of this kind.") from error
+    except PendingError as error:
+        detail = "Your decision before has no receipt yet; wait for it."
+        raise Conflict(detail, reason="pending") from error
+    except IdReusedError as error:
+        await services.report_reused(draft.review, caller, error)
+        raise Conflict("This id is taken by a decision that says something else.", reason="id_reused") from error
+
+
 async def _stored(store: Callable[..., Awaitable[Delivery]], services: Services, body: AnyDecisionIn) -> Delivery:
     """Store it; where the route asks for it, with the person's renewed sign-in over the decision as it is stored: whoever
     was asked when it meant something else is asked again.
@@ -308,7 +319,8 @@ async def _stored(store: Callable[..., Awaitable[Delivery]], services: Services,
         try:
             return await store(step_up=renewed)
         except StepUpNeededError as needed:
-            renewed = await services.step_up.over(needed.envelope, body.step_up)
+            with nothing_taken():
+                renewed = await services.step_up.over(needed.envelope, body.step_up)
 
 
 def _one_id(given: UUID | None, key: UUID | None, pointer: str) -> UUID:

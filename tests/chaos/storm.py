@@ -38,6 +38,8 @@ FEWEST_FAULTS = 60
 
 _COMMIT = b"COMMIT"
 
+_STORED_BY = "select true from decisions where id = $1 and received_at <= $2"
+
 
 class Report(BaseModel):
     """What a storm came to."""
@@ -109,6 +111,10 @@ class Storm:
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _clients: list[httpx2.AsyncClient] = field(default_factory=list)
     _sent: list[asyncio.Task[Receipt]] = field(default_factory=list)
+    _undenied: Counter[UUID] = field(default_factory=Counter)
+    """How often a decision was sent without the answer that nothing was taken."""
+    _denied: dict[UUID, datetime] = field(default_factory=dict)
+    """Until when each had no other answer."""
 
     async def run(self) -> Report:
         """Let it rage, let people go on until every review has its outcome, and check everything."""
@@ -221,12 +227,19 @@ class Storm:
         Raises:
             UnexpectedError: an answer that no client can expect.
         """
+        sent = None if body is None else UUID(body.get("id") or body["decision_id"])
+        if sent is not None:
+            self._undenied[sent] += 1
         token = self._tokens.setdefault(person, self.fleet.issuer.mint(person, minutes=120))
         headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=8"}
         try:
             response = await self._clients[api].request(method, path, json=body, headers=headers)
         except httpx2.TransportError:
             return None
+        if sent is not None and response.status_code == 503 and "nothing was taken" in response.text:
+            self._undenied[sent] -= 1
+            if not self._undenied[sent]:
+                self._denied[sent] = datetime.now(UTC)
         if response.status_code == 503 or (response.status_code == 409 and response.json()["reason"] == "pending"):
             return None
         if response.status_code in (200, 202, 409):
@@ -310,6 +323,9 @@ class Storm:
                 outcome = None if state is None else state.outcome
                 if case.review not in stuck and outcome != case.outcome:
                     self._problems.append(f"{case.review}: its outcome is {outcome}, not {case.outcome}")
+            for decision, at in self._denied.items():
+                if await system.database.pool.fetchval(_STORED_BY, decision, at):
+                    self._problems.append(f"{decision}: stored, and whoever sent it was told that nothing was taken")
             promises = await kept(system, reviews, self._told, stuck=stuck)
         recovery = [strike.recovered for strike in self._strikes if strike.recovered is not None]
         caught_up = [strike.caught_up for strike in self._strikes if strike.caught_up is not None]

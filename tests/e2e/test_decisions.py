@@ -422,28 +422,53 @@ async def test_lists_are_paged(system: System) -> None:
     assert [] == (await system.person("ops.operator").get("/reviews")).json()["reviews"]
 
 
-async def test_without_the_database_nothing_is_taken(servers: Servers, issuer: Issuer) -> None:
-    """503, worth trying again; when it is back, everything goes on."""
+@asynccontextmanager
+async def with_its_own_postgres(servers: Servers, issuer: Issuer) -> AsyncIterator[tuple[System, PostgresServer]]:
+    """A system, without a worker, whose PostgreSQL can be stopped."""
     with TemporaryDirectory(prefix="ringi-e2e-") as path, DataFolder(Path(path)) as folder:
         async with PostgresServer(folder, durable=False) as postgres:
             await migrate(postgres.owner_url)
             urls = DatabaseUrls("ringi", postgres.app_url, postgres.owner_url)
             async with system_on(urls, servers.temporal.address, issuer) as system:
-                author, review = system.person(AUTHOR), new_id()
-                await postgres.stop()
-                for response in (
-                    await author.submit(example(1), review),
-                    await author.get("/reviews"),
-                    await author.post(
-                        f"/reviews/{review}/decisions", {"kind": "withdrawal", "digest": "1" * 64, "reason": "x"}
-                    ),
-                ):
-                    problem(response, 503, "unavailable")
-                    assert int(response.headers["Retry-After"]) > 0
-                ready = await system.http.get("/readyz")
-                assert (503, "ok") == (ready.status_code, ready.json()["checks"]["temporal"])
-                assert 200 == (await system.http.get("/livez")).status_code
-                await postgres.start()
-                async with system.worker():
-                    response = await author.submit(example(1), review)
-                    assert (200, "accepted") == (response.status_code, response.json()["status"])
+                yield system, postgres
+
+
+async def test_without_the_database_nothing_is_taken(servers: Servers, issuer: Issuer) -> None:
+    """503, worth trying again; when it is back, everything goes on."""
+    async with with_its_own_postgres(servers, issuer) as (system, postgres):
+        author, review = system.person(AUTHOR), new_id()
+        await postgres.stop()
+        for response in (
+            await author.submit(example(1), review),
+            await author.get("/reviews"),
+            await author.post(
+                f"/reviews/{review}/decisions", {"kind": "withdrawal", "digest": "1" * 64, "reason": "x"}
+            ),
+        ):
+            assert "nothing was taken" in problem(response, 503, "unavailable")["detail"]
+            assert int(response.headers["Retry-After"]) > 0
+        ready = await system.http.get("/readyz")
+        assert (503, "ok") == (ready.status_code, ready.json()["checks"]["temporal"])
+        assert 200 == (await system.http.get("/livez")).status_code
+        await postgres.start()
+        async with system.worker():
+            response = await author.submit(example(1), review)
+            assert (200, "accepted") == (response.status_code, response.json()["status"])
+
+
+async def test_a_decision_that_is_stored_is_pending_when_the_database_goes_while_it_waits(
+    servers: Servers, issuer: Issuer
+) -> None:
+    """202 and where to ask; there it has its receipt when the database is back. Nobody has to send it again."""
+    async with with_its_own_postgres(servers, issuer) as (system, postgres):
+        author, review, key = system.person(AUTHOR), new_id(), uuid4()
+        waiting = asyncio.create_task(
+            author.submit(example(1), review, **{"Idempotency-Key": str(key), "Prefer": "wait=30"})
+        )
+        await until(lambda: system.database.pool.fetchval("select true from decisions where id = $1", key))
+        await postgres.stop()
+        location = await pending(await waiting)
+        await postgres.start()
+        async with system.worker():
+            receipt = await receipt_at(author, location)
+        assert (key, "accepted") == (receipt.decision_id, receipt.status)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -36,20 +36,25 @@ class Doubled:
     apis: list[httpx2.AsyncClient]
     record: Harness
 
-    async def post(self, api: int, path: str, person: str, body: dict[str, Any]) -> httpx2.Response | None:
-        """The answer of one API; None where it has none, or can't know."""
+    async def post(self, api: int, path: str, person: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        """The status and the document that one API answers; None where nothing comes back."""
         headers = {"Authorization": f"Bearer {self.fleet.issuer.mint(person)}", "Prefer": "wait=10"}
         try:
             response = await self.apis[api].post(path, json=body, headers=headers)
         except httpx2.TransportError:
             return None
-        return response if response.status_code == httpx2.codes.OK else None
+        return response.status_code, response.json()
 
     async def receipt(self, api: int, path: str, person: str, body: dict[str, Any]) -> Receipt:
         """What became of it: sent until somebody knows."""
-        response = await until(lambda: self.post(api, path, person, body))
-        assert response is not None
-        return Receipt.model_validate_json(response.content)
+
+        async def told() -> Receipt | None:
+            answer = await self.post(api, path, person, body)
+            return Receipt.model_validate(answer[1]) if answer is not None and answer[0] == httpx2.codes.OK else None
+
+        receipt = await until(told)
+        assert receipt is not None
+        return receipt
 
     async def opened(self) -> str:
         """A review."""
@@ -127,23 +132,65 @@ async def test_two_people_take_the_same_place_in_the_same_moment(doubled: Double
     assert sum(isinstance(event, Accepted) and event.envelope.kind == "verdict_sheet" for event in ledger) == 1
 
 
-async def test_the_answer_to_a_commit_is_lost(doubled: Doubled) -> None:
-    """Of the API that stores a decision, with the workers away; then of whoever commits, as it comes."""
+@pytest.mark.parametrize("named", [True, False], ids=["with an id", "without"])
+async def test_who_stores_a_decision_and_does_not_hear_that_it_is_says_so(doubled: Doubled, named: bool) -> None:
+    """The answer to the API's COMMIT is lost, with the workers away: it may be stored, says the API, and names the id,
+    its own where the client had none. Sent again by that, it counts once.
+    """
     review = await doubled.opened()
     path = f"/reviews/{review}/decisions"
     proxy = doubled.fleet.before_postgres
-    first = question(0)
+    body = question(0)
+    sent = body if named else {name: said for name, said in body.items() if name != "id"}
     async with doubled.fleet.without(doubled.fleet.workers):
         lost = proxy.swallowed
         proxy.swallow(after=b"COMMIT")
-        assert await doubled.post(0, path, REVIEWERS[0], first) is None
+        answer = await doubled.post(0, path, REVIEWERS[0], sent)
         assert proxy.swallowed == lost + 1
-    bodies = [first, *(question(number) for number in range(1, 4))]
+        assert answer is not None
+        status, problem = answer
+        assert (status, problem["type"]) == (503, "urn:ringi:problem:unavailable")
+        assert "may have been stored" in problem["detail"]
+        assert "nothing was taken" not in problem["detail"]
+        if named:
+            assert problem["decision_id"] == body["id"]
+        body["id"] = problem["decision_id"]
+        assert await doubled.record.database.pool.fetchval(
+            "select status from decisions where id = $1", UUID(body["id"])
+        )
+    receipt = await doubled.receipt(1, path, REVIEWERS[0], body)
+    assert (str(receipt.decision_id), receipt.status) == (body["id"], "accepted")
+    assert await doubled.settled(review) == [body["id"]]
+
+
+async def test_a_submission_that_may_be_stored_is_sent_again_by_the_id_that_the_answer_names(doubled: Doubled) -> None:
+    """Neither the decision nor the review had a name of the client's: there is one review, and it is that one."""
+    body = {"proposal": PROPOSAL.model_dump(mode="json")}
+    reviews = "select count(*) from reviews"
+    before = await doubled.record.database.pool.fetchval(reviews)
+    async with doubled.fleet.without(doubled.fleet.workers):
+        doubled.fleet.before_postgres.swallow(after=b"COMMIT")
+        answer = await doubled.post(0, "/reviews", AUTHOR, body)
+    assert answer is not None
+    status, problem = answer
+    assert (status, "may have been stored" in problem["detail"]) == (503, True), problem
+    receipt = await doubled.receipt(1, "/reviews", AUTHOR, {**body, "decision_id": problem["decision_id"]})
+    assert (receipt.review, receipt.status) == (problem["decision_id"], "accepted")
+    assert await doubled.record.database.pool.fetchval(reviews) == before + 1
+
+
+async def test_the_answer_to_a_commit_is_lost(doubled: Doubled) -> None:
+    """Of whoever commits, as it comes."""
+    review = await doubled.opened()
+    path = f"/reviews/{review}/decisions"
+    proxy = doubled.fleet.before_postgres
+    lost = proxy.swallowed
+    bodies = [question(number) for number in range(4)]
     for number, body in enumerate(bodies):
         proxy.swallow(after=b"COMMIT")
         receipt = await doubled.receipt(number % 2, path, REVIEWERS[0], body)
         assert receipt.status == "accepted"
     proxy.calm()
-    assert proxy.swallowed > len(bodies)
+    assert proxy.swallowed >= lost + len(bodies)
     assert await doubled.settled(review) == [body["id"] for body in bodies]
     assert (await doubled.record.account(review)).stored <= len(bodies)
