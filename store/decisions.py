@@ -203,16 +203,17 @@ class Decisions:
 
         Raises:
             NotFoundError: there is no such review, as far as the person may know.
-            IdReusedError: the id is taken by a decision that says something else.
+            IdReusedError: the id is taken by a decision that says something else: their own, or another's, where they
+                may read the review that they decide about.
             PendingError: the person's decision before has no receipt yet.
             NoRoleError: the person holds no role for this kind of decision.
             StepUpNeededError: the route asks for a renewed sign-in, and there is none over the decision as it would be
                 stored now.
         """
         async with self._database.transaction() as connection:
-            known = await self._known(connection, draft)
-            if known is not None:
-                return known
+            stored = await self._stored(connection, draft)
+            if stored is not None and stored[0].person == draft.person:
+                return _repeated(draft, *stored)
             review = await self._shared(connection, draft.review)
             now = await self._database.now(connection)
             standing = await self._standing(connection, draft.person, now)
@@ -221,6 +222,8 @@ class Decisions:
                 standing = standing.model_copy(update={"grants": grants})
             if not sees(review, draft.person, standing):
                 raise NotFoundError
+            if stored is not None:
+                return _repeated(draft, *stored)
             envelope = _sealed(draft, review, review.pack_digest, standing, now)
             if is_required(review.route, envelope.kind) and (step_up is None or step_up.act != act_digest(envelope)):
                 raise StepUpNeededError(envelope)
@@ -369,23 +372,12 @@ class Decisions:
         return tuple(Waiting(**dict(row)) for row in rows)
 
     async def _known(self, connection: Connection, draft: Draft) -> Delivery | None:
+        stored = await self._stored(connection, draft)
+        return None if stored is None else _repeated(draft, *stored)
+
+    async def _stored(self, connection: Connection, draft: Draft) -> tuple[Envelope, bytes] | None:
         data = await connection.fetchval(_KNOWN, draft.decision_id)
-        if data is None:
-            return None
-        envelope = Envelope.model_validate_json(data)
-        if not draft.repeats(envelope):
-            said = envelope.model_copy(
-                update={
-                    "review": draft.review,
-                    "person": draft.person,
-                    "kind": draft.content.kind,
-                    "content": draft.content,
-                    "reason": draft.reason,
-                    "content_digest": draft.digest,
-                }
-            )
-            raise IdReusedError(draft.decision_id, stored_bytes(said))
-        return _delivery(envelope, data, fresh=False)
+        return None if data is None else (Envelope.model_validate_json(data), data)
 
     async def _shared(self, connection: Connection, review_id: str) -> Review:
         """The review as it stands. Its row stays locked against commits until this transaction ends, so that nothing
@@ -439,6 +431,23 @@ def _sealed(draft: Draft, review: Review, pack_digest: Digest, standing: Standin
     if envelope is None:
         raise NoRoleError
     return envelope
+
+
+def _repeated(draft: Draft, envelope: Envelope, data: bytes) -> Delivery:
+    """The stored decision that has the draft's id, which must say the same."""
+    if not draft.repeats(envelope):
+        said = envelope.model_copy(
+            update={
+                "review": draft.review,
+                "person": draft.person,
+                "kind": draft.content.kind,
+                "content": draft.content,
+                "reason": draft.reason,
+                "content_digest": draft.digest,
+            }
+        )
+        raise IdReusedError(draft.decision_id, stored_bytes(said))
+    return _delivery(envelope, data, fresh=False)
 
 
 def _delivery(envelope: Envelope, data: bytes, *, fresh: bool = True) -> Delivery:

@@ -108,6 +108,24 @@ async def test_one_person_has_one_decision_under_way(system: Harness) -> None:
     await system.store(other, REVIEWERS[0], Question(), "Who asks?")
 
 
+async def test_another_persons_id_says_nothing_to_who_may_not_read_the_review(system: Harness) -> None:
+    """They learn what a fresh id tells them, of a review that is there and of one that is not; whoever may read the review
+    is told that the id is taken, and one's own is one's own.
+    """
+    review = await opened(system, tier=3)
+    asked = await system.draft(review, REVIEWERS[0], Question(), "Who asks?")
+    await system.decisions.store(asked)
+    for person, decision in (("sam.stranger", asked.decision_id), ("sam.stranger", uuid4())):
+        for name in (review, "there.is.none"):
+            with pytest.raises(NotFoundError):
+                await system.decisions.store(
+                    asked.model_copy(update={"review": name, "person": person, "decision_id": decision})
+                )
+    for update in ({"person": REVIEWERS[1]}, {"review": "there.is.none"}):
+        with pytest.raises(IdReusedError):
+            await system.decisions.store(asked.model_copy(update=update))
+
+
 async def test_the_same_decision_at_once_is_stored_once(system: Harness) -> None:
     """And another one at the same time is not: one of them is there."""
     review = await opened(system, tier=3)
