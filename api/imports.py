@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from pydantic import ValidationError
 
 from api.problems import FieldError, Invalid
 from api.schemas import Moment
-from domain.completions import Completion
+from domain.completions import Completion, problems_with
 from domain.people import Grant, Person, Role
 from domain.problems import message_of
 from domain.registry import refuse_office, refuse_role
@@ -55,9 +56,9 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
     return list(people.values()), roles
 
 
-def read_completions(data: bytes, *, by: PersonId) -> list[Completion]:
+def read_completions(data: bytes, *, by: PersonId, now: datetime) -> list[Completion]:
     """Completions of courses: columns person, course, completed_at and, optionally, expires_at (RFC 3339 with an offset).
-    `by` is who imports.
+    `by` is who imports, `now` the present moment.
 
     Raises:
         Invalid: a row can't be taken; each mistake names its line and column.
@@ -66,7 +67,12 @@ def read_completions(data: bytes, *, by: PersonId) -> list[Completion]:
     mistakes: list[FieldError] = []
     for line, row in _rows(data, ("person", "course", "completed_at"), ("expires_at",)):
         try:
-            completions.append(CompletionIn.model_validate({k: v for k, v in row.items() if v} | {"by": by}))
+            completion = CompletionIn.model_validate({k: v for k, v in row.items() if v} | {"by": by})
+            completions.append(completion)
+            mistakes += (
+                FieldError(pointer=f"/{line}{problem.pointer}", detail=problem.detail, type="date")
+                for problem in problems_with(completion, now)
+            )
         except ValidationError as error:
             mistakes += _mistakes(line, error)
     if mistakes:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.canonical import digest_of
 from domain.people import Assigned
+from domain.problems import Problem
 from domain.route import Course, Requirement
 from domain.values import Digest, Instant, Line, PersonId, Slug, Value
+
+SKEW = timedelta(minutes=5)
+"""So far ahead may a completion be dated: clocks differ by that much."""
 
 
 class Completion(Value):
@@ -49,6 +53,16 @@ class TrainingCheck(Value):
     gaps: tuple[Gap, ...] = ()
     rests_on: Digest
     entered_by: tuple[PersonId, ...] = ()
+
+
+def problems_with(completion: Completion, now: datetime) -> tuple[Problem, ...]:
+    """Why it can't be put on record at the moment `now`, if it can't, each with the field it is about."""
+    found: list[Problem] = []
+    if completion.completed_at > now + SKEW:
+        found.append(Problem(pointer="/completed_at", detail="lies in the future; only what was completed is recorded"))
+    if completion.expires_at is not None and completion.expires_at <= completion.completed_at:
+        found.append(Problem(pointer="/expires_at", detail="must be later than completed_at"))
+    return tuple(found)
 
 
 def required(staff: Iterable[Assigned], requirements: Iterable[Requirement]) -> tuple[tuple[Assigned, Course], ...]:

@@ -84,7 +84,10 @@ where status = 'pending' and received_at < clock_timestamp() - interval '1 minut
 _CLOSED_GAPS = """
 select distinct w.review_id from training_waits w join reviews r on r.id = w.review_id and r.outcome is null
 where ($1::text is null or w.review_id = $1)
-and (select count(*) from completions c where c.person = w.person and c.course = w.course) > w.on_record
+and w.on_record < (
+    select count(*) from completions c
+    where c.person = w.person and c.course = w.course and c.completed_at <= clock_timestamp()
+)
 and not exists (
     select from decisions d where d.review_id = w.review_id and d.status = 'pending' and d.kind = 'training_recorded'
 )

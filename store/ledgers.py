@@ -293,7 +293,8 @@ class LockedHead:
             return ()
         people, courses = zip(*wanted, strict=True)
         rows = await self._connection.fetch(_COMPLETIONS, list(people), list(courses))
-        self._on_record = Counter((row["person"], row["course"]) for row in rows)
+        # What is dated ahead of now closes no gap yet, and is something new when its date comes.
+        self._on_record = Counter((row["person"], row["course"]) for row in rows if row["completed_at"] <= self.now)
         return tuple(Completion.model_validate(dict(row)) for row in rows)
 
 

@@ -125,6 +125,11 @@ class Registers:
         self._database = database
         self.registry = Registrar(database, signer)
 
+    async def now(self) -> datetime:
+        """The present moment, by the clock that reviews are judged by."""
+        async with self._pool.acquire() as connection:
+            return await self._database.now(connection)
+
     async def grants(self, person: PersonId) -> tuple[Grant, ...]:
         """The grants in force of a person."""
         standing = await standing_of(self._pool, person)

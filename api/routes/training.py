@@ -31,12 +31,14 @@ class TrainingImported(BaseModel):
     responses=problems(401, 403, 413, 415, 422, 503),
 )
 async def import_training(request: Request, caller: TheCaller, services: TheServices) -> TrainingImported:
-    """CSV with the columns person, course, completed_at and, if there is one, expires_at; all rows or none. Reviews
-    that wait for one of them are woken. Who entered it stands with it, and counts nothing for a proposal of their own.
+    """CSV with the columns person, course, completed_at and, if there is one, expires_at; all rows or none. What
+    is yet to be completed is not taken. Reviews that wait for one of them are woken. Who entered it stands with it, and
+    counts nothing for a proposal of their own.
     """
     caller.must_hold(Role.TRAINING_OFFICER)
     media_type_of(request, CSV)
-    completions = await asyncio.to_thread(read_completions, await request.body(), by=caller.person)
+    now = await services.registers.now()
+    completions = await asyncio.to_thread(read_completions, await request.body(), by=caller.person, now=now)
     new = await services.registers.enter_completions(completions)
     woken = await services.decisions.word_from_the_register()
     return TrainingImported(completions=len(completions), new=new, woken=woken)

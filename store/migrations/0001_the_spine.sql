@@ -96,7 +96,8 @@ create index turns_of_review on turns (review_id);
 create index turns_by_role on turns (role, office);
 create index turns_by_person on turns (person) where person is not null;
 
--- A gap that a review waits for; `on_record` is how many completions the check that found it had read.
+-- A gap that a review waits for; `on_record` is how many completions the check that found it had read, not counting those dated
+-- ahead of it.
 create table training_waits (
     review_id text not null references reviews (id),
     person text not null,

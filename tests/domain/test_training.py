@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.completions import Completion, check, required
+from domain.completions import SKEW, Completion, check, problems_with, required
 from domain.decisions import ChangeRequest, Extension, Reason, Revision, Ruling, Submission, TrainingRecorded
 from domain.entitlement import REGISTER
 from domain.events import Passed, Refused, TrainingChecked
@@ -87,6 +87,15 @@ def test_a_completion_holds_from_its_moment_until_before_its_end() -> None:
     assert [0, 1] == [gaps_at(at, sooner) for at in (START + DAY - second, START + DAY)]
     (gap,) = check((Assigned(person="p1", role="manager"),), RULES, (sooner,), end).gaps
     assert START + DAY == gap.expired_at
+
+
+@given(moments.map(lambda moment: moment + SKEW), st.none() | moments.map(lambda moment: moment + SKEW))
+def test_what_is_put_on_record_has_happened_and_held_for_a_while(at: datetime, expires_at: datetime | None) -> None:
+    """Nothing is completed in the future, but for as much as clocks differ; nothing ends before it began."""
+    done = Completion(person="p1", course="online", completed_at=at, expires_at=expires_at)
+    wrong = {"/completed_at"} if at > START + SKEW else set()
+    wrong |= {"/expires_at"} if expires_at is not None and expires_at <= at else set()
+    assert wrong == {problem.pointer for problem in problems_with(done, START)}
 
 
 def test_the_shortest_validity_counts() -> None:

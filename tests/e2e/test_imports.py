@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -119,6 +120,9 @@ async def test_a_mistake_among_people_is_said_and_nothing_is_taken(system: Syste
         ("a.person,No course,2026-06-01T09:00:00Z,", ["/3/course"]),
         ("no person's id,,x,y", ["/3/person", "/3/course", "/3/completed_at", "/3/expires_at"]),
         (",ai-course,2026-06-01T09:00:00Z,", ["/3/person"]),
+        ("a.person,ai-course,9999-12-31T23:59:59Z,", ["/3/completed_at"]),
+        ("a.person,ai-course,2026-06-01T09:00:00Z,2026-06-01T09:00:00Z", ["/3/expires_at"]),
+        ("a.person,ai-course,9999-12-31T23:59:59Z,2026-06-01T09:00:00Z", ["/3/completed_at", "/3/expires_at"]),
         ("a.person,ai-course", ["/3"]),
     ],
 )
@@ -178,6 +182,15 @@ async def test_completions_are_taken_once(system: System) -> None:
     # The same moment, written otherwise.
     other = "person,course,completed_at\nt.person,ai-course,2026-06-01T00:00:00Z"
     assert (200, {"completions": 1, "new": 0, "woken": 0}) == await training(system, other)
+
+
+async def test_a_completion_is_of_the_past_as_far_as_clocks_agree(system: System) -> None:
+    """A minute ahead is another clock; an hour ahead is a promise."""
+    row = "s.person,ai-course,{},"
+    soon, later = [(datetime.now(UTC) + ahead).isoformat() for ahead in (timedelta(minutes=1), timedelta(hours=1))]
+    answer = await training(system, f"{TRAINING}\n{row.format(soon)}\n{row.format(later)}")
+    assert ["/3/completed_at"] == mistakes(answer)
+    assert (200, {"completions": 1, "new": 1, "woken": 0}) == await training(system, f"{TRAINING}\n{row.format(soon)}")
 
 
 async def test_fifty_thousand_people_are_imported_in_seconds(own_system: System) -> None:

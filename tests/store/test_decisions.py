@@ -191,6 +191,29 @@ async def test_the_register_speaks_to_exactly_those_who_wait(system: Harness) ->
     assert two not in await words(system)
 
 
+@pytest.mark.parametrize("known_before", [True, False], ids=["known before", "known after"])
+async def test_the_register_speaks_when_the_date_of_a_completion_comes(
+    system: Harness, database: DatabaseUrls, known_before: bool
+) -> None:
+    """And not when it arrives: until then it closes nothing, whether it arrives before the review looks or after that."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    dated_ahead = Completion(person="one.newcomer", course=ONLINE, completed_at=tomorrow)
+    if known_before:
+        await system.registers.enter_completions([dated_ahead])
+        review = await waiting(system, "one.newcomer")
+    else:
+        review = await waiting(system, "one.newcomer")
+        await system.registers.enter_completions([dated_ahead])
+    assert 0 == await system.decisions.word_from_the_register()
+    connection = await asyncpg.connect(database.owner_url)
+    try:  # tomorrow comes
+        await connection.execute("update completions set completed_at = completed_at - interval '2 days'")
+    finally:
+        await connection.close()
+    assert 1 == await system.decisions.word_from_the_register()
+    assert [review] == await words(system)
+
+
 async def test_the_register_speaks_once_however_many_ask(system: Harness) -> None:
     """Dispatchers, and imports, all at once."""
     review = await waiting(system, "one.newcomer")
