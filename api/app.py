@@ -155,6 +155,7 @@ def _services(
     decisions = Decisions(database, signer)
     sessions = Sessions(
         database,
+        signer,
         idle=timedelta(minutes=settings.session_idle_minutes),
         longest=timedelta(hours=settings.session_hours),
     )
@@ -181,7 +182,7 @@ def _services(
         attempts=Attempts(database),
         feed=Feed(url, database, sessions, settings.event_streams),
         sessions=sessions,
-        invitations=Invitations(database, registers.registry),
+        invitations=Invitations(database, registers.registry, signer),
         sign_in=signing_in,
         step_up=StepUp(signing_in, sessions, registers),
         courier=courier,

@@ -27,6 +27,9 @@ DECISION = "application/vnd.ringi.decision.v1+json"
 REGISTRY = "application/vnd.ringi.registry.v1+json"
 """The type of a registry entry's bytes."""
 
+SESSION = "application/vnd.ringi.session.v1+json"
+"""The type of the bytes that say whose a browser's session is."""
+
 KeyId = Digest
 """The SHA-256 of a public key's 32 bytes."""
 

@@ -6,6 +6,7 @@ the one before and signed. Which grants, keys and delegations were in force at a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -210,11 +211,13 @@ class RegistryEntry(Value):
 
 
 class RecordedEntry(Value):
-    """An entry as stored: its exact bytes, as text, their hash, and the signatures on them as `domain.dsse.REGISTRY`."""
+    """An entry as stored: its exact bytes, as text, what is stored as their hash, and the signatures on them as
+    `domain.dsse.REGISTRY`.
+    """
 
     seq: int
     data: str
-    hash: Digest
+    hash: str
     signatures: tuple[Signature, ...]
 
 
@@ -538,6 +541,34 @@ def _refuse_using(registry: Registry, event: InvitationUsed) -> str | None:
     if known.person != event.by:
         return "This invitation is somebody else's."
     return "The account of whoever is invited is disabled." if event.by in registry.disabled else None
+
+
+def keys_on_record(entries: Iterable[RecordedEntry]) -> dict[KeyId, SigningKey]:
+    """The keys by those of the registry's entries that speak of keys, in order.
+
+    The first founds the registry, and each later one counts if a key signed it that was in force by then: what somebody
+    put between them who has no such key says nothing. For who has to know now whose signature counts, and can't read
+    the whole registry for it, as `RegistryAudit` does.
+    """
+    registry = Registry()
+    for recorded in entries:
+        data = recorded.data.encode(errors="surrogatepass")
+        try:
+            entry = RegistryEntry.model_validate_json(data)
+        except ValidationError:
+            continue
+        event = entry.event
+        if not isinstance(event, KeyAdded | KeyRevoked) or entry.seq != recorded.seq:
+            continue
+        if registry.at is not None and event.at < registry.at:
+            continue
+        if entry.seq == 1 and isinstance(event, KeyAdded):
+            keys = [event.public]
+        else:
+            keys = [key.public for key in registry.keys.values() if key.in_force(event.at)]
+        if signed_by(REGISTRY, data, recorded.signatures, keys):
+            registry.apply(event)
+    return registry.keys
 
 
 class RegistryAudit:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from domain.dsse import Signer
 from domain.registry import InvitationRevoked, InvitationUsed, Invited, address_digest
 from domain.values import MailAddress, PersonId, ReviewId
 from store.database import Database
@@ -79,12 +80,13 @@ class Invitation:
 
 
 class Invitations:
-    """The invitations, in `database`, put on record by `registrar`."""
+    """The invitations, in `database`, put on record by `registrar`; `signer` signs the sessions that come of them."""
 
-    def __init__(self, database: Database, registrar: Registrar) -> None:
+    def __init__(self, database: Database, registrar: Registrar, signer: Signer) -> None:
         self._pool = database.pool
         self._database = database
         self._registrar = registrar
+        self._signer = signer
 
     async def invite(
         self,
@@ -159,6 +161,7 @@ class Invitations:
                     await end_session(connection, instead_of)
                 return await open_session(
                     connection,
+                    self._signer,
                     row["person"],
                     row["expires_at"],
                     invitation=row["id"],

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import asyncpg
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, Signer, key_id
 from domain.facts import SigningKey
@@ -39,10 +39,11 @@ from domain.registry import (
     RegistryEvent,
     entry_bytes,
     held,
+    keys_on_record,
     refuse,
 )
 from domain.values import Digest, PersonId
-from store.database import Connection, Database
+from store.database import Connection, Database, Pool
 
 _LOCK = "select seq, hash, at from registry for no key update"
 
@@ -113,6 +114,11 @@ insert into delegations (id, giver, taker, roles, starts_at, ends_at, given_by) 
 """
 
 _END_DELEGATION = "update delegations set ended_at = $2 where id = $1"
+
+# Says what the index of the same condition says.
+_OF_KEYS = """
+select seq, data, hash, signatures from registry_ledger where position('"type":"key_'::bytea in data) > 0 order by seq
+"""
 
 _ENTRIES = "select seq, data, hash, signatures from registry_ledger where seq > $1 order by seq limit $2"
 
@@ -341,20 +347,32 @@ class Registrar:
     async def entries(self, after: int = 0, limit: int | None = None) -> tuple[RecordedEntry, ...]:
         """The entries after `after`, as stored."""
         rows = await self._database.pool.fetch(_ENTRIES, after, limit)
-        return tuple(
-            RecordedEntry(
-                seq=row["seq"],
-                data=row["data"].decode(),
-                hash=row["hash"],
-                signatures=_signatures.validate_json(row["signatures"]),
-            )
-            for row in rows
-        )
+        return tuple(map(_recorded, rows))
 
     async def _locked(self, connection: Connection) -> RegistryHead:
         row = await connection.fetchrow(_LOCK)
         assert row is not None
         return RegistryHead(connection, self._signer, row, await self._database.now(connection))
+
+
+async def keys_in_force(connection: Connection | Pool) -> frozenset[PublicKey]:
+    """The keys whose signature counts now, by the registry's ledger itself: whoever can only write rows can put a key
+    into the table of keys, and none on that record.
+    """
+    keys = keys_on_record(map(_recorded, await connection.fetch(_OF_KEYS)))
+    return frozenset(key.public for key in keys.values() if key.revoked_at is None)
+
+
+def _recorded(row: asyncpg.Record) -> RecordedEntry:
+    """An entry as it is stored. What is no text, no hash or no signature is shown as far as it can be: to say what is
+    wrong with it is the auditor's.
+    """
+    try:
+        signatures = _signatures.validate_json(row["signatures"])
+    except ValidationError:
+        signatures = ()
+    data = row["data"].decode(errors="backslashreplace")
+    return RecordedEntry(seq=row["seq"], data=data, hash=row["hash"], signatures=signatures)
 
 
 def _news(registry: Registry, event: RegistryEvent) -> RegistryEvent | None:

@@ -1,6 +1,7 @@
 """Browsers: on their way to the identity provider, signed in, and signed in again over a decision.
 
-Of what a browser holds only the digest is kept: whoever reads the database can't be anybody by it.
+Of what a browser holds only the digest is kept: whoever reads the database can't be anybody by it. A session bears the
+service's signature over whose it is and what for: whoever writes rows can't be anybody either.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import asyncpg
+from pydantic import TypeAdapter, ValidationError
+
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Envelope
+from domain.dsse import SESSION, Signature, Signer, key_id
 from domain.proof import IssuerKey, SignedIn
+from domain.sessions import Terms, is_signed
 from domain.step_up import act_digest
 from domain.values import Digest, PersonId, ReviewId
 from store.database import Connection, Database
+from store.registry import KeyNotInForceError, keys_in_force
 
 SIGN_IN_SECONDS = 10 * 60
 """How long somebody may take at the identity provider."""
@@ -42,7 +49,7 @@ returning nonce, verifier, return_to, session, (select person from sessions s wh
 """
 
 _BEGIN = """
-insert into sessions (id, person, expires_at, auth_time, invitation) values ($1, $2, $3, $4, $5)
+insert into sessions (id, person, expires_at, auth_time, invitation, signatures) values ($1, $2, $3, $4, $5, $6)
 returning started_at, expires_at
 """
 
@@ -50,7 +57,7 @@ _HOLDS = """s.ended_at is null and s.expires_at > clock_timestamp() and i.revoke
     and (s.invitation is not null or s.last_seen_at > clock_timestamp() - $2::interval)"""
 
 _SESSION = f"""
-select s.id, s.person, s.started_at, s.expires_at, s.auth_time, s.invitation, i.reviews,
+select s.id, s.person, s.started_at, s.expires_at, s.auth_time, s.invitation, i.reviews, s.signatures,
     p.disabled_at is not null as disabled,
     s.last_seen_at < clock_timestamp() - $3::interval as unseen, {_HOLDS} as holds
 from sessions s left join people p on p.id = s.person left join invitations i on i.id = s.invitation
@@ -92,6 +99,8 @@ delete from sign_ins where expires_at <= (select expires_at from sign_ins order 
 """
 
 _OLD_SESSIONS = "delete from sessions where expires_at < clock_timestamp() - $1::interval"
+
+_signatures: TypeAdapter[tuple[Signature, ...]] = TypeAdapter(tuple[Signature, ...])
 
 
 @dataclass(frozen=True)
@@ -150,13 +159,15 @@ class Sessions:
 
     Args:
         database: where they are kept.
+        signer: who signs those that are begun; what any key in force signed counts.
         idle: how long one lasts without a request.
         longest: how long one lasts at most.
     """
 
-    def __init__(self, database: Database, *, idle: timedelta, longest: timedelta) -> None:
+    def __init__(self, database: Database, signer: Signer, *, idle: timedelta, longest: timedelta) -> None:
         self._pool = database.pool
         self._database = database
+        self._signer = signer
         self._idle = idle
         self._longest = longest
 
@@ -210,26 +221,40 @@ class Sessions:
 
         Returns:
             The cookie, which is kept nowhere else, and the session.
+
+        Raises:
+            KeyNotInForceError: nothing that this process signs counts.
         """
         async with self._database.transaction() as connection:
             await connection.execute(_OLD_SESSIONS, _KEPT)
             if instead_of is not None:
                 await end_session(connection, instead_of)
             now: datetime = await connection.fetchval("select clock_timestamp()")
-            return await open_session(connection, person, now + self._longest, auth_time=auth_time)
+            return await open_session(connection, self._signer, person, now + self._longest, auth_time=auth_time)
 
     async def of(self, token: str) -> Session | None:
-        """The session of this cookie; None if there is none that holds. A disabled person's is given whatever became of
-        it, so that they are told.
+        """The session of this cookie; None if there is none that holds, as none does that is not signed. A disabled
+        person's is given whatever became of it, so that they are told.
         """
         row = await self._pool.fetchrow(_SESSION, digest_of_token(token), self._idle, _SEEN_EVERY)
         if row is None or not (row["holds"] or row["disabled"]):
             return None
+        reviews = None if row["invitation"] is None else tuple(row["reviews"])
+        if not await self._is_ours(row, reviews):
+            return None
         if row["holds"] and row["unseen"]:
             await self._pool.execute(_SEEN, row["id"])
-        reviews = None if row["invitation"] is None else tuple(row["reviews"])
         names = ("id", "person", "started_at", "expires_at", "auth_time", "invitation", "disabled")
         return Session(**{name: row[name] for name in names}, reviews=reviews)
+
+    async def _is_ours(self, row: asyncpg.Record, reviews: tuple[ReviewId, ...] | None) -> bool:
+        """Whether a key in force signed what the row says; one of before they were signed is nobody's."""
+        try:
+            terms = Terms.model_validate({**row, "reviews": reviews})
+            signatures = _signatures.validate_json(row["signatures"] or b"[]")
+        except ValidationError:
+            return False
+        return is_signed(terms.stored(), signatures, await keys_in_force(self._pool))
 
     async def holding(self, connection: Connection, sessions: Collection[str]) -> frozenset[str]:
         """Those of these sessions, by their ids, that hold. To ask is no use of them."""
@@ -276,6 +301,7 @@ class Sessions:
 
 async def open_session(
     connection: Connection,
+    signer: Signer,
     person: PersonId,
     expires_at: datetime,
     *,
@@ -283,12 +309,23 @@ async def open_session(
     invitation: str | None = None,
     reviews: tuple[ReviewId, ...] | None = None,
 ) -> tuple[str, Session]:
-    """Begin a session in a transaction of the caller's; gives its cookie, and it."""
+    """Begin a session in a transaction of the caller's; gives its cookie, and it.
+
+    Raises:
+        KeyNotInForceError: nothing that `signer` signs counts.
+    """
+    if signer.public not in await keys_in_force(connection):
+        raise KeyNotInForceError(key_id(signer.public))
     token = secrets.token_urlsafe(32)
-    row = await connection.fetchrow(_BEGIN, digest_of_token(token), person, expires_at, auth_time, invitation)
+    name = digest_of_token(token)
+    terms = Terms(
+        id=name, person=person, expires_at=expires_at, auth_time=auth_time, invitation=invitation, reviews=reviews
+    )
+    signatures = _signatures.dump_json((await signer.sign(SESSION, terms.stored()),))
+    row = await connection.fetchrow(_BEGIN, name, person, expires_at, auth_time, invitation, signatures)
     assert row is not None
     return token, Session(
-        id=digest_of_token(token),
+        id=name,
         person=person,
         started_at=row["started_at"],
         expires_at=row["expires_at"],

@@ -26,6 +26,7 @@ from domain.step_up import act_digest
 from runtime.issuer import Issuer
 from store.sessions import Sessions
 from tests.conftest import DatabaseUrls, Servers
+from tests.support.harness import SIGNER
 from tests.support.place import Place, place_on
 from tests.support.provider import ProviderProcess
 from tests.support.soak import MINUTES, seed, soaks
@@ -313,7 +314,7 @@ async def asked_over(place: Place, review: str) -> str:
 
 def sessions_of(place: Place) -> Sessions:
     """The sessions of a place, as its API has them."""
-    return Sessions(place.system.database, idle=timedelta(hours=1), longest=timedelta(hours=1))
+    return Sessions(place.system.database, SIGNER, idle=timedelta(hours=1), longest=timedelta(hours=1))
 
 
 def schema_of(world: World, but: Collection[str], phases: dict[str, Any]) -> Any:

@@ -17,7 +17,10 @@ from joserfc.jwk import RSAKey
 
 from api.cookies import SESSION_COOKIE
 from domain.decisions import Reason
+from domain.dsse import REGISTRY, SESSION
 from domain.people import Assigned, Role
+from domain.registry import BOOTSTRAP, KeyAdded, entry_bytes
+from domain.sessions import Terms
 from store.sessions import digest_of_token
 from tests.forgery.families import family
 from tests.forgery.stand import EACH, OTHER, REVIEWER, THIRD, Stand, signed
@@ -31,6 +34,12 @@ ASK = {"kind": "question", "reason": "Who looks at the list?"}
 _CHAINED = """
 insert into delegations (id, giver, taker, roles, starts_at, ends_at)
 values ($1, $2, $3, '{reviewer}', now(), now() + interval '1 day')
+"""
+
+_KEY = "insert into signing_keys (id, public, added_at) values ($1, $2, now() - interval '1 day')"
+
+_SESSION = """
+insert into sessions (id, person, expires_at, auth_time, signatures) values ($1, $2, $3, $4, $5)
 """
 
 
@@ -228,6 +237,47 @@ async def a_cookie_made_up_or_ended(stand: Stand) -> None:
     for headers in forged:
         async with stand.nothing_comes_of_it(review):
             assert 401 == (await _asks(stand, review, headers)).status_code, headers
+    stand.control(await _asks(stand, review, _with(good)))
+
+
+@family
+async def a_session_written_by_hand(stand: Stand) -> None:
+    """By who may write rows: a row of one's own making, unsigned, signed with a key of one's own that was put into the
+    table of keys and as far as possible on the registry's record, or with the signature of another session; and one's
+    own session, made somebody else's.
+    """
+    place, review = stand.place, await stand.opened()
+    browser, thief = Browser(), stand.thief
+    await place.signs_in(browser, OWNER)
+    own = place.session_of(browser).value
+    mine = await stand.pool.fetchrow("select * from sessions where id = $1", digest_of_token(own))
+    _, good = await _session(stand)
+    theirs = await stand.pool.fetchrow("select * from sessions where id = $1", digest_of_token(good))
+    await stand.pool.execute(_KEY, thief.keyid, thief.public)
+    seq = 1_000_000 + stand.rng.getrandbits(20)
+    added = KeyAdded(at=datetime.now(UTC), by=BOOTSTRAP, key=thief.keyid, public=thief.public)
+    data, digest = entry_bytes(seq, "0" * 64, added)
+    entered = "[" + thief.signature(REGISTRY, data).model_dump_json() + "]"
+    await stand.pool.execute("insert into registry_ledger values ($1, $2, $3, $4)", seq, data, digest, entered.encode())
+
+    forged = []
+    for by in (None, b"", b"[]", b"{}", mine["signatures"], theirs["signatures"], thief):
+        token = f"{stand.rng.getrandbits(250):064x}"
+        terms = Terms.model_validate({**theirs, "id": digest_of_token(token), "reviews": None})
+        signatures = f"[{by.signature(SESSION, terms.stored()).model_dump_json()}]".encode() if by is thief else by
+        await stand.pool.execute(_SESSION, terms.id, terms.person, terms.expires_at, terms.auth_time, signatures)
+        forged.append(token)
+    await stand.pool.execute(
+        "update sessions set person = $2, expires_at = $3, auth_time = $4, signatures = $5 where id = $1",
+        *(digest_of_token(own), REVIEWER, theirs["expires_at"], theirs["auth_time"], theirs["signatures"]),
+    )
+    for token in (*forged, own):
+        async with stand.nothing_comes_of_it(review):
+            assert 401 == (await _asks(stand, review, _with(token))).status_code
+    await place.alter(
+        f"alter table registry_ledger disable trigger user; delete from registry_ledger where seq = {seq};"
+        f"alter table registry_ledger enable trigger user; delete from signing_keys where id = '{thief.keyid}'"
+    )
     stand.control(await _asks(stand, review, _with(good)))
 
 

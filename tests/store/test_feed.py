@@ -21,7 +21,7 @@ from store.ledgers import FEED
 from store.sessions import Sessions
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import arrived, commit, opened, sheet_of
-from tests.support.harness import Harness, harness, until
+from tests.support.harness import SIGNER, Harness, harness, until
 
 ROW = "insert into feed (review_id, seq) values ($1, $2)"
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ async def feed(system: Harness) -> AsyncIterator[Feed]:
 
 def sessions(database: Database) -> Sessions:
     """The sessions of browsers, of which one lasts an hour without a request."""
-    return Sessions(database, idle=timedelta(hours=1), longest=timedelta(days=1))
+    return Sessions(database, SIGNER, idle=timedelta(hours=1), longest=timedelta(days=1))
 
 
 def follower(person: str = "ava.auditor", **changes: object) -> Follower:
