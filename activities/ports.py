@@ -112,12 +112,14 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True)
 class LastRound:
-    """The reconciler's last round: the id and run of its workflow, if Temporal must still know it; and whether Temporal
-    was restored and not every review compared since.
+    """The reconciler's last round: the id and run of its workflow, when it ended, and whether that is so short a time ago
+    that Temporal must still know it.
     """
 
-    workflow: tuple[str, str] | None
-    restored: bool
+    workflow_id: str
+    run_id: str
+    ended_at: datetime
+    retained: bool
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,11 @@ class Found:
 class Book(Protocol):
     """Where the reconciler writes down what it finds, and reads what is on record."""
 
-    async def last_round(self) -> LastRound:
-        """The round before this one."""
+    async def last_round(self) -> LastRound | None:
+        """The round before this one; None for the first ever."""
+
+    async def is_restored(self) -> bool:
+        """Whether Temporal was found restored, and not every open review was compared since."""
 
     async def end_round(self, workflow_id: str, run_id: str) -> None:
         """Leave the name of this round for the next."""

@@ -16,7 +16,7 @@ from temporalio import activity
 
 from activities.commits import Commits
 from activities.messages import Reconciled
-from activities.ports import Book, Courier, Found, UndeliverableError, Witness
+from activities.ports import Book, Courier, Found, LastRound, UndeliverableError, Witness
 from domain.discrepancies import DIFFERENCES, LOSSES, Difference, Differs
 from domain.reconciliation import Known, Look, confirmed, differences
 
@@ -89,15 +89,16 @@ class Reconciler:
 
     async def _is_restored(self) -> bool:
         """Whether Temporal has lost what it had, as far as it is not made good yet. The last round left its name; what
-        does not know it any more is an earlier state.
+        does not know it any more is an earlier state. After so long a time that it may only have let it go, too: nobody
+        can tell then, and no round ends while Temporal is being restored, however long that takes.
         """
         last = await self._book.last_round()
-        if last.workflow is not None and not await self._witness.knows(*last.workflow):
-            difference = Difference(what=Differs.RESTORED, detail="It does not know the last round of the reconciler.")
+        if last is not None and not await self._witness.knows(last.workflow_id, last.run_id):
+            difference = Difference(what=Differs.RESTORED, detail=_not_known(last))
             if await self._book.forget(difference):
                 _alarm(None, difference)
             return True
-        return last.restored
+        return await self._book.is_restored()
 
     async def _compare(self, reviews: Sequence[str]) -> int:
         """Look at these reviews, and again at those that differ; write down what does, and put it on record.
@@ -157,6 +158,15 @@ async def look_at(review: str, book: Book, witness: Witness) -> Look:
     word = await witness.word(review) if sighting.runs else None
     record, expected = await book.check(review)
     return Look(record=record, expected=expected, sighting=sighting, word=word)
+
+
+def _not_known(last: LastRound) -> str:
+    if last.retained:
+        return "It was restored to an earlier state. Whatever is open is compared anew."
+    return (
+        f"That ended at {last.ended_at:%Y-%m-%d %H:%M} UTC. Either Temporal was restored to an earlier state since, or it no"
+        " longer keeps what ended then. Whatever is open is compared anew."
+    )
 
 
 def _alarm(review: str | None, difference: Difference) -> None:

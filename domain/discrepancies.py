@@ -42,7 +42,7 @@ DIFFERENCES: dict[Differs, str] = {
     Differs.SET_BACK: "the workflow was set back to an earlier point of its history",
     Differs.UNACCOUNTED: "there are signals in the workflow's history that nothing became of",
     Differs.RECORD: "the record does not hold, or the read model is not its fold",
-    Differs.RESTORED: "Temporal has lost what it had: it was restored to an earlier state",
+    Differs.RESTORED: "Temporal does not know the last round of the reconciler any more",
 }
 """What each difference is, as the end of a sentence."""
 

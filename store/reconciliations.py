@@ -23,10 +23,11 @@ from store.reviews import Reviews
 
 # A workflow that ended is known to Temporal for its namespace's retention, which is an hour at least.
 _LAST_ROUND = """
-select
-    (select (workflow_id, run_id) from rounds where ended_at > clock_timestamp() - interval '30 minutes') as workflow,
-    exists (select from discrepancies where what = 'restored' and cleared_at is null) as restored
+select workflow_id, run_id, ended_at, ended_at > clock_timestamp() - interval '30 minutes' as retained
+from rounds
 """
+
+_RESTORED = "select exists (select from discrepancies where what = 'restored' and cleared_at is null)"
 
 _END_ROUND = """
 insert into rounds (workflow_id, run_id) values ($1, $2)
@@ -115,11 +116,15 @@ class Reconciliations:
         self._reviews = Reviews(database)
         self._verifying = asyncio.Lock()
 
-    async def last_round(self) -> LastRound:
-        """The round before this one; without its name, if it is so long ago that Temporal may have let it go."""
+    async def last_round(self) -> LastRound | None:
+        """The round before this one."""
         row = await self._pool.fetchrow(_LAST_ROUND)
-        assert row is not None
-        return LastRound(workflow=None if row["workflow"] is None else tuple(row["workflow"]), restored=row["restored"])
+        return None if row is None else LastRound(**dict(row))
+
+    async def is_restored(self) -> bool:
+        """Whether not every open review was compared since a restoration."""
+        restored: bool = await self._pool.fetchval(_RESTORED)
+        return restored
 
     async def end_round(self, workflow_id: str, run_id: str) -> None:
         """Leave the name of this round for the next."""

@@ -310,6 +310,47 @@ async def test_temporal_is_restored_to_an_older_backup(mortal: Mortal, tmp_path:
         await forgotten(system)
 
 
+@pytest.mark.parametrize(
+    ("ago", "known", "said"),
+    [
+        (0, False, "It was restored to an earlier state."),
+        (31, False, "Either Temporal was restored to an earlier state since, or it no longer keeps"),
+        (31, True, None),
+        (None, False, None),
+    ],
+    ids=["restored", "restored, and it took long", "away for long", "the first round ever"],
+)
+async def test_the_last_round_is_not_known(
+    system: Harness,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ago: int | None,
+    known: bool,
+    said: str | None,
+) -> None:
+    """Temporal was restored, or it was so long ago that it may have let it go: what is open is compared, and it is said."""
+    monkeypatch.setattr(reconciler, "IN_TURN", 0)
+    pool = system.database.pool
+    async with system.worker():
+        review = await system.submit()
+        if ago is not None:
+            await go_round(system)
+        before = await pool.fetchval("select compared_at from comparisons where review_id = $1", review)
+        await pool.execute("update rounds set ended_at = ended_at - make_interval(mins => coalesce($1, 0))", ago)
+        if not known:
+            await pool.execute("update rounds set run_id = $1", str(uuid4()))
+        await go_round(system)
+        after = await pool.fetchval("select compared_at from comparisons where review_id = $1", review)
+    written = await pool.fetch("select review_id, cleared_at is null as still from discrepancies")
+    alarms = [record for record in caplog.records if record.getMessage().startswith("discrepancy")]
+    if said is None:
+        assert (after == before, written, alarms) == (ago is not None, [], [])
+    else:
+        assert after > before
+        assert [tuple(row) for row in written] == [(None, False)]
+        assert [said in vars(alarm)["detail"] for alarm in alarms] == [True]
+
+
 async def test_a_start_that_cannot_be_read_stands_in_the_way(system: Harness, soon: None) -> None:
     """Somebody took the id with what no worker understands. It is only terminated if the operator says so."""
     submission = await system.store_submission()
