@@ -45,13 +45,19 @@ class Mandate(Value):
 
 
 class Accepted(Happened):
-    """A decision was applied. `digest` is that of the stored envelope, `proof` what was stored with it."""
+    """A decision was applied. `digest` is that of the stored envelope, `proof` what was stored with it.
+
+    Of a decision by which somebody judges, `given_by` are those whose doing it is that they can: who gave the role that
+    they act under, and who chose them to act in it for another.
+    """
 
     type: Literal["accepted"] = "accepted"
     envelope: Envelope
     digest: Digest
     proof: Proof = Proof()
     mandate: Mandate | None = None
+    # Left out where there are none, as in what was put on record before they were asked for: the fold of that stays.
+    given_by: tuple[PersonId, ...] = Field(default=(), exclude_if=lambda givers: not givers)
 
 
 class Refused(Happened):

@@ -18,7 +18,7 @@ from domain.events import Closed, Event, Passed
 from domain.people import Grant, Role
 from domain.refusal import Refusal
 from domain.route import Phase
-from domain.separation import broken_rule, excluded
+from domain.separation import broken_rule, excluded, givers, parties
 from domain.stages import Outcome, Stage
 from domain.state import Found, Given, Review, Ruled, Sheet, joined
 from domain.turns import Turn
@@ -215,13 +215,14 @@ def carried(
     review: Review, after: Review, assessment: Assessment, units: Mapping[PersonId, str]
 ) -> dict[PersonId, tuple[Slug, ...]]:
     """Whose verdicts stand when the proposal is that of `after`, and on which principles: on those that are judged by the
-    same as before, where everybody whose act they were may judge it still. `units` are where these belong.
+    same as before, where everybody whose act they were may judge it still, and by nobody's doing who has a part in it.
+    `units` are where these belong.
     """
     anew = reopened(review, assessment)
     standing: dict[PersonId, tuple[Slug, ...]] = {}
     for sheet in review.sheets:
         kept = tuple(principle for principle in _judged(sheet) if principle not in anew)
-        if kept and all(_may_judge(after, person, sheet.by.voice, units) for person in sheet.by.people):
+        if kept and _stands(after, sheet, units):
             standing[sheet.by.voice] = (*standing.get(sheet.by.voice, ()), *kept)
     return standing
 
@@ -310,9 +311,14 @@ def _carried_sheets(review: Review) -> tuple[Sheet, ...]:
     return tuple(sheet for sheet in review.sheets if sheet.carried_from is not None)
 
 
-def _may_judge(review: Review, person: PersonId, voice: PersonId, units: Mapping[PersonId, str]) -> bool:
-    with_voice = Grant(id="", person=voice, role=Role.REVIEWER)
-    return broken_rule(review, "verdict_sheet", person, under=with_voice, unit=units.get(person)) is None
+def _stands(review: Review, sheet: Sheet, units: Mapping[PersonId, str]) -> bool:
+    by = sheet.by
+    with_voice = Grant(id="", person=by.voice, role=Role.REVIEWER)
+    may_judge = (
+        broken_rule(review, "verdict_sheet", person, under=with_voice, unit=units.get(person)) is None
+        for person in by.people
+    )
+    return all(may_judge) and givers(review, by.person, by.voice, Role.REVIEWER).isdisjoint(parties(review))
 
 
 def _judged(sheet: Sheet) -> tuple[Slug, ...]:

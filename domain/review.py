@@ -122,7 +122,10 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
         case Take(envelope=envelope, digest=digest, proof=proof):
             under = _mandate(review, command, facts, at)
             if isinstance(under, Mandate):
-                happened.add(Accepted(at=at, envelope=envelope, digest=digest, proof=proof, mandate=under))
+                givers = _givers_of(under) if envelope.kind in JUDGING else ()
+                happened.add(
+                    Accepted(at=at, envelope=envelope, digest=digest, proof=proof, mandate=under, given_by=givers)
+                )
                 _consequences(happened, review, envelope, facts, at)
             else:
                 refusal = under
@@ -153,11 +156,14 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
     `before` the entry before it.
     """
     match event:
-        case Accepted(envelope=envelope, mandate=under):
+        case Accepted(envelope=envelope, mandate=under, given_by=givers):
             voice = envelope.person if under is None else under.grant.person
             in_time = deadlines.due_before(review, min(envelope.received_at, event.at)) is None
+            of_judging = envelope.kind in JUDGING and under is not None and givers == _givers_of(under)
             return (
-                in_time and (_refuses_to_hear(review, envelope) or _refuses_on_record(review, envelope, voice)) is None
+                (givers == () or of_judging)
+                and in_time
+                and (_refuses_to_hear(review, envelope) or _refuses_on_record(review, envelope, voice)) is None
             )
         case Assessed():
             return isinstance(before, Accepted) and _names(before.envelope) == event.content_digest
@@ -656,14 +662,20 @@ def _taken_part(review: Review, event: Accepted, given: Given) -> Review:
         if under is not None and under.unit is not None:
             update["units"] = joined(review.units, under.unit)
     if kind in JUDGING:
-        voice = Voice(person=given.person, of=given.voice, role=role, round=review.round)
+        by = event.given_by
+        voice = Voice(person=given.person, of=given.voice, role=role, round=review.round, given_by=by)
         update["heard"] = joined(review.heard, voice)
         if role is Role.REVIEWER:
             update["reviewed_by"] = joined(review.reviewed_by, *given.people)
     if under is not None and kind not in OFFERING:
-        givers = (giver for giver in (under.grant.by, under.lent_by) if giver not in (None, BOOTSTRAP))
-        update["grantors"] = joined(review.grantors, *givers)
+        update["grantors"] = joined(review.grantors, *_givers_of(under))
     return _with(review, **update)
+
+
+def _givers_of(under: Mandate) -> tuple[PersonId, ...]:
+    """Those whose doing it is that somebody could act under this: what a new system begins with is nobody's gift."""
+    givers = (giver for giver in (under.grant.by, under.lent_by) if giver is not None and giver != BOOTSTRAP)
+    return joined((), *givers)
 
 
 def _assessed(review: Review, event: Assessed) -> Review:

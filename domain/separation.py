@@ -139,6 +139,13 @@ RULES: tuple[Rule, ...] = (
         lambda review, actor: actor.person in review.grantors,
     ),
     Rule(
+        "grantors_do_not_propose",
+        "You gave somebody the role in which they took part in judging this proposal, or chose them to act in it for "
+        "another, so others must answer for it.",
+        PROPOSING,
+        lambda review, actor: any(actor.person in voice.given_by for voice in review.heard),
+    ),
+    Rule(
         "roles_from_parties_do_not_count",
         "The role that you would act in was given, or lent, to you by somebody who takes part in this review, so you can't "
         "use it here.",
@@ -271,6 +278,12 @@ def parties(review: Review) -> frozenset[PersonId]:
             *(person for signature in review.signatures for person in signature.by.people),
         )
     )
+
+
+def givers(review: Review, person: PersonId, of: PersonId, role: Role) -> frozenset[PersonId]:
+    """Those whose doing it was, as far as the record tells, that `person` was heard in this role with the voice of `of`."""
+    spoke = (voice for voice in review.heard if (voice.person, voice.of, voice.role) == (person, of, role))
+    return frozenset(giver for voice in spoke for giver in voice.given_by)
 
 
 def has_conflict(review: Review, person: PersonId, unit: str | None, under: Grant) -> bool:

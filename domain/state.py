@@ -56,13 +56,15 @@ class Given(Value):
 
 class Voice(Value):
     """Somebody was heard in judging: `person`, with the voice of `of`, which is their own unless they acted in another's
-    place.
+    place. `given_by` are those whose doing it was that they could.
     """
 
     person: PersonId
     of: PersonId
     role: Role
     round: int
+    # Left out where there are none, so that a state of before they were asked for has the digest that it always had.
+    given_by: tuple[PersonId, ...] = Field(default=(), exclude_if=lambda givers: not givers)
 
 
 class Found(Value):

@@ -11,20 +11,23 @@ from domain.decisions import (
     Extension,
     NoOpinion,
     Question,
+    QuestionAnswer,
     Reason,
     Recusal,
     Reopening,
     Revision,
     Ruling,
+    Submission,
     Withdrawal,
 )
 from domain.entitlement import ROLES
 from domain.events import Accepted, Assessed, Refused
-from domain.people import Grant, Role
+from domain.people import Assigned, Grant, Role
 from domain.registry import BOOTSTRAP
-from domain.review import evolve, waits_for
+from domain.review import evolve, fold, holds, waits_for
 from domain.separation import JUDGING, RULES, SEALING, broken_rule, excluded
 from domain.stages import Stage
+from domain.state import Review
 from domain.turns import falls_to
 from tests.domain.builders import (
     AUTHOR,
@@ -38,6 +41,7 @@ from tests.domain.builders import (
     OFFICER,
     OUTSIDER,
     OWNER,
+    PRINCIPLES,
     REVIEWERS,
     SECOND,
     Case,
@@ -334,6 +338,121 @@ def test_who_judged_does_not_stand_for_the_proposal() -> None:
     case.author = REVIEWERS[0]
     said = case.say(REVIEWERS[0], Revision(proposal=text_digest(2)))
     assert isinstance(said, Refused)
+
+
+def test_who_left_their_voice_to_another_does_not_stand_for_the_proposal_either() -> None:
+    """Their delegate judged, and it was their voice: named as its author afterwards, they answer for nothing."""
+    case = Case(route(needed=2, panel=2), grants=(*GRANTS, grant(REVIEWERS[0], Role.OWNER)))
+    case.delegates(REVIEWERS[0], OUTSIDER, Role.REVIEWER)
+    case.accepts(OUTSIDER, sheet())
+    case.accepts(REVIEWERS[1], ChangeRequest())
+    case.author = REVIEWERS[0]
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    case.accepts(REVIEWERS[1], ChangeRequest())
+    assert "judges_do_not_propose" == refused_by(case.say(REVIEWERS[0], Revision(proposal=text_digest(3))))
+
+
+def refused_by(answer: Accepted | Refused) -> str | None:
+    """The name of the rule by whose sentence this was refused."""
+    return next((each.name for each in RULES if isinstance(answer, Refused) and each.sentence in answer.detail), None)
+
+
+GIVER, NEW = "pat.operator", "new.reviewer"
+
+
+def one_text(_: str) -> dict[str, str]:
+    """What the principles are judged by, where every text says the same."""
+    return dict.fromkeys(PRINCIPLES, "e" * 64)
+
+
+def judged_by_gift(*, lent: bool = False) -> Case:
+    """A review that somebody judged in a role that somebody else, without a part in it so far, gave or lent to them."""
+    gift = given_by(GIVER, NEW, Role.REVIEWER)
+    case = Case(route(needed=2, panel=3), grants=GRANTS if lent else (*GRANTS, gift), inputs=one_text)
+    if lent:
+        case.delegates(REVIEWERS[3], NEW, Role.REVIEWER, by=GIVER)
+    case.accepts(NEW, sheet())
+    return case
+
+
+@pytest.mark.parametrize("lent", [False, True])
+def test_who_gave_a_role_that_judged_does_not_stand_for_the_proposal(lent: bool) -> None:
+    """Not by an answer, a revision or a withdrawal in the owner's place; nor is it their turn. The owner's voice is
+    the owner's still.
+    """
+    case = judged_by_gift(lent=lent)
+    case.accepts(REVIEWERS[0], Question())
+    away = case.delegates(OWNER, GIVER, Role.OWNER)
+    answer = QuestionAnswer(question=case.review.questions[0].by.decision)
+    for said in (answer, Withdrawal()):
+        assert "grantors_do_not_propose" == refused_by(case.say(GIVER, said))
+    assert not any(falls_to(turn, h) for turn in waits_for(case.review) for h in case.holders() if h.actor == GIVER)
+    case.accepts(REVIEWERS[1], ChangeRequest())
+    assert "grantors_do_not_propose" == refused_by(case.say(GIVER, Revision(proposal=text_digest(2))))
+    case.delegations.remove(away)
+    case.accepts(OWNER, answer)
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+
+
+def test_who_gave_a_role_that_signed_does_not_answer_what_the_next_one_asks() -> None:
+    """A signature by their gift is on the certificate; the owner's word to the next signatory is somebody else's."""
+    case = Case(route(signatories=2), grants=(*GRANTS, given_by(GIVER, "new.head", Role.SIGNATORY, "head")))
+    case.to_sign_off()
+    assert isinstance(case.sign("new.head"), Accepted)
+    case.accepts(SECOND, Question())
+    case.delegates(OWNER, GIVER, Role.OWNER)
+    answer = QuestionAnswer(question=case.review.questions[0].by.decision)
+    assert "grantors_do_not_propose" == refused_by(case.say(GIVER, answer))
+
+
+@pytest.mark.parametrize("lent", [False, True])
+@pytest.mark.parametrize("becomes", ["author", "staff"])
+def test_a_verdict_counts_no_more_once_who_gave_the_role_has_a_part_in_the_proposal(becomes: str, lent: bool) -> None:
+    """Named by a revision: what rests on their gift is not carried to it, and they answer for nothing by that."""
+    case = judged_by_gift(lent=lent)
+    case.accepts(REVIEWERS[0], ChangeRequest())
+    case.grants.append(grant(GIVER, Role.OWNER))
+    if becomes == "author":
+        case.author = GIVER
+    else:
+        case.staff = (Assigned(person=GIVER, role="engineer"),)
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert () == case.review.sheets
+    assert "roles_from_parties_do_not_count" == refused_by(case.say(NEW, sheet()))
+    if becomes == "author":
+        case.accepts(REVIEWERS[0], ChangeRequest())
+        assert "grantors_do_not_propose" == refused_by(case.say(GIVER, Revision(proposal=text_digest(3))))
+
+
+def test_a_verdict_in_a_role_that_nobody_of_the_review_gave_is_carried() -> None:
+    """The gift is no harm by itself; nor does it keep the giver of an owner's role from standing for a proposal."""
+    case = judged_by_gift()
+    case.accepts(REVIEWERS[0], ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert [NEW] == [each.by.person for each in case.review.sheets]
+    other = Case(route(needed=2, panel=2), opened=False)
+    other.grants[1] = other.grants[1].model_copy(update={"by": OWNER})
+    other.accepts(AUTHOR, Submission(), digest=text_digest(1))
+    other.accepts(REVIEWERS[0], ChangeRequest())
+    other.accepts(OWNER, Revision(proposal=text_digest(2)))
+
+
+def test_whose_gift_a_judging_role_was_is_on_record_and_an_entry_of_before_is_folded_as_ever() -> None:
+    """It says whose, or, from before that was asked for, nothing; never somebody else's."""
+    case = judged_by_gift()
+    before = fold("R-1", case.events[:-1])
+    told = case.events[-1]
+    assert isinstance(told, Accepted)
+    assert (GIVER,) == told.given_by == case.review.heard[-1].given_by
+    older = told.model_copy(update={"given_by": ()})
+    assert "given_by" not in older.model_dump()
+    assert "given_by" not in evolve(before, older).model_dump_json()
+    assert holds(before, None, told)
+    assert holds(before, None, older)
+    assert not holds(before, None, told.model_copy(update={"given_by": (OUTSIDER,)}))
+    (opening, *_) = case.events
+    assert isinstance(opening, Accepted)
+    assert not holds(Review(id="R-1"), None, opening.model_copy(update={"given_by": (GIVER,)}))
 
 
 def test_the_council_member_of_a_seat_keeps_it_under_a_new_grant() -> None:
