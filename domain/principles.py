@@ -13,8 +13,9 @@ from datetime import datetime
 
 from domain.assessment import Assessment
 from domain.decisions import Finding, Reason, Reopening, Ruling, VerdictSheet
-from domain.entitlement import officers, units_of
+from domain.entitlement import eligible, officers, units_of
 from domain.events import Closed, Event, Passed
+from domain.facts import Facts
 from domain.people import Grant, Role
 from domain.refusal import Refusal
 from domain.route import Phase
@@ -211,18 +212,22 @@ def judges(review: Review) -> tuple[PersonId, ...]:
     return joined((), *(person for sheet in review.sheets for person in sheet.by.people))
 
 
-def carried(
-    review: Review, after: Review, assessment: Assessment, units: Mapping[PersonId, str]
-) -> dict[PersonId, tuple[Slug, ...]]:
+def carried(review: Review, after: Review, assessment: Assessment, facts: Facts) -> dict[PersonId, tuple[Slug, ...]]:
     """Whose verdicts stand when the proposal is that of `after`, and on which principles: on those that are judged by the
     same as before, where everybody whose act they were may judge it still, and by nobody's doing who has a part in it.
-    `units` are where these belong.
+    Whose voice it was must hold a role still by which they, or who acts for them, could judge it.
     """
     anew = reopened(review, assessment)
     standing: dict[PersonId, tuple[Slug, ...]] = {}
     for sheet in review.sheets:
         kept = tuple(principle for principle in _judged(sheet) if principle not in anew)
-        if kept and _stands(after, sheet, units):
+        if kept and any(
+            _stands(after, sheet, holder.grant, facts.units)
+            for holder in facts.holders
+            if holder.grant.role is Role.REVIEWER
+            and holder.grant.person == sheet.by.voice
+            and eligible(after, assessment.route.reviewers, holder.grant, holder.unit)
+        ):
             standing[sheet.by.voice] = (*standing.get(sheet.by.voice, ()), *kept)
     return standing
 
@@ -311,11 +316,11 @@ def _carried_sheets(review: Review) -> tuple[Sheet, ...]:
     return tuple(sheet for sheet in review.sheets if sheet.carried_from is not None)
 
 
-def _stands(review: Review, sheet: Sheet, units: Mapping[PersonId, str]) -> bool:
+def _stands(review: Review, sheet: Sheet, under: Grant, units: Mapping[PersonId, str]) -> bool:
+    """Whether this sheet could be given here by those who gave it, under this grant of whose voice it was."""
     by = sheet.by
-    with_voice = Grant(id="", person=by.voice, role=Role.REVIEWER)
     may_judge = (
-        broken_rule(review, "verdict_sheet", person, under=with_voice, unit=units.get(person)) is None
+        broken_rule(review, "verdict_sheet", person, under=under, unit=units.get(person)) is None
         for person in by.people
     )
     return all(may_judge) and givers(review, by.person, by.voice, Role.REVIEWER).isdisjoint(parties(review))

@@ -413,7 +413,7 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
                     assessment=assessment,
                     changes=facts.proposed.changes,
                     reopened=principles.reopened(before, assessment) if before.revision else (),
-                    carried=principles.carried(before, after, assessment, facts.units),
+                    carried=principles.carried(before, after, assessment, facts),
                     kept_away=too_close(after, facts.holders),
                     units=units,
                 )

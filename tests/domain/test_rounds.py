@@ -441,3 +441,50 @@ def test_a_delegate_who_judges_too_completes_what_the_giver_began() -> None:
     case.accepts(JUN, PRIVACY)
     said = case.review.sheets[-1].by
     assert (JUN, RIN) == (said.person, said.voice)
+
+
+@pytest.mark.parametrize("how", ["disabled", "lost", "moved", "given anew by the owner"])
+def test_what_somebody_said_who_holds_no_role_for_it_any_more_is_not_carried(how: str) -> None:
+    """Their account was disabled, the role taken, or they left the unit that the route keeps it to; or they hold it by
+    somebody's doing who has a part in it.
+    """
+    its = route(needed=2, panel=3)
+    case = Case(
+        its.model_copy(update={"reviewers": its.reviewers.model_copy(update={"unit": "Ethics"})}), inputs=judged_by
+    )
+    case.units |= dict.fromkeys((RIN, JUN, KEI), "Ethics")
+    case.agree_by(RIN)
+    case.accepts(JUN, ChangeRequest())
+    match how:
+        case "disabled":
+            case.disabled.add(RIN)
+        case "lost":
+            case.grants = [each for each in case.grants if each.person != RIN]
+        case "moved":
+            case.units[RIN] = "Sales"
+        case _:
+            case.grants = [
+                each.model_copy(update={"by": OWNER}) if each.person == RIN else each for each in case.grants
+            ]
+    assert [(RIN, ["fairness", "privacy"], None)] == standing(case.review), "in this round it stays"
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert [] == standing(case.review)
+    assert {None: ("fairness", "privacy")} == asked(case.review)
+
+
+def test_what_was_said_in_this_round_counts_whatever_becomes_of_who_said_it() -> None:
+    """It was theirs to say; what they have a conflict in, they declare."""
+    case = a_case()
+    case.accepts(RIN, sheet())
+    case.disabled.add(RIN)
+    case.accepts(JUN, sheet())
+    assert case.review.stage is Stage.SIGN_OFF
+
+
+def test_a_verdict_is_carried_while_who_gave_it_is_away() -> None:
+    """They hold the role, and another acts in it."""
+    case = a_case()
+    case.accepts(RIN, sheet())
+    case.delegates(RIN, OUTSIDER, Role.REVIEWER)
+    revise(case, 2)
+    assert [(RIN, ["fairness"], 1)] == standing(case.review)
