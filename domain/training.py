@@ -63,6 +63,7 @@ def turns(review: Review) -> tuple[Turn, ...]:
         kinds=("completion",),
         what=f"Close the gaps in training: {names}."[:2000],
         role=Role.TRAINING_OFFICER,
+        not_for=review.aside,
         since=review.phase_since,
         due_at=review.due_at,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,14 +49,13 @@ from reviews where id = $1
 _TURNS = f"select {', '.join(COLUMNS)} from turns where review_id = $1 order by position"  # noqa: S608 - of constants
 
 _INBOX = f"""
-with mine as materialized (select * from acting($3) where person = $1)
+with mine as materialized (select * from acting($2) where person = $1)
 select t.*, r.id, r.title, r.state, nullif(mine.holder, $1) as for_person
 from turns t join reviews r on r.id = t.review_id
 cross join lateral (select a.holder from mine a where {FALLS_TO} order by a.holder <> $1 limit 1) mine
 where t.role in (select role from mine)
-and ($4::text[] is null or t.role = any ($4)) and ($5::text[] is null or t.review_id = any ($5))
+and ($3::text[] is null or t.role = any ($3)) and ($4::text[] is null or t.review_id = any ($4))
 order by t.due_at nulls last, t.since, t.review_id, t.position
-limit $2
 """  # noqa: S608 - put together of constants
 
 _RECEIPTS = """
@@ -135,20 +134,27 @@ class Reviews:
         self,
         person: PersonId,
         limit: int,
+        may_read: Callable[[Review], bool],
         roles: Collection[Role] | None = None,
         reviews: Collection[ReviewId] | None = None,
     ) -> tuple[InboxItem, ...]:
         """What waits for this person, by roles that they hold or were left, or by name, the most urgent first: in these
-        roles and reviews alone, where they are given.
+        roles and reviews alone, where they are given. What they may not read is left out, but for operators, who are
+        asked for roles and see no more of the review than its title.
         """
-        async with self._pool.acquire() as connection:
-            rows = await connection.fetch(_INBOX, person, limit, await self._database.now(connection), roles, reviews)
-        reviews = readable(rows)
-        return tuple(
-            InboxItem(state=reviews[row["id"]], title=row["title"], turn=turn(row), for_person=row["for_person"])
-            for row in rows
-            if row["id"] in reviews
-        )
+        found: list[InboxItem] = []
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            now = await self._database.now(connection)
+            cursor = await connection.cursor(_INBOX, person, now, roles, reviews)
+            while len(found) < limit and (rows := await cursor.fetch(limit)):
+                states = readable(rows)
+                items = (
+                    InboxItem(state=states[row["id"]], title=row["title"], turn=turn(row), for_person=row["for_person"])
+                    for row in rows
+                    if row["id"] in states
+                )
+                found += [item for item in items if item.turn.role is Role.OPERATOR or may_read(item.state)]
+        return tuple(found[:limit])
 
     async def proposal(self, digest: Digest) -> Proposal | None:
         """The proposal with this content digest."""

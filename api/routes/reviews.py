@@ -251,7 +251,7 @@ async def certificate(review: ReadableReview) -> Certificate:
 async def inbox(caller: TheCaller, services: TheServices, limit: Limit = 100) -> Inbox:
     """What waits for the caller, by role or by name, the most urgent first."""
     items: list[InboxItemOut] = []
-    for item in await services.reviews.inbox(caller.person, limit, caller.roles, caller.reviews):
+    for item in await services.reviews.inbox(caller.person, limit, caller.may_read, caller.roles, caller.reviews):
         review = item.state
         items.append(
             InboxItemOut(

@@ -22,6 +22,7 @@ from domain.people import Assigned, Role
 from domain.review import fold, waits_for
 from domain.route import OWN, Phase
 from domain.stages import Outcome, Stage
+from domain.turns import falls_to
 from tests.domain.builders import (
     ADA,
     AUDITOR,
@@ -244,6 +245,15 @@ def test_a_reviewer_who_is_away_can_step_aside_all_the_same() -> None:
     assert Reason.CONFLICT_OF_INTEREST is case.refusal(OUTSIDER, sheet())
     assert not case.may_read(OUTSIDER)
     case.accepts(OFFICER, Extension(until=case.now + 100 * DAY))
+
+
+def test_who_stepped_aside_is_not_asked_for_what_is_missing_in_training() -> None:
+    """They may not read the review; another training officer is asked."""
+    case = Case(route(training=True), grants=(*GRANTS, grant(RIN, Role.TRAINING_OFFICER)))
+    case.accepts(RIN, Conflict())
+    case.agree_by(JUN)
+    (turn,) = (turn for turn in waits_for(case.review) if turn.role is Role.TRAINING_OFFICER)
+    assert [TRAINER] == [holder.actor for holder in case.holders() if falls_to(turn, holder)]
 
 
 def test_whom_a_proposals_own_words_keep_away_is_on_record() -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from domain.people import Assigned
 from domain.route import SignatoryStep
 from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers
 from tests.support.harness import SIGNER
-from tests.support.system import AUDITOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
+from tests.support.system import AUDITOR, AUTHOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
 
 HEAD, TAKER = SIGNATORIES["business_unit_head"], "olga.owner"
 OTHER_HEADS = ("cy.head", "ed.head")
@@ -69,6 +70,31 @@ async def test_what_was_said_before_a_conflict_was_declared_counts_no_more(syste
     assert not any(RIN in part.what for part in (await system.person(OWNER).certificate(review)).rests_on)
     assert {f"What {RIN} said counts no more: decisions 1.", "Signatures lapsed: 1."} <= set(await system.told(review))
     await holds(system, review)
+
+
+async def test_who_stepped_aside_is_asked_for_nothing_of_it_in_another_role(own_system: System) -> None:
+    """Not as training officer, nor in the owner's place: neither the turn nor the title is in their inbox, however long
+    it is; what they may read comes after.
+    """
+    system = own_system
+    await system.granted((RIN, "training_officer", ""))
+    newcomer = (Assigned(person="one.newcomer", role="engineer"),)
+    review, another = [await system.opened(example(3, staff=newcomer)) for _ in range(2)]
+    rin = system.person(RIN)
+    await rin.accepted(review, "conflict", reason="My brother leads the customer's project.")
+    await system.person(JUN).accepted(review, "question", reason="Who checks it?")
+    for each in (review, another):
+        for name in (JUN, KEI):
+            await system.person(name).accepted(each, "verdict_sheet", verdicts=sheet())
+        assert Stage.TRAINING is (await system.at(each)).stage
+    assert [[], [None]] == [await waits_for(system, RIN, each) for each in (review, another)]
+    ends_at = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+    for giver in (OWNER, AUTHOR):
+        left = await system.person(giver).post("/delegations", {"taker": RIN, "roles": ["owner"], "ends_at": ends_at})
+        assert 201 == left.status_code, left.text
+    assert [] == await waits_for(system, RIN, review)
+    (first,) = (await rin.get("/inbox", limit=1)).json()["items"]
+    assert another == first["review"]
 
 
 async def test_two_of_three_heads_sign(own_system: System) -> None:
