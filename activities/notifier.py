@@ -29,6 +29,9 @@ KEEP_TRYING = timedelta(days=3)
 
 LONGEST_PAUSE = timedelta(hours=4)
 
+LONGEST_PAUSE_OF_MAIL = timedelta(minutes=10)
+"""One mail is on its way to a person at a time: what must be told at once waits for one that is tried again."""
+
 AT_ONCE = 20
 """Mails, or posts, that one worker sends side by side."""
 
@@ -119,7 +122,7 @@ class Notifier:
         async def note(why: str, again_in: timedelta | None) -> None:
             await self._notices.unsent(attempt.mail, why, again_in)
 
-        await _try(attempt, send, note, about)
+        await _try(attempt, send, note, about, LONGEST_PAUSE_OF_MAIL)
 
     async def _hand_over(self, attempt: PostAttempt) -> None:
         about = {"webhook": str(attempt.post.webhook), "review_id": attempt.review, "event": attempt.post.event_id}
@@ -185,12 +188,13 @@ async def _try(
     send: Callable[[], Awaitable[None]],
     note: Callable[[str, timedelta | None], Awaitable[None]],
     about: dict[str, str],
+    longest: timedelta = LONGEST_PAUSE,
 ) -> None:
     try:
         try:
             await send()
         except UnsentError as error:
-            again_in = None if error.final or attempt.age > KEEP_TRYING else pause_after(attempt.number)
+            again_in = None if error.final or attempt.age > KEEP_TRYING else min(pause_after(attempt.number), longest)
             await note(str(error), again_in)
             _log.warning("not sent", extra={**about, "why": str(error), "given_up": again_in is None})
     except Exception as error:  # noqa: BLE001 - what is claimed and not settled is claimed again; the others go on

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client
 
-from activities.notifier import KEEP_TRYING, Notifier, pause_after
+from activities.notifier import KEEP_TRYING, LONGEST_PAUSE_OF_MAIL, Notifier, pause_after
 from activities.ports import Letter, Mailer
 from domain.access import may_read
 from domain.decisions import AnyContent, ChangeRequest, Conflict, Question, Recusal, Withdrawal
@@ -331,6 +331,32 @@ async def test_it_is_tried_for_days_and_then_given_up(
     assert sorted(pauses) == pauses
     assert timedelta(seconds=5) == pauses[0]
     assert timedelta(hours=4) == pauses[-1]
+
+
+async def test_what_is_overdue_waits_no_longer_than_minutes_for_a_mail_that_is_tried_again(
+    system: Harness, notifier: Notifier, notices: Notices, mail: MailServer, clock: Clock
+) -> None:
+    """However long the mail server has been away."""
+    from activities.messages import Due
+
+    await notices.prefer(RIN, ALL)
+    late = await opened(system, tier=3, title="Late")
+    deadlines = sorted((await system.state(late)).deadlines, key=lambda deadline: deadline.at)
+    clock.pass_by(deadlines[-1].at - clock() - timedelta(days=1))
+    mail.refuses[address_of(RIN)] = "451 later"
+    await opened(system, tier=3, title="Another")
+    await notifier.round()
+    for _ in range(7):
+        clock.pass_by(timedelta(hours=3, minutes=30))
+        await notifier.round()
+    for deadline in deadlines:
+        assert (await commit(system, late, Due(deadline=deadline.id))).done
+    await notifier.round()
+    mail.refuses.clear()
+    clock.pass_by(LONGEST_PAUSE_OF_MAIL)
+    await notifier.round()
+    await notifier.round()
+    assert "Overdue: Late" in [message["Subject"] for message in mail.to(address_of(RIN))]
 
 
 class Forgetful(SmtpMailer):
