@@ -7,6 +7,7 @@ there are.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from api.problems import ContentTooLarge, MalformedRequest, UnsupportedMediaType
+from api.problems import ContentTooLarge, MalformedRequest, RequestTimeout, UnsupportedMediaType
 from runtime.settings import LARGEST_DOCUMENT
 
 KIB = 1024
@@ -26,6 +27,11 @@ MIB = 1024 * KIB
 
 MAX_DEPTH = 64
 """How deep arrays and objects may be nested."""
+
+BODY_SECONDS = 20.0
+"""For so long a body may be on its way, and a second longer for each `BODY_RATE` bytes that came."""
+
+BODY_RATE = 16 * KIB
 
 _MAX_INTEGER = 2**53 - 1
 
@@ -71,13 +77,25 @@ class BoundedRequest(Request):
 
         Raises:
             ContentTooLarge: more of it arrived than the limit, or more is announced.
+            RequestTimeout: it comes too slowly.
         """
         # A length that is no number is the server's to refuse; what counts is what arrives.
         declared = self.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
         self._check(size)
         size = 0
-        async for chunk in super().stream():
+        began = asyncio.get_running_loop().time()
+        chunks = super().stream()
+        while True:
+            try:
+                async with asyncio.timeout_at(began + BODY_SECONDS + size / BODY_RATE):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise RequestTimeout(
+                    "The body did not arrive in time.", headers={"Connection": "close"}, refuses=False
+                ) from None
             size += len(chunk)
             self._check(size)
             yield chunk
@@ -88,6 +106,7 @@ class BoundedRequest(Request):
         Raises:
             MalformedRequest: it is not I-JSON.
             ContentTooLarge: it is larger than the limit.
+            RequestTimeout: it comes too slowly.
         """
         if not hasattr(self, "_json"):
             self._json = parse_json(await self.body())

@@ -9,6 +9,7 @@ Problem                    the base; a status, a stable type, a title, and what 
 │   ├── SignInRefused            the sign-in was not begun here, or did not end well
 │   └── StepUpRequired           the person must sign in again, over this very decision
 ├── NotFound               404  not there, or not for this person to see
+├── RequestTimeout         408  the body did not arrive in time
 ├── Conflict               409  the process refuses
 ├── ContentTooLarge        413
 ├── UnsupportedMediaType   415
@@ -174,6 +175,12 @@ class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class RequestTimeout(Problem):
+    """The body did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
 class Conflict(Problem):
     """The process refuses."""
 
@@ -298,6 +305,8 @@ def install_problems(app: FastAPI, *conflicts: type[Exception]) -> None:
             refusals: dict[int | str, dict[str, Any]] = {}
             if operation.get("security"):
                 refusals |= _WHO_ASKS
+            if "requestBody" in operation:
+                refusals |= problems(408)
             if "application/json" in operation.get("requestBody", {}).get("content", {}):
                 refusals |= _TAKES_JSON
             for status, refusal in refusals.items():

@@ -81,6 +81,7 @@ def api() -> None:
             # that we are just ending.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=8,
+            limit_concurrency=settings.api_connections + 1,  # the first one that is refused
         )
     except SettingsError as error:
         raise CliError(Exit.USAGE, str(error)) from error

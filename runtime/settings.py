@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     api_port: Port = 8420
 
+    api_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """How many connections one API serves at the same time; whoever comes beyond that is answered 503."""
+
     worker_health_port: Port | None = None
     """Where the worker answers `/livez` and `/readyz`; without it, it listens nowhere."""
 

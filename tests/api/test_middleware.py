@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,10 +18,12 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
+from starlette.types import Message
 from structlog.testing import LogCapture
 from structlog.typing import EventDict
 
-from api.bodies import MAX_DEPTH, BoundedRoute, parse_json
+from api import bodies
+from api.bodies import MAX_DEPTH, BoundedRequest, BoundedRoute, parse_json
 from api.middleware import RequestContext
 from api.problems import MalformedRequest, install_problems
 
@@ -228,6 +231,51 @@ async def test_the_default_limit(client: httpx2.AsyncClient) -> None:
         body = b'{"value":"' + b"x" * (size - frame) + b'"}'
         answer = await client.post("/v1/anything/a", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize("drips", [False, True], ids=["that stops", "that drips"])
+async def test_a_slow_body_is_let_go(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict], drips: bool
+) -> None:
+    """Answered, and the connection ended; whoever goes on sending may miss the answer."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
+    async with serve(_app()) as url, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+
+        async def drip() -> None:
+            while drips and not writer.is_closing():
+                writer.write(b" ")
+                await asyncio.sleep(0.01)
+
+        writer.write(b"POST /v1/anything/a HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
+        writer.write(b"Content-Length: 10000\r\n\r\n{")
+        dripping = asyncio.create_task(drip())
+        answer = b""
+        with suppress(ConnectionResetError):
+            answer = await reader.read()
+        writer.close()
+        await dripping
+    assert lines[-1]["status"] == 408
+    if not drips:
+        head, _, document = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(document)["type"] == "urn:ringi:problem:request-timeout"
+
+
+async def test_a_body_has_longer_the_more_of_it_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large one over a slow line is read to its end."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 1)
+    monkeypatch.setattr(bodies, "BODY_RATE", 1)
+    left = 25
+
+    async def receive() -> Message:
+        nonlocal left
+        left -= 1
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"x" * 100, "more_body": left > 0}
+
+    request = BoundedRequest({"type": "http", "headers": []}, receive, 10_000)
+    assert len(await request.body()) == 2_500
 
 
 @pytest.mark.parametrize(

@@ -249,4 +249,4 @@ def test_every_problem_has_its_own_type() -> None:
 
     kinds = [kind for kind in tree(Problem) if hasattr(kind, "status") and kind.__module__ == "api.problems"]
     types = [(kind("somebody") if kind is Disabled else kind()).document()["type"] for kind in kinds]
-    assert len(types) == len(set(types)) == 13
+    assert len(types) == len(set(types)) == 14

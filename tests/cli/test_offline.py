@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import socket
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
 from cli.main import app
@@ -153,6 +160,35 @@ def test_settings_that_are_missing_are_bad_input() -> None:
     result = ringi("api", RINGI_DATABASE_URL="postgresql://localhost/none")
     assert 2 == result.exit_code
     assert "RINGI_OIDC_ISSUER is not set" in result.stderr
+
+
+def test_an_api_serves_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes beyond that is told so, and those who are there are served."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda _app, **settings: given.update(settings))
+    ringi("api", RINGI_DATABASE_URL="postgresql://localhost/none", RINGI_API_CONNECTIONS="2")
+
+    async def statuses() -> list[int]:
+        def serve() -> FastAPI:
+            app = FastAPI()
+            app.get("/")(lambda: None)
+            return app
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = uvicorn.Server(uvicorn.Config(serve, **given))
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            answers = []
+            async with AsyncExitStack() as stack, asyncio.timeout(20):
+                for _ in range(3):
+                    client = await stack.enter_async_context(
+                        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", trust_env=False)
+                    )
+                    answers.append((await client.get("/")).status_code)
+            server.should_exit = True
+            await task
+        return answers
+
+    assert asyncio.run(statuses()) == [200, 200, 503]
 
 
 def refusals(count: int) -> Evidence:
