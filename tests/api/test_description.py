@@ -102,7 +102,8 @@ def test_the_pattern_of_text_says_what_is_taken(kind: Any) -> None:
     """Of single characters, alone and in the middle of a text."""
     adapter = TypeAdapter(kind)
     pattern = re.compile(adapter.json_schema()["pattern"])
-    for character in map(chr, [*range(0x300), 0x2028, 0x3000, 0x1F600]):
+    hidden = [*range(0x2000, 0x2070), 0x61C, 0x115F, 0x1160, 0x180E, 0x2800, 0x3164, 0xFE0F, 0xFEFF, 0xFFA0]
+    for character in map(chr, [*range(0x370), *hidden, 0x3000, 0x1F600]):
         for text in (character, f"a{character}b"):
             try:
                 adapter.validate_python(text)

@@ -43,7 +43,7 @@ from tests.domain.builders import (
 )
 from tests.domain.sayings import contents
 
-texts = st.text(min_size=1, max_size=30).filter(str.strip)
+texts = st.builds("{}.{}".format, st.text(max_size=15), st.text(max_size=15))
 
 
 def envelope() -> Envelope:

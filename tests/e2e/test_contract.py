@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import unicodedata
 from base64 import b64encode
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -367,6 +368,12 @@ def schema_of(world: World, but: Collection[str], phases: dict[str, Any]) -> Any
         def set(self, case: schemathesis.Case[Any], _data: bool, _context: schemathesis.AuthContext) -> None:
             world.identify(case)
 
+    @schema.hook
+    def filter_case(_context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
+        """No pattern names the marks of every script: a reason of nothing else fits the description, and is refused."""
+        given = (parts.get("because") for parts in (case.query, case.body) if isinstance(parts, dict))
+        return not any(isinstance(reason, str) and reason and _are_marks(reason) for reason in given)
+
     if world.steady:
 
         @schema.hook
@@ -392,6 +399,10 @@ def schema_of(world: World, but: Collection[str], phases: dict[str, Any]) -> Any
             examples_of.append(case)
 
     return schema
+
+
+def _are_marks(text: str) -> bool:
+    return all(unicodedata.category(character) in ("Cf", "Me", "Mn") or character.isspace() for character in text)
 
 
 @dataclass
