@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from api.problems import FieldError, Invalid
+from api.problems import MAX_ERRORS, FieldError, Invalid
 from api.schemas import Moment
 from domain.completions import Completion, problems_with
 from domain.people import Grant, Person, Role
@@ -39,7 +39,7 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
     """
     people: dict[str, Person] = {}
     roles: list[tuple[PersonId, Role, str | None]] = []
-    mistakes: list[FieldError] = []
+    mistakes = _Mistakes()
     for line, row in _rows(data, ("person", "name", "unit", "role", "office"), ("email",)):
         try:
             address = {"email": row["email"] or None} if "email" in row else {}
@@ -49,10 +49,11 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
                 grant = Grant(id="new", person=person.id, role=_role(row["role"]), office=row["office"] or None)
                 _check_grant(grant, by)
                 roles.append((grant.person, grant.role, grant.office))
-        except (ValidationError, _ColumnError) as error:
-            mistakes += _mistakes(line, error)
-    if mistakes:
-        raise Invalid.at(*mistakes)
+        except ValidationError as error:
+            mistakes.of(line, error)
+        except _ColumnError as error:
+            mistakes.at(line, error.column, error.detail, error.column)
+    mistakes.raise_any()
     return list(people.values()), roles
 
 
@@ -64,20 +65,53 @@ def read_completions(data: bytes, *, by: PersonId, now: datetime) -> list[Comple
         Invalid: a row can't be taken; each mistake names its line and column.
     """
     completions: list[Completion] = []
-    mistakes: list[FieldError] = []
+    mistakes = _Mistakes()
     for line, row in _rows(data, ("person", "course", "completed_at"), ("expires_at",)):
         try:
             completion = CompletionIn.model_validate({k: v for k, v in row.items() if v} | {"by": by})
             completions.append(completion)
-            mistakes += (
-                FieldError(pointer=f"/{line}{problem.pointer}", detail=problem.detail, type="date")
-                for problem in problems_with(completion, now)
-            )
+            for problem in problems_with(completion, now):
+                mistakes.at(line, problem.pointer.removeprefix("/"), problem.detail, "date")
         except ValidationError as error:
-            mistakes += _mistakes(line, error)
-    if mistakes:
-        raise Invalid.at(*mistakes)
+            mistakes.of(line, error)
+    mistakes.raise_any()
     return completions
+
+
+class _Mistakes:
+    """What is wrong with the rows of a table: the first mistakes, no more than an answer tells, and how many there are."""
+
+    def __init__(self) -> None:
+        self._first: list[FieldError] = []
+        self._count = 0
+
+    def at(self, line: int, column: str, detail: str, kind: str) -> None:
+        """Note what is wrong with one column of a row."""
+        self._count += 1
+        if self._are_told:
+            self._first.append(FieldError(pointer=f"/{line}/{column}", detail=detail, type=kind))
+
+    def of(self, line: int, error: ValidationError) -> None:
+        """Note what pydantic finds wrong with a row."""
+        self._count += error.error_count()
+        if self._are_told:
+            self._first += (
+                FieldError(
+                    pointer=f"/{line}/{_COLUMNS.get(str(mistake['loc'][0]), mistake['loc'][0])}",
+                    detail=message_of(mistake),
+                    type=mistake["type"],
+                )
+                for mistake in error.errors(include_input=False, include_url=False)
+            )
+
+    @property
+    def _are_told(self) -> bool:
+        return len(self._first) < MAX_ERRORS
+
+    def raise_any(self) -> None:
+        """Raises Invalid if there are any."""
+        if self._count:
+            raise Invalid.at(*self._first, count=self._count)
 
 
 class _ColumnError(Exception):
@@ -125,16 +159,3 @@ def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> 
             yield reader.line_num, {name: value.strip() for name, value in row.items()}
     except csv.Error as error:
         raise Invalid.at(FieldError(pointer=f"/{reader.reader.line_num}", detail=str(error), type="csv")) from None
-
-
-def _mistakes(line: int, error: ValidationError | _ColumnError) -> list[FieldError]:
-    if isinstance(error, _ColumnError):
-        return [FieldError(pointer=f"/{line}/{error.column}", detail=error.detail, type=error.column)]
-    return [
-        FieldError(
-            pointer=f"/{line}/{_COLUMNS.get(str(mistake['loc'][0]), mistake['loc'][0])}",
-            detail=message_of(mistake),
-            type=mistake["type"],
-        )
-        for mistake in error.errors(include_input=False, include_url=False)
-    ]

@@ -209,10 +209,13 @@ class Invalid(Problem):
     title = "Not valid"
 
     @classmethod
-    def at(cls, *errors: FieldError) -> Invalid:
-        """The problem with these mistakes, of which the first ones are named."""
+    def at(cls, *errors: FieldError, count: int | None = None) -> Invalid:
+        """The problem with these mistakes, of which the first ones are named. `count` is how many there are, where not all
+        of them are given.
+        """
+        wrong = len(errors) if count is None else count
         named: list[JsonValue] = [error.model_dump(exclude_none=True) for error in errors[:MAX_ERRORS]]
-        return cls(f"{len(errors)} thing{'s are' if len(errors) > 1 else ' is'} wrong with the request", errors=named)
+        return cls(f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong with the request", errors=named)
 
 
 class Unavailable(Problem):
