@@ -22,6 +22,9 @@ MAX_ROWS = 500_000
 _COLUMNS = {"id": "person"}
 """The column of a field, where it is called otherwise."""
 
+_OF_A_PERSON = ("name", "unit", "email")
+"""What all rows about one person say alike."""
+
 
 class CompletionIn(Completion):
     """A completion as it comes in."""
@@ -32,19 +35,25 @@ class CompletionIn(Completion):
 
 def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[PersonId, Role, str | None]]]:
     """People, and the roles they are to be granted: columns person, name, unit, role, office and, optionally, email.
-    Without that column, addresses stay as they are. `by` is who imports.
+    Without that column, addresses stay as they are. All rows about one person say the same of them. `by` is who imports.
 
     Raises:
         Invalid: a row can't be taken; each mistake names its line and column.
     """
-    people: dict[str, Person] = {}
+    people: dict[PersonId, Person] = {}
+    lines: dict[PersonId, int] = {}
     roles: list[tuple[PersonId, Role, str | None]] = []
     mistakes = _Mistakes()
     for line, row in _rows(data, ("person", "name", "unit", "role", "office"), ("email",)):
         try:
             address = {"email": row["email"] or None} if "email" in row else {}
             person = Person(id=row["person"], name=row["name"], unit=row["unit"], **address)
-            people[person.id] = person
+            first = people.setdefault(person.id, person)
+            said_in = lines.setdefault(person.id, line)
+            for column in _OF_A_PERSON if person != first else ():
+                if getattr(person, column) != getattr(first, column):
+                    detail = f"line {said_in} says something else of this person"
+                    mistakes.at(line, column, detail, "contradiction")
             if row["role"] or row["office"]:
                 grant = Grant(id="new", person=person.id, role=_role(row["role"]), office=row["office"] or None)
                 _check_grant(grant, by)

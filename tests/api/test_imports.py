@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,12 @@ def refused_people(text: str) -> Invalid:
     with pytest.raises(Invalid) as refused:
         read_people(text.encode(), by="ops.operator")
     return refused.value
+
+
+def errors_of(refused: Invalid) -> list[dict[str, str]]:
+    """The mistakes that are told."""
+    errors: Any = refused.members["errors"]
+    return list(errors)
 
 
 def refused_completions(text: str) -> Invalid:
@@ -47,5 +54,30 @@ def test_no_more_mistakes_are_written_down_than_are_told(monkeypatch: pytest.Mon
         refused_completions(f"{TRAINING}\n" + "p,c,9999-01-01T00:00:00Z,2026-01-01T00:00:00Z\n" * rows),
     ]
     assert [f"{each * rows} things are wrong with the request" for each in (3, 1, 4, 2)] == [t.detail for t in tables]
-    assert all(isinstance(named := table.members["errors"], list) and MAX_ERRORS == len(named) for table in tables)
+    assert [MAX_ERRORS] * len(tables) == [len(errors_of(table)) for table in tables]
     assert len(tables) * MAX_ERRORS <= written <= len(tables) * (MAX_ERRORS + a_rows)
+
+
+@pytest.mark.parametrize(
+    ("other", "columns"),
+    [
+        ("p,Another,Unit,,,p@a.example", ["name"]),
+        ("p,Name,Elsewhere,,,p@a.example", ["unit"]),
+        ("p,Name,Unit,,,other@a.example", ["email"]),
+        ("p,Name,Unit,,,", ["email"]),
+        ("p,Another,Elsewhere,,,", ["name", "unit", "email"]),
+    ],
+)
+def test_one_table_says_one_thing_of_a_person(other: str, columns: list[str]) -> None:
+    """Both lines are named where it says two: a unit decides who may judge, and the last row is no better than the first."""
+    text = f"{PEOPLE},email\nq,Other,Unit,,,\np,Name,Unit,owner,,p@a.example\nq,Other,Unit,owner,,\n{other}"
+    errors = errors_of(refused_people(text))
+    assert [(f"/5/{column}", "contradiction") for column in columns] == [(e["pointer"], e["type"]) for e in errors]
+    assert all("line 3" in e["detail"] for e in errors)
+
+
+def test_a_person_of_several_rows_is_one() -> None:
+    """Each role has a row of its own, which says the same of the person."""
+    text = f"{PEOPLE}\np,Name,Unit,owner,\np, Name,Unit ,reviewer,\n"
+    people, roles = read_people(text.encode(), by="ops.operator")
+    assert (["p"], ["owner", "reviewer"]) == ([person.id for person in people], [role for _, role, _ in roles])
