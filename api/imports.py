@@ -147,24 +147,39 @@ def _check_grant(grant: Grant, by: PersonId) -> None:
 
 
 def _rows(data: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows below the header, each with the line in which it begins."""
+    lines = _lines(data)
+    _, named = next(lines, (1, []))
+    header = [name.strip() for name in named]
+    if len(set(header)) < len(header) or not set(columns) <= set(header) <= {*columns, *optional}:
+        said = f"the columns must be: {', '.join(columns)}; and may be: {', '.join(optional)}"
+        raise Invalid.at(FieldError(pointer="/1", detail=said, type="columns"))
+    for number, (line, row) in enumerate(((line, row) for line, row in lines if row), start=1):
+        if number > MAX_ROWS:
+            raise Invalid.at(FieldError(pointer="", detail=f"more than {MAX_ROWS} rows", type="too_long"))
+        if len(row) != len(header):
+            raise Invalid.at(FieldError(pointer=f"/{line}", detail="not as many columns as the header", type="row"))
+        yield line, {name: value.strip() for name, value in zip(header, row, strict=True)}
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """What the table has, row after row, each with the line in which it begins: within quotes, it can go over several."""
+    reader = csv.reader(io.StringIO(_text(data), newline=""), strict=True)
+    begins = 1
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Invalid.at(FieldError(pointer="", detail=f"not UTF-8 at byte {error.start}", type="encoding")) from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in reader.fieldnames or ()]
-        if len(set(header)) < len(header) or not set(columns) <= set(header) <= {*columns, *optional}:
-            said = f"the columns must be: {', '.join(columns)}; and may be: {', '.join(optional)}"
-            raise Invalid.at(FieldError(pointer="/1", detail=said, type="columns"))
-        reader.fieldnames = header
-        for number, row in enumerate(reader, start=1):
-            if number > MAX_ROWS:
-                raise Invalid.at(FieldError(pointer="", detail=f"more than {MAX_ROWS} rows", type="too_long"))
-            if None in row or any(value is None for value in row.values()):
-                raise Invalid.at(
-                    FieldError(pointer=f"/{reader.line_num}", detail="not as many columns as the header", type="row")
-                )
-            yield reader.line_num, {name: value.strip() for name, value in row.items()}
+        for row in reader:
+            yield begins, row
+            begins = reader.line_num + 1
     except csv.Error as error:
-        raise Invalid.at(FieldError(pointer=f"/{reader.reader.line_num}", detail=str(error), type="csv")) from None
+        raise Invalid.at(FieldError(pointer=f"/{begins}", detail=str(error), type="csv")) from None
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line = 1 + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
+        byte = len(before) - max(before.rfind(b"\n"), before.rfind(b"\r"))
+        detail = f"not UTF-8 at byte {byte} of this line"
+        raise Invalid.at(FieldError(pointer=f"/{line}", detail=detail, type="encoding")) from None

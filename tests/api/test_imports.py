@@ -81,3 +81,31 @@ def test_a_person_of_several_rows_is_one() -> None:
     text = f"{PEOPLE}\np,Name,Unit,owner,\np, Name,Unit ,reviewer,\n"
     people, roles = read_people(text.encode(), by="ops.operator")
     assert (["p"], ["owner", "reviewer"]) == ([person.id for person in people], [role for _, role, _ in roles])
+
+
+@pytest.mark.parametrize(
+    ("rows", "pointer"),
+    [
+        ('p,Name,Unit,,\n\nq,"two\nlines",Unit,,\n', "/4/name"),
+        ('p,"Na\r\nme",Unit,,\r\n', "/2/name"),
+        ('p,Name,Unit,,\n"q\n\n",Name,Unit\nr,Name,Unit,,\n', "/3"),
+        ('p,Name,Unit,,\nq,"Name,Unit,,\nr,Name,Unit,,\ns,Name,Unit,,\n', "/3"),
+        ('p,Name,Unit,,\nq,"a\nb"c,Unit,,\n', "/3"),
+    ],
+)
+def test_a_row_of_several_lines_is_named_by_its_first(rows: str, pointer: str) -> None:
+    """Wherever it ends, if it does: that is where an editor shows it to begin."""
+    assert [pointer] == [error["pointer"] for error in errors_of(refused_people(f"{PEOPLE}\n{rows}"))]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+@pytest.mark.parametrize(
+    ("end", "line"), [("\n", 4), ("\r\n", 4), ("\r", 4)], ids=["as on Unix", "as on Windows", "as on an old Mac"]
+)
+def test_what_is_not_utf_8_is_named_by_its_line(mark: str, end: str, line: int) -> None:
+    """However lines end."""
+    data = end.join([mark + PEOPLE, "p,稟議,Unit,,", "", "q,N\xe4me,Unit,,", ""]).encode()
+    with pytest.raises(Invalid) as refused:
+        read_people(data.replace("\xe4".encode(), b"\xe4"), by="ops.operator")
+    said = {"pointer": f"/{line}", "type": "encoding", "detail": "not UTF-8 at byte 4 of this line"}
+    assert [said] == errors_of(refused.value)

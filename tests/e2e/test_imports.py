@@ -144,8 +144,8 @@ async def test_a_mistake_among_completions_is_said_and_nothing_is_taken(
         (b"person,name,unit,role,office,more\n", "/1"),
         (b"person,name,unit,role,office,office\n", "/1"),
         (b"person;name;unit;role;office\n", "/1"),
-        (f"{PEOPLE}\np,N\xe4me,U,,".encode("latin-1"), ""),
-        (f"{PEOPLE}\n".encode("utf-16"), ""),
+        (f"{PEOPLE}\np,N\xe4me,U,,".encode("latin-1"), "/2"),
+        (f"{PEOPLE}\n".encode("utf-16"), "/1"),
     ],
 )
 async def test_a_table_that_cannot_be_read_is_refused(system: System, data: bytes, place: str) -> None:
@@ -164,6 +164,9 @@ async def test_every_mistake_is_named_as_far_as_an_answer_goes(system: System) -
 async def test_lines_are_counted_as_an_editor_does(system: System) -> None:
     """A name of several lines is no name; it begins where it begins."""
     assert ["/4/name"] == mistakes(await people(system, f'{PEOPLE}\ngood.person,Good,U,,\n\nbad.person,"",U,,\n'))
+    assert ["/2/name"] == mistakes(
+        await people(system, f'{PEOPLE}\nbad.person,"two\nlines",U,,\ngood.person,Good,U,,\n')
+    )
 
 
 async def test_only_csv_is_taken(system: System) -> None:
