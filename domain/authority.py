@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 
 from domain import dsse
 from domain.canonical import sha256
-from domain.decisions import Envelope, Reason, governed_by
+from domain.decisions import Envelope, Reason, Revision, Submission, governed_by
 from domain.drafts import stored_bytes
 from domain.entitlement import SERVICES, entitles, not_entitled
 from domain.events import Mandate
@@ -77,6 +77,13 @@ def unsigned(envelope: Envelope, digest: Digest, proof: Proof, keys: Iterable[Si
     if dsse.signed_by(dsse.DECISION, data, proof.signatures, trusted):
         return None
     return Refusal(Reason.BAD_SIGNATURE, "It bears no signature of a key that was in force when it was received.")
+
+
+def unpublished(envelope: Envelope, packs: Container[Digest]) -> Refusal | None:
+    """The refusal of a proposal that is put before reviewers under a policy pack that is not among the published ones."""
+    if not isinstance(envelope.content, Submission | Revision) or envelope.pack_digest in packs:
+        return None
+    return Refusal(Reason.INVALID, "The policy pack that it names is not published.")
 
 
 def absence(standing: Standing, person: str, grant: Grant, moment: datetime) -> Delegation | None:

@@ -95,6 +95,7 @@ class Facts(Value):
     """The present state of the registers.
 
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
+    `packs` the published ones among those that it names;
     `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned
     staff in the courses that the route requires; `units` are those of the owner and author of what is proposed, and of
     whoever gave the verdicts that it may carry; `proposed` is what a submission or revision names, or, where it could
@@ -104,6 +105,7 @@ class Facts(Value):
     standing: Standing = Standing()
     keys: tuple[SigningKey, ...] = ()
     issuer_keys: tuple[IssuerKey, ...] = ()
+    packs: tuple[Digest, ...] = ()
     holders: tuple[Holder, ...] = ()
     completions: tuple[Completion, ...] = ()
     units: dict[PersonId, Line] = Field(default_factory=dict)

@@ -6,8 +6,8 @@ the one before and signed. Which grants, keys and delegations were in force at a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -17,7 +17,7 @@ from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, key_id, signed_by
 from domain.facts import SigningKey, Standing
 from domain.people import DELEGABLE, Delegation, Grant, Role, Seat
 from domain.proof import IssuerKey
-from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Value
+from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Slug, Value
 
 BOOTSTRAP: PersonId = "ringi:bootstrap"
 """Who enters what a new system begins with: its first key and its first operator."""
@@ -173,6 +173,17 @@ class InvitationRevoked(Registered):
     because: Prose
 
 
+class PackPublished(Registered):
+    """Proposals can be reviewed under this policy pack from here on; new ones are, as long as none of its id is published
+    after it.
+    """
+
+    type: Literal["pack_published"] = "pack_published"
+    pack: Slug
+    version: Line
+    digest: Digest
+
+
 RegistryEvent = Annotated[
     KeyAdded
     | KeyRevoked
@@ -187,7 +198,8 @@ RegistryEvent = Annotated[
     | DelegationEnded
     | Invited
     | InvitationUsed
-    | InvitationRevoked,
+    | InvitationRevoked
+    | PackPublished,
     Field(discriminator="type"),
 ]
 """What can be put on record in the registry, told apart by `type`."""
@@ -265,6 +277,8 @@ class Registry:
         self.disabled: set[PersonId] = set()
         self.delegations: dict[str, Delegation] = {}
         self.invitations: dict[str, InvitationState] = {}
+        self.packs: dict[Digest, PackPublished] = {}
+        """The published policy packs, the last one last."""
 
     def apply(self, event: RegistryEvent) -> None:
         """Fold one more entry in. Never refuses: what is on record happened."""
@@ -304,6 +318,8 @@ class Registry:
                 self._invitation_is(invitation, "used")
             case InvitationRevoked(invitation=invitation):
                 self._invitation_is(invitation, "revoked")
+            case PackPublished(digest=digest):
+                self.packs[digest] = event
             case _:
                 pass
 
@@ -413,6 +429,8 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
             return "Nobody moves themselves to another unit; another operator does." if moves else None
         case AddressesEntered(addresses=addresses):
             return next((said for each in addresses if (said := _refuse_entering(registry, each)) is not None), None)
+        case PackPublished():
+            return _refuse_publishing(registry, event)
         case IssuerKeySeen():
             return None
 
@@ -423,6 +441,19 @@ def _refuse_revoking(registry: Registry, key: KeyId) -> str | None:
         return "No key with this id is in force."
     if in_force == [key]:
         return "This is the only key in force; register the next one first."
+    return None
+
+
+def _refuse_publishing(registry: Registry, event: PackPublished) -> str | None:
+    # Those that come with a release are published with it, whoever operates the system.
+    if event.by != BOOTSTRAP and (event.by in registry.disabled or event.by not in registry.operators.values()):
+        return "This is for operators."
+    if event.digest in registry.packs:
+        return "This policy pack is published already."
+    if any((pack.pack, pack.version) == (event.pack, event.version) for pack in registry.packs.values()):
+        return (
+            f"Version {event.version} of {event.pack} is published with another content; a change needs a new version."
+        )
     return None
 
 
@@ -543,12 +574,14 @@ def _refuse_using(registry: Registry, event: InvitationUsed) -> str | None:
     return "The account of whoever is invited is disabled." if event.by in registry.disabled else None
 
 
-def keys_on_record(entries: Iterable[RecordedEntry]) -> dict[KeyId, SigningKey]:
-    """The keys by those of the registry's entries that speak of keys, in order.
+@lru_cache(maxsize=8)
+def keys_and_packs(entries: tuple[RecordedEntry, ...]) -> Registry:
+    """What the registry says of keys and policy packs, by those of its entries that speak of either, in order. What is
+    returned is not to be changed.
 
     The first founds the registry, and each later one counts if a key signed it that was in force by then: what somebody
-    put between them who has no such key says nothing. For who has to know now whose signature counts, and can't read
-    the whole registry for it, as `RegistryAudit` does.
+    put between them who has no such key says nothing. For who has to know now whose signature counts, or which pack is
+    published, and can't read the whole registry for it, as `RegistryAudit` does.
     """
     registry = Registry()
     for recorded in entries:
@@ -558,7 +591,7 @@ def keys_on_record(entries: Iterable[RecordedEntry]) -> dict[KeyId, SigningKey]:
         except ValidationError:
             continue
         event = entry.event
-        if not isinstance(event, KeyAdded | KeyRevoked) or entry.seq != recorded.seq:
+        if not isinstance(event, KeyAdded | KeyRevoked | PackPublished) or entry.seq != recorded.seq:
             continue
         if registry.at is not None and event.at < registry.at:
             continue
@@ -568,7 +601,7 @@ def keys_on_record(entries: Iterable[RecordedEntry]) -> dict[KeyId, SigningKey]:
             keys = [key.public for key in registry.keys.values() if key.in_force(event.at)]
         if signed_by(REGISTRY, data, recorded.signatures, keys):
             registry.apply(event)
-    return registry.keys
+    return registry
 
 
 class RegistryAudit:

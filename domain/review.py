@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import reduce
 
 from domain import claims, conflicts, council, deadlines, fulfilment, principles, revisions, sign_off, training
-from domain.authority import mandate, unsigned
+from domain.authority import mandate, unpublished, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
@@ -261,7 +261,11 @@ class _Happened:
 def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Mandate | Refusal:
     """Under what this decision is taken, or why it can't be."""
     envelope, proof = command.envelope, command.proof
-    refusal = unsigned(envelope, command.digest, proof, facts.keys) or _refuses_to_hear(review, envelope)
+    refusal = (
+        unsigned(envelope, command.digest, proof, facts.keys)
+        or _refuses_to_hear(review, envelope)
+        or unpublished(envelope, facts.packs)
+    )
     if refusal is not None:
         return refusal
     under = mandate(review, envelope, proof, facts)

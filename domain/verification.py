@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from domain.authority import mandate, unsigned
+from domain.authority import mandate, unpublished, unsigned
 from domain.canonical import sha256
 from domain.decisions import Discrepancy
 from domain.dsse import KeyId
@@ -185,6 +185,7 @@ class _Authority:
         if registry.seq != under.registry:
             return f"it was applied as of entry {under.registry} of the registry, which is at {registry.seq} there"
         refused = unsigned(envelope, event.digest, event.proof, registry.keys.values())
+        refused = refused or unpublished(envelope, registry.packs)
         if refused is not None:
             return f"the decision {envelope.decision_id}: {refused.detail}"
         facts = Facts(

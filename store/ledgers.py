@@ -29,7 +29,7 @@ from domain.state import Review, Subject
 from domain.turns import Turn, changes
 from domain.values import PersonId
 from store.database import Connection, Database
-from store.registers import Calendars, published_pack
+from store.registers import Calendars, Published, published_pack
 from store.standing import Named, look
 from store.states import review_in
 from store.turns import INSERT, row
@@ -129,6 +129,7 @@ class Ledgers:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._calendars = Calendars()
+        self._published = Published()
 
     @asynccontextmanager
     async def head(self, review_id: str) -> AsyncIterator[LockedHead]:
@@ -145,7 +146,7 @@ class Ledgers:
                     raise UnknownReviewError(f"nothing was ever submitted under the id {review_id!r}")
                 review = review_in(review_id, row["state"])
                 now = await self._database.now(connection)
-                yield LockedHead(connection, review, row["head"], now, self._calendars)
+                yield LockedHead(connection, review, row["head"], now, self._calendars, self._published)
         except _DATA_ERRORS as error:
             raise UnstorableError(f"{type(error).__name__} ({error.sqlstate})") from error
 
@@ -153,10 +154,19 @@ class Ledgers:
 class LockedHead:
     """The head of a review's ledger, locked; see the port for what its methods promise."""
 
-    def __init__(self, connection: Connection, review: Review, head: str, now: datetime, calendars: Calendars) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        review: Review,
+        head: str,
+        now: datetime,
+        calendars: Calendars,
+        published: Published,
+    ) -> None:
         self._connection = connection
         self._head = head
         self._calendars = calendars
+        self._published = published
         self._turns = waits_for(review)
         self._on_record: Counter[tuple[str, str]] = Counter()
         self.review = review
@@ -192,6 +202,8 @@ class LockedHead:
     async def facts(self, review: Review, decision: StoredDecision | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
         proposed, unassessable = await self._proposed(review, None if decision is None else decision.envelope)
+        named = [] if decision is None or not _proposes(decision.envelope) else [decision.envelope.pack_digest]
+        packs = await self._published.among(self._connection, named)
         proof = None if decision is None else decision.proof
         facts = await look(
             self._connection,
@@ -206,6 +218,7 @@ class LockedHead:
         calendar = await self._calendars.of(self._connection, pack)
         return facts.model_copy(
             update={
+                "packs": packs,
                 "completions": completions,
                 "proposed": proposed,
                 "unassessable": unassessable,
@@ -310,6 +323,10 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
     told = (Entry.model_validate_json(data).event for data in row["naming"])
     settled = row["status"] != "pending" or any(settles(event) == envelope.decision_id for event in told)
     return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=Proof.read(row["proof"]))
+
+
+def _proposes(envelope: Envelope) -> bool:
+    return isinstance(envelope.content, Submission | Revision)
 
 
 def _proposal(content: bytes) -> Proposal:

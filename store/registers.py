@@ -31,12 +31,13 @@ from domain.registry import (
     GrantRevoked,
     IssuerKeySeen,
     Member,
+    PackPublished,
     PeopleEntered,
     address_digest,
 )
 from domain.values import Digest, PersonId
 from store.database import Connection, Database
-from store.registry import Registrar
+from store.registry import Registrar, packs_on_record
 from store.sessions import end_sessions_of
 from store.standing import standing_of
 
@@ -73,14 +74,10 @@ on conflict do nothing
 """
 
 _PACK = """
-insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4) on conflict do nothing returning digest
+insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4) on conflict do nothing
 """
 
-_PACK_BY_ID = "select content from policy_packs where id = $1 order by published_at desc, version desc limit 1"
-
 _PACK_OF_DIGEST = "select content from policy_packs where digest = $1"
-
-_PACK_OF_VERSION = "select digest from policy_packs where id = $1 and version = $2"
 
 
 T = TypeVar("T")
@@ -115,6 +112,19 @@ class Calendars:
                 return MONDAY_TO_FRIDAY
             calendar = self._known[pack] = published_pack(content).calendar or MONDAY_TO_FRIDAY
         return calendar
+
+
+class Published:
+    """Which policy packs are published. None is ever withdrawn, so each is looked for until it is."""
+
+    def __init__(self) -> None:
+        self._known: frozenset[Digest] = frozenset()
+
+    async def among(self, connection: Connection, packs: Collection[Digest]) -> tuple[Digest, ...]:
+        """Those of these packs that are."""
+        if not self._known.issuperset(packs):
+            self._known = frozenset(await packs_on_record(connection))
+        return tuple(pack for pack in packs if pack in self._known)
 
 
 class Registers:
@@ -291,30 +301,39 @@ class Registers:
             status: str = await connection.execute(_TAKE_COMPLETIONS)
             return int(status.rsplit(" ", 1)[1])
 
-    async def publish(self, pack: PolicyPack) -> Digest:
-        """Publish a policy pack. Publishing the same one again changes nothing.
+    async def publish(self, pack: PolicyPack, *, by: PersonId = BOOTSTRAP) -> Digest:
+        """Publish a policy pack, in the name of who sets the system up or of an operator. Publishing the same one again
+        changes nothing.
 
         Raises:
             PublishedOtherwiseError: this id and version stands for another content.
+            RegistryRefusedError: it is not for `by` to publish.
+            KeyNotInForceError: nothing that this process signs counts.
         """
         content = canonical_bytes(pack)
         digest = sha256(content)
-        fresh = await self._pool.fetchval(_PACK, digest, pack.id, pack.version, content)
-        if fresh is None and await self._pool.fetchval(_PACK_OF_VERSION, pack.id, pack.version) != digest:
-            raise PublishedOtherwiseError(
-                f"version {pack.version} of {pack.id} is published with another content; a change needs a new version"
-            )
+        if digest in await packs_on_record(self._pool) and await self.pack_of(digest) is not None:
+            return digest
+        async with self._database.transaction() as connection, self.registry.head(connection) as head:
+            await connection.execute(_PACK, digest, pack.id, pack.version, content)
+            if await connection.fetchval(_PACK_OF_DIGEST, digest) != content:
+                raise PublishedOtherwiseError(
+                    f"version {pack.version} of {pack.id} is published with another content; a change needs a new version"
+                )
+            published = PackPublished(at=head.now, by=by, pack=pack.id, version=pack.version, digest=digest)
+            await head.append(published)
         return digest
 
     async def pack(self, pack_id: str) -> PolicyPack | None:
         """The policy pack that was last published under this id."""
-        content = await self._pool.fetchval(_PACK_BY_ID, pack_id)
-        return None if content is None else published_pack(content)
+        published = await packs_on_record(self._pool)
+        last = next((pack.digest for pack in reversed(tuple(published.values())) if pack.pack == pack_id), None)
+        return None if last is None else await self.pack_of(last)
 
     async def pack_of(self, digest: Digest) -> PolicyPack | None:
         """The policy pack with this digest."""
         content = await self._pool.fetchval(_PACK_OF_DIGEST, digest)
-        return None if content is None else published_pack(content)
+        return None if content is None or sha256(content) != digest else published_pack(content)
 
 
 def _batches(all_of_them: Sequence[T]) -> Iterator[tuple[T, ...]]:

@@ -6,7 +6,7 @@ rules, signs and chains the entries, and brings the tables up to date.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -33,13 +33,14 @@ from domain.registry import (
     IssuerKeySeen,
     KeyAdded,
     KeyRevoked,
+    PackPublished,
     PeopleEntered,
     RecordedEntry,
     Registry,
     RegistryEvent,
     entry_bytes,
     held,
-    keys_on_record,
+    keys_and_packs,
     refuse,
 )
 from domain.values import Digest, PersonId
@@ -115,9 +116,14 @@ insert into delegations (id, giver, taker, roles, starts_at, ends_at, given_by) 
 
 _END_DELEGATION = "update delegations set ended_at = $2 where id = $1"
 
-# Says what the index of the same condition says.
+# In the words of the partial indexes.
 _OF_KEYS = """
 select seq, data, hash, signatures from registry_ledger where position('"type":"key_'::bytea in data) > 0 order by seq
+"""
+
+_OF_KEYS_AND_PACKS = """
+select seq, data, hash, signatures from registry_ledger
+where position('"type":"key_'::bytea in data) > 0 or position('"type":"pack_'::bytea in data) > 0 order by seq
 """
 
 _ENTRIES = "select seq, data, hash, signatures from registry_ledger where seq > $1 order by seq limit $2"
@@ -222,6 +228,8 @@ class RegistryHead:
             registry.grant(Grant.model_validate(dict(row)))
             if not row["in_force"]:
                 registry.revoke(row["id"])
+        if any(isinstance(event, PackPublished) for event in events):
+            registry.packs.update(await packs_on_record(self._connection))
         invited = [e.invitation for e in events if isinstance(e, Invited | InvitationUsed | InvitationRevoked)]
         if invited:
             for row in await self._connection.fetch(_INVITATIONS, invited):
@@ -266,8 +274,8 @@ class RegistryHead:
                 await run(_DELEGATE, d.id, d.giver, d.taker, list(d.roles), d.starts_at, d.ends_at, d.by)
             case DelegationEnded():
                 await run(_END_DELEGATION, event.delegation, event.at)
-            case Invited() | InvitationUsed() | InvitationRevoked():
-                pass  # whoever invites keeps more of it than the registry, and keeps it themselves
+            case Invited() | InvitationUsed() | InvitationRevoked() | PackPublished():
+                pass  # whoever invites, or publishes, keeps more of it than the registry, and keeps it themselves
 
 
 class Registrar:
@@ -359,8 +367,15 @@ async def keys_in_force(connection: Connection | Pool) -> frozenset[PublicKey]:
     """The keys whose signature counts now, by the registry's ledger itself: whoever can only write rows can put a key
     into the table of keys, and none on that record.
     """
-    keys = keys_on_record(map(_recorded, await connection.fetch(_OF_KEYS)))
-    return frozenset(key.public for key in keys.values() if key.revoked_at is None)
+    known = keys_and_packs(tuple(map(_recorded, await connection.fetch(_OF_KEYS))))
+    return frozenset(key.public for key in known.keys.values() if key.revoked_at is None)
+
+
+async def packs_on_record(connection: Connection | Pool) -> Mapping[Digest, PackPublished]:
+    """The published policy packs, the last one last, by the registry's ledger itself: a row in the table of packs can be
+    written by anybody with the application's role.
+    """
+    return keys_and_packs(tuple(map(_recorded, await connection.fetch(_OF_KEYS_AND_PACKS)))).packs
 
 
 def _recorded(row: asyncpg.Record) -> RecordedEntry:
@@ -394,6 +409,8 @@ def _news(registry: Registry, event: RegistryEvent) -> RegistryEvent | None:
             return None
         case IssuerKeySeen(key=key):
             return None if registry.issuer_keys.get(key.id) == key else event
+        case PackPublished(digest=digest) if digest in registry.packs:
+            return None
         case _:
             return event
 

@@ -243,6 +243,7 @@ class Case:
         return Facts(
             standing=self.standing(None if envelope is None else envelope.person),
             keys=(SigningKey(public=SIGNER.public, added_at=START - DAY),),
+            packs=() if envelope is None else (envelope.pack_digest,),
             holders=self.holders(),
             completions=tuple(self.completions),
             units={person: self.unit_of(person) for person in (self.owner, self.author, *judges(self.review))},

@@ -38,6 +38,7 @@ from domain.registry import (
     KeyAdded,
     KeyRevoked,
     Member,
+    PackPublished,
     PeopleEntered,
     RecordedEntry,
     Registry,
@@ -119,6 +120,11 @@ def by(person: str, event: RegistryEvent) -> RegistryEvent:
 def later(event: RegistryEvent, *, days: float) -> RegistryEvent:
     """The same, so many days later."""
     return event.model_copy(update={"at": START + DAY * days})
+
+
+def published(version: str = "1", *, digest: str = "1", by: str = BOOTSTRAP) -> PackPublished:
+    """A version of the one policy pack is published."""
+    return PackPublished(at=START, by=by, pack="a-pack", version=version, digest=digest * 64)
 
 
 SEAT = granted("lea.lawyer", Role.COUNCIL_MEMBER, "lawyer", name="seat")
@@ -243,6 +249,10 @@ def registry(*events: RegistryEvent) -> Registry:
         ((SEAT, WRITTEN_TO, invited(), LAWYER_DISABLED), USED, "is disabled"),
         ((SEAT, WRITTEN_TO, invited(days=1)), later(WITHDRAWN, days=1), "No invitation with this id"),
         ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), WITHDRAWN, "No invitation with this id"),
+        ((), published(by="ann.one"), "This is for operators"),
+        ((SECOND_OPERATOR, DISABLED_FIRST), published(by=OPERATOR), "This is for operators"),
+        ((published(),), published(), "published already"),
+        ((published(),), published(digest="2"), "Version 1 of a-pack is published with another content"),
     ],
 )
 def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event: RegistryEvent, sentence: str) -> None:
@@ -270,6 +280,7 @@ def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event:
         (SEAT, WRITTEN_TO, written_to(None), written_to(by=OPERATOR), invited()),
         (left_to("ann.one", "ben.two", by=OPERATOR),),
         (SECOND_OPERATOR, moved("ann.one", OPERATOR, by="cho.three")),
+        (published(), published("2", digest="2", by=OPERATOR)),
         (moved("cho.three", to=UNIT_OF_THE_FIRST_OPERATOR), SECOND_OPERATOR, moved("cho.three", by="cho.three")),
     ],
 )

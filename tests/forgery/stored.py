@@ -19,22 +19,27 @@ from joserfc import jwt
 
 from activities.commits import Commits
 from activities.ports import Delivery
-from domain.canonical import sha256
-from domain.decisions import Discrepancy, Envelope, Reason, Repair, TrainingRecorded
+from domain.canonical import canonical_bytes, digest_of, sha256
+from domain.decisions import Discrepancy, Envelope, Reason, Repair, Submission, TrainingRecorded
 from domain.discrepancies import Differs
-from domain.drafts import stored_bytes
+from domain.drafts import Draft, stored_bytes
 from domain.dsse import DECISION, REGISTRY, Ed25519Signer, Signature, pae
-from domain.events import Accepted
+from domain.events import Accepted, Refused
 from domain.people import Role
 from domain.proof import Proof, SignedIn
+from domain.proposal import content_digest
 from domain.registry import Disabled, RegistryEntry
 from domain.stages import Stage
 from domain.step_up import act_digest
+from runtime.courier import TemporalCourier
+from store.decisions import Decisions
 from store.ledgers import Ledgers
 from tests.forgery.families import FAMILIES, Family, family
-from tests.forgery.stand import EACH, IN_BULK, OTHER, Forged, Stand, sheet, signed
+from tests.forgery.stand import EACH, IN_BULK, OTHER, STRICT, Forged, Stand, sheet, signed
 from tests.support.harness import SIGNER
-from tests.support.system import OPERATOR
+from tests.support.system import OPERATOR, example, new_id
+
+_PACK = "insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4)"
 
 Make = Callable[[Stand, Envelope], Forged]
 
@@ -519,6 +524,51 @@ async def a_decision_under_the_id_of_another_row(stand: Stand) -> None:
         async with stand.nothing_comes_of_it(review):
             await stand.plant(review, good, row=other)
             await commits.settle(Delivery(decision=other, review=review, kind=good.kind, data=good.data, digest=""))
+
+
+@family
+async def a_policy_pack_put_into_the_tables(stand: Stand) -> None:
+    """By who may write rows, with tier 1's route for every tier: nothing new is reviewed under it, a submission under it
+    that the service signed is refused, and one on the ledger is found by the auditor.
+    """
+    decisions = Decisions(stand.place.system.database, SIGNER)
+    first = STRICT.tiers[0]
+    for _ in range(EACH):
+        rules = (first.model_copy(update={"tier": t.tier, "from_percent": t.from_percent}) for t in STRICT.tiers)
+        lax = STRICT.model_copy(update={"version": f"9.{stand.rng.getrandbits(40)}", "tiers": tuple(rules)})
+        data, digest = canonical_bytes(lax), digest_of(lax)
+        await stand.pool.execute(_PACK, digest, lax.id, lax.version, data)
+        opened = await stand.opened()
+        stand.tried += 1
+        assert digest_of(STRICT) == (await stand.state(opened)).pack_digest
+        stand.controls += 1
+
+        proposal, review = example(3), new_id()
+        draft = Draft(
+            decision_id=UUID(int=stand.rng.getrandbits(128), version=4),
+            review=review,
+            person=proposal.author,
+            digest=content_digest(proposal),
+            content=Submission(),
+        )
+        await TemporalCourier(stand.client, stand.place.system.task_queue).deliver(
+            await decisions.submit(draft, proposal, digest)
+        )
+        refused = await stand.became(review, 0)
+        stand.tried += 1
+        stand.accepted += isinstance(refused, Accepted)
+        assert isinstance(refused, Refused)
+        assert "The policy pack that it names is not published." == refused.detail
+
+        auditor = await stand.auditor(opened)
+        there = auditor.events[0]
+        assert isinstance(there, Accepted)
+        moved = signed(there.envelope.model_copy(update={"pack_digest": digest}))
+        envelope = Envelope.model_validate_json(moved.data)
+        instead = there.model_copy(update={"envelope": envelope, "digest": moved.digest, "proof": moved.proof})
+        stand.tried += 1
+        said = auditor.of((instead, *auditor.events[1:])).difference or ""
+        assert said == f"entry 1: the decision {envelope.decision_id}: The policy pack that it names is not published."
 
 
 @family

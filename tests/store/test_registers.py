@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import asyncpg
 import pytest
 
-from domain.canonical import digest_of
+from domain.canonical import canonical_bytes, digest_of
 from domain.completions import Completion
 from domain.people import Person, Role
+from domain.registry import PackPublished, RegistryEntry
 from runtime.packs import shipped_packs
 from store.database import connect
 from store.registers import PublishedOtherwiseError, Registers
@@ -57,6 +58,30 @@ async def test_a_published_pack_stays_as_it_is(registers: Registers, database: D
                     await connection.execute(statement)
         finally:
             await connection.close()
+
+
+async def test_a_row_in_the_table_of_packs_publishes_none(registers: Registers, database: DatabaseUrls) -> None:
+    """Whoever has the application's role can write one; what is published, the registry's record says, and each pack is
+    on it once, however often it is published.
+    """
+    (pack,) = shipped_packs()
+    rows = "insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4)"
+    connection = await asyncpg.connect(database.app_url)
+    try:
+        await connection.execute(rows, pack.digest, pack.id, pack.version, canonical_bytes(pack))
+        assert await registers.pack(pack.id) is None
+        assert [pack.digest] * 2 == [await registers.publish(pack) for _ in range(2)]
+        newer = pack.model_copy(update={"version": "99"})
+        await connection.execute(rows, digest_of(newer), newer.id, newer.version, canonical_bytes(newer))
+        other = pack.model_copy(update={"version": "100"})
+        await connection.execute(rows, digest_of(other), other.id, "100", canonical_bytes(newer))
+    finally:
+        await connection.close()
+    assert pack == await registers.pack(pack.id)
+    with pytest.raises(PublishedOtherwiseError, match="version 100"):
+        await registers.publish(other)
+    entries = [RegistryEntry.model_validate_json(entry.data).event for entry in await registers.registry.entries()]
+    assert [pack.digest] == [event.digest for event in entries if isinstance(event, PackPublished)]
 
 
 async def test_a_pack_that_is_published_by_several_at_once_is_there_once(registers: Registers) -> None:

@@ -41,6 +41,7 @@ from domain.registry import (
     KeyAdded,
     KeyRevoked,
     Member,
+    PackPublished,
     PeopleEntered,
     Registry,
     RegistryAudit,
@@ -54,7 +55,7 @@ from store.database import connect
 from store.decisions import Decisions
 from store.reconciliations import Reconciliations
 from store.registers import Registers
-from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError
+from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError, packs_on_record
 from store.standing import look, standing_of
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
@@ -258,6 +259,13 @@ class Generated:
                     id=str(self.draw.randint(1, 3)) * 64, issuer="https://login.example", audience=person, jwk={}
                 ),
             ),
+            PackPublished(
+                at=at,
+                by=self.draw.choice([BOOTSTRAP, by]),
+                pack="a-pack",
+                version=self.name(),
+                digest=f"{self.draw.randint(1, 30):064x}",
+            ),
         ]
         return self.draw.choice(events)
 
@@ -295,6 +303,7 @@ async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int
             nothing: dict[str, Any] = {"grants": (), "delegations": ()}
             assert ours.model_copy(update=nothing) == theirs.model_copy(update=nothing)
         assert folded.keys == await registry.keys()
+        assert [*folded.packs.values()] == [*(await packs_on_record(pool)).values()]
         rows = await pool.fetch("select id, email_digest, email_by from people where email_digest is not null")
         assert folded.addresses == {row["id"]: (row["email_digest"], row["email_by"]) for row in rows}
     assert taken > 60, taken

@@ -83,6 +83,7 @@ class Past:
             standing=Standing(registry=seq) if envelope is None else standing(registry, envelope.person),
             keys=tuple(registry.keys.values()),
             issuer_keys=tuple(registry.issuer_keys.values()),
+            packs=tuple(registry.packs),
             holders=tuple(_named(review, proposed, holders(registry, at))),
             completions=self._completions(review, proposed, entered_by),
             units={} if proposed is None else _units(registry, proposed, judges(review)),
