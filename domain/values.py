@@ -121,7 +121,10 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 """The id that Temporal gives a run of a workflow."""
 
-Count = Annotated[int, Field(ge=0, lt=2**31)]
+UNCOUNTABLE = 2**31
+"""The first number that is too large to be one of something."""
+
+Count = Annotated[int, Field(ge=0, lt=UNCOUNTABLE)]
 """A number of things, or the number of one among them: no more than PostgreSQL counts with an `integer`."""
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -15,6 +15,7 @@ from temporalio.common import RawValue
 from activities.messages import SHOWN, Arrived, CancelRequested, Message
 from domain.decisions import Reason
 from domain.events import Event, Refused
+from domain.values import UNCOUNTABLE
 from workflows.messages import TurnedAway
 
 
@@ -55,11 +56,11 @@ def read_signal(ordinal: int, name: str, args: Sequence[RawValue]) -> Arrived:
     """What a signal says, whatever it says: the decision it names if that can be read, and what it looks like.
 
     The digest is that of the bytes that arrived, so that it can be compared with that of the stored ones. Total: never
-    raises.
+    raises; those that can't be counted any more have one number.
     """
     data = b"".join(arg.payload.data for arg in args)
     return Arrived(
-        ordinal=ordinal,
+        ordinal=min(ordinal, UNCOUNTABLE - 1),
         name=_cut(name.encode("unicode_escape")),
         decision=_decision(data) if len(args) == 1 else None,
         digest=hashlib.sha256(data).hexdigest(),
@@ -69,10 +70,13 @@ def read_signal(ordinal: int, name: str, args: Sequence[RawValue]) -> Arrived:
 
 
 def read_cancel(ordinal: int, why: str) -> CancelRequested:
-    """What a client's cancel request says. Total: never raises."""
+    """What a client's cancel request says. Total, as `read_signal`."""
     data = why.encode(errors="backslashreplace")
     return CancelRequested(
-        ordinal=ordinal, digest=hashlib.sha256(data).hexdigest(), length=len(data), shown=_escaped(data)
+        ordinal=min(ordinal, UNCOUNTABLE - 1),
+        digest=hashlib.sha256(data).hexdigest(),
+        length=len(data),
+        shown=_escaped(data),
     )
 
 

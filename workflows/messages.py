@@ -8,7 +8,12 @@ from __future__ import annotations
 from activities.messages import Message
 from domain.stages import Outcome
 from domain.state import Review
-from domain.values import Count, Digest, ReviewId, RunId, Value
+from domain.values import UNCOUNTABLE, Count, Digest, ReviewId, RunId, Value
+
+BELIEVED = 2**30
+"""Numbers that a run is handed are believed up to here, which leaves room to count on: whoever can start a run can make
+them up, and no chain of runs comes to so many by itself.
+"""
 
 
 class Tally(Value):
@@ -18,6 +23,14 @@ class Tally(Value):
     accepted: Count = 0
     refused: Count = 0
     repeated: Count = 0
+
+    def counting(self, what: str) -> Tally:
+        """With one more; with no more where one more can't be counted."""
+        return self.model_copy(update={what: min(getattr(self, what) + 1, UNCOUNTABLE - 1)})
+
+    def believed(self) -> Tally:
+        """As far as it is believed of a run before."""
+        return Tally(**{name: min(number, BELIEVED) for name, number in self})
 
 
 class TurnedAway(Value):
@@ -38,6 +51,12 @@ class Carried(Value):
     turned_away: tuple[TurnedAway, ...] = ()
     tally: Tally = Tally()
     cancels: Count = 0
+
+    def believed(self) -> Carried:
+        """As far as a run can go on with it, whoever made it up: a state with no number of an entry is none."""
+        state = self.state if self.state.seq in range(UNCOUNTABLE) else Review(id=self.state.id)
+        numbers = {"tally": self.tally.believed(), "cancels": min(self.cancels, BELIEVED)}
+        return self.model_copy(update={"state": state, **numbers})
 
 
 class StartReview(Value):

@@ -48,7 +48,7 @@ class ProposalReview:
     def __init__(self, start: StartReview) -> None:
         carried = start.carried if workflow.info().continued_run_id is not None else None
         self._unproven = carried is not None
-        carried = carried or Carried(state=Review(id=start.review))
+        carried = (carried or Carried(state=Review(id=start.review))).believed()
         self._review = carried.state
         # A dictionary for its keys: in their order, and found at once however many a flood has left.
         self._turned_away = dict.fromkeys(carried.turned_away)
@@ -159,7 +159,7 @@ class ProposalReview:
         return Review(id=self._review.id)
 
     def _count(self, what: str) -> None:
-        self._tally = self._tally.model_copy(update={what: getattr(self._tally, what) + 1})
+        self._tally = self._tally.counting(what)
 
     async def _committed(self, request: Commit, summary: str) -> Committed:
         """The commit's answer, however long that takes. While the database is down a regular activity waits: its

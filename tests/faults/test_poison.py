@@ -41,7 +41,7 @@ from tests.conftest import DatabaseUrls, Servers
 from tests.faults.poison import Poison
 from tests.support import soak
 from tests.support.harness import TIER_4, Account, Harness, harness, until
-from workflows.messages import Carried, StartReview
+from workflows.messages import Carried, StartReview, Tally
 from workflows.proposal_review import ProposalReview
 
 MIB = 1024 * 1024
@@ -464,6 +464,52 @@ async def test_a_start_on_a_schedule_with_a_forged_state(system: Harness) -> Non
         await system.agrees(review)
         assert (await system.state(review)).stage == "principle_review"
         await system.client.get_workflow_handle(forged.id).terminate()
+
+
+@workflow.defn(name="Rogue", sandboxed=False)
+class _Rogue:
+    """What somebody who reaches Temporal may run: to what comes after it, it looks like an earlier run of the review."""
+
+    @workflow.run
+    async def run(self, start: StartReview, task_queue: str) -> None:
+        workflow.continue_as_new(workflow="ProposalReview", args=[start], task_queue=task_queue)
+
+
+@pytest.mark.parametrize(
+    ("seq", "tally", "cancels"),
+    [(None, 2**31 - 1, 0), (None, 0, 2**31 - 1), (2**31, 0, 0), (-1, 0, 0)],
+    ids=["signals", "cancel requests", "an entry beyond all", "an entry before all"],
+)
+async def test_a_new_run_with_forged_numbers(system: Harness, seq: int | None, tally: int, cancels: int) -> None:
+    """However far somebody says that it was counted: it is counted on from there, or from where that is believed."""
+    rogues = f"rogues-{uuid4()}"
+    async with (
+        system.worker(),
+        Worker(system.client, task_queue=rogues, workflows=[_Rogue], workflow_runner=UnsandboxedWorkflowRunner()),
+    ):
+        review = await system.submit()
+        state = await system.state(review)
+        forged = Carried(
+            state=state if seq is None else state.model_copy(update={"seq": seq}),
+            tally=Tally(signals=tally, refused=tally),
+            cancels=cancels,
+        )
+        await system.handle(review).terminate("by hand")
+        start = StartReview(review=review, carried=forged)
+        await system.client.start_workflow(
+            "Rogue", args=[start, system.task_queue], id=workflow_id_for(review), task_queue=rogues
+        )
+
+        async def is_ours() -> bool:
+            return (await system.handle(review).describe()).workflow_type == "ProposalReview"
+
+        await until(is_ours)
+        await poison(system, review, "garbage", said("garbage"))
+        await system.handle(review).cancel()
+        await system.approve(review)
+        await system.agrees(review)
+        away = [event for event in await system.ledger(review) if isinstance(event, Refused) and event.ordinal]
+        assert sorted(event.ordinal or 0 for event in away) == sorted((min(tally, 2**30) + 1, min(cancels, 2**30) + 1))
 
 
 async def test_a_start_for_an_existing_review_under_another_id(system: Harness) -> None:
