@@ -723,13 +723,15 @@ def _owner_turns(review: Review) -> tuple[Turn, ...]:
         return ()
     if review.changes is None and not review.questions:
         return ()
+    owner = review.subject.owner
+    not_in_their_place = (person for person in review.aside if person != owner)
     base = Turn(
         stage=review.stage,
         kinds=("revision",),
         what="Answer the change request with a new revision.",
         role=Role.OWNER,
-        person=review.subject.owner,
-        not_for=excluded(review, "revision"),
+        person=owner,
+        not_for=tuple(sorted({*excluded(review, "revision"), *not_in_their_place})),
         since=review.phase_since,
         due_at=review.due_at,
     )

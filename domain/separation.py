@@ -98,6 +98,13 @@ RULES: tuple[Rule, ...] = (
         Reason.CONFLICT_OF_INTEREST,
     ),
     Rule(
+        "who_stepped_aside_answers_for_nobody_else",
+        "You stepped aside from this proposal, so you can't stand for it in another's place.",
+        PROPOSING,
+        lambda review, actor: actor.person in review.aside and actor.person != actor.voice,
+        Reason.CONFLICT_OF_INTEREST,
+    ),
+    Rule(
         "proposers_do_not_judge",
         "You own or wrote this proposal, or a revision of it, or answered for it, so others must judge it.",
         JUDGING,

@@ -11,12 +11,14 @@ from domain.decisions import (
     Extension,
     NoOpinion,
     Question,
+    QuestionAnswer,
     Reason,
     Revision,
     Ruling,
     Submission,
 )
 from domain.events import Accepted, Assessed, Lapsed, Refused, Returned, Struck
+from domain.fulfilment import lacking
 from domain.narrative import tell
 from domain.people import Assigned, Role
 from domain.review import fold, waits_for
@@ -245,6 +247,34 @@ def test_a_reviewer_who_is_away_can_step_aside_all_the_same() -> None:
     assert Reason.CONFLICT_OF_INTEREST is case.refusal(OUTSIDER, sheet())
     assert not case.may_read(OUTSIDER)
     case.accepts(OFFICER, Extension(until=case.now + 100 * DAY))
+
+
+def test_who_stepped_aside_stands_for_the_proposal_in_nobodys_place() -> None:
+    """The owner leaves their role to them: they are asked for nothing, see nothing, and their answer is refused; that
+    nobody answers for it is noticed. What is the owner's own stays theirs, though they stepped aside as a judge.
+    """
+    case = Case()
+    case.accepts(JUN, Question())
+    case.accepts(RIN, Conflict())
+    answer = QuestionAnswer(question=case.review.questions[0].by.decision)
+    left = [case.delegates(giver, RIN, Role.OWNER) for giver in (OWNER, AUTHOR)]
+    said = case.say(RIN, answer)
+    assert isinstance(said, Refused)
+    assert (Reason.CONFLICT_OF_INTEREST, True) == (said.reason, "in another's place" in said.detail)
+    assert not case.may_read(RIN)
+    turns = waits_for(case.review)
+    assert not any(falls_to(turn, holder) for turn in turns for holder in case.holders() if holder.actor == RIN)
+    (lack,) = lacking(case.review, case.holders())
+    assert "Nobody can answer for the proposal: whoever has the role is kept from this proposal." == lack.what
+    case.delegations.remove(left[0])
+    assert () == lacking(case.review, case.holders())
+    case.accepts(OWNER, answer)
+    own = Case(grants=(*GRANTS, grant(OWNER, Role.REVIEWER)))
+    own.accepts(JUN, Question())
+    own.accepts(OWNER, Conflict())
+    (turn,) = (turn for turn in waits_for(own.review) if turn.role is Role.OWNER)
+    assert [OWNER] == [holder.actor for holder in own.holders() if falls_to(turn, holder)]
+    own.accepts(OWNER, QuestionAnswer(question=own.review.questions[0].by.decision))
 
 
 def test_who_stepped_aside_is_not_asked_for_what_is_missing_in_training() -> None:

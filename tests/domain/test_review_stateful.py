@@ -46,7 +46,7 @@ from domain.decisions import (
     Withdrawal,
 )
 from domain.entitlement import REGISTER, REGISTRY, ROLES
-from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Refused
+from domain.events import Accepted, Assessed, Began, Closed, Event, Lapsed, Mandate, Refused
 from domain.ledger import GENESIS, append
 from domain.narrative import tell
 from domain.people import DELEGABLE, Assigned, Grant, Role
@@ -121,6 +121,7 @@ SECOND_ROLES = (
     grant("lea.lawyer", Role.REVIEWER),
     grant("cai.consumer", Role.SIGNATORY, "head"),
     grant(REVIEWERS[2], Role.OFFICER, "officer"),
+    grant(REVIEWERS[3], Role.TRAINING_OFFICER),
 )
 
 STAFF = (ENGINEER, REVIEWERS[3], OFFICER, "noa.npo", HEAD)
@@ -510,8 +511,14 @@ class Process(RuleBasedStateMachine):
             match event:
                 case Accepted(envelope=Envelope(content=Recusal() | Conflict(), person=person)):
                     aside.add(person)
-                case Accepted(envelope=Envelope(content=Submission() | Revision() | QuestionAnswer() | Withdrawal())):
-                    pass  # a conflict keeps nobody from standing for what is their own
+                case Accepted(
+                    envelope=Envelope(
+                        content=Submission() | Revision() | QuestionAnswer() | Withdrawal(), person=person
+                    ),
+                    mandate=Mandate(for_person=place),
+                ):
+                    # a conflict keeps nobody from standing for what is their own
+                    assert place is None or person not in aside
                 case Accepted(envelope=Envelope(person=person)):
                     assert person not in aside
                 case _:
@@ -521,6 +528,14 @@ class Process(RuleBasedStateMachine):
         assert not any(case.may_read(person) for person in aside - {case.owner, case.author}), (
             "but what they wrote themselves"
         )
+
+    @invariant()
+    def whose_turn_it_is_may_read_the_review(self) -> None:
+        """But for the operators, who are asked for roles: that tells them nothing of it."""
+        case = self.case
+        for turn in waits_for(case.review):
+            if turn.role is not Role.OPERATOR:
+                assert all(case.may_read(person) for person in self.able(turn)), turn
 
     @invariant()
     def an_approval_has_all_that_it_needs(self) -> None:
