@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.plan import draw
-from tests.chaos.storm import Report, Storm
+from tests.chaos.storm import LONGEST, Report, Storm
 from tests.support.fleet import fleet
 
 REPORT = Path(__file__).resolve().parents[2] / "build" / "chaos.json"
@@ -19,10 +19,12 @@ DECISIONS = 2000
 FAULTS = 66
 
 
-async def chaos(seed: int, *, decisions: int, faults: int, tell: Callable[[str], None] = lambda _: None) -> Report:
+async def chaos(
+    seed: int, *, decisions: int, faults: int, longest: float = LONGEST, tell: Callable[[str], None] = lambda _: None
+) -> Report:
     """One storm of this seed over a fleet of its own, in which reviews go through many short runs."""
     async with fleet(RINGI_MESSAGES_PER_RUN="3") as system:
-        return await Storm(draw(seed, decisions=decisions, faults=faults), system, tell).run()
+        return await Storm(draw(seed, decisions=decisions, faults=faults), system, tell, longest).run()
 
 
 def main() -> int:

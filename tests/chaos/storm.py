@@ -19,7 +19,7 @@ from domain.decisions import Receipt
 from tests.chaos import plan as planned
 from tests.chaos.plan import Act, Case, Fault, Plan, Sending, Step
 from tests.support.fleet import Fleet
-from tests.support.invariants import Told, kept
+from tests.support.invariants import Kept, Told, kept
 
 AT_ONCE = 20
 """Reviews that people work on at the same time."""
@@ -27,11 +27,19 @@ AT_ONCE = 20
 PATIENCE = 15.0
 """Seconds until a client takes a connection for lost."""
 
-AFTERMATH = 120.0
-"""Seconds after the storm in which every review has to come to its outcome."""
-
 LONGEST = 600.0
 """Seconds that a storm may take, with all that is checked afterwards."""
+
+WEATHER = 0.6
+"""The part of its time after which nothing more breaks, whatever was planned."""
+
+AFTERMATH = 0.2
+"""The part of its time, after the last fault, in which every review has to come to its outcome; and again for those that
+rested. What is then left is for the reckoning.
+"""
+
+READY = 90.0
+"""Seconds in which every process has to be ready again, once nothing breaks any more."""
 
 FEWEST_FAULTS = 60
 """To 2,000 decisions, and to fewer in proportion: with less than that it is no storm."""
@@ -62,6 +70,8 @@ class Report(BaseModel):
     doubled: int
     stuck: int
     problems: list[str]
+    never: dict[str, int]
+    """The faults that were planned and never came, by kind."""
     ended: dict[str, int]
     recovery_p50: float
     recovery_p99: float
@@ -95,11 +105,15 @@ class UnexpectedError(Exception):
 
 @dataclass
 class Storm:
-    """One storm over one fleet."""
+    """One storm over one fleet, with its report after `longest` seconds at the latest."""
 
     plan: Plan
     fleet: Fleet
     tell: Callable[[str], None] = lambda _: None
+    longest: float = LONGEST
+    never: list[Fault] = field(default_factory=list)
+    """What was planned and did not come, for people were done, or the time was over, before."""
+    _start: float = field(default_factory=time.monotonic)
     _told: Told = field(default_factory=Told)
     _waiting: dict[UUID, float] = field(default_factory=dict)
     _took: list[float] = field(default_factory=list)
@@ -108,6 +122,7 @@ class Storm:
     _requests: int = 0
     _tokens: dict[str, str] = field(default_factory=dict)
     _settled: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _calm: asyncio.Event = field(default_factory=asyncio.Event)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _clients: list[httpx2.AsyncClient] = field(default_factory=list)
     _sent: list[asyncio.Task[Receipt]] = field(default_factory=list)
@@ -118,7 +133,7 @@ class Storm:
 
     async def run(self) -> Report:
         """Let it rage, let people go on until every review has its outcome, and check everything."""
-        start = time.monotonic()
+        self._start = time.monotonic()
         limits = httpx2.Limits(max_connections=200)
         self._clients = [
             httpx2.AsyncClient(base_url=api.ready_url or "", timeout=PATIENCE, trust_env=False, limits=limits)
@@ -128,9 +143,14 @@ class Storm:
             stuck = await self._rage()
         finally:
             await asyncio.gather(*(client.aclose() for client in self._clients))
-        return await self._report(stuck, start)
+        return await self._report(stuck)
+
+    def _left(self, part: float = 1.0) -> float:
+        """How many seconds are left of this part of its time."""
+        return max(0.0, self._start + part * self.longest - time.monotonic())
 
     async def _rage(self) -> list[str]:
+        """The reviews that did not come to an outcome."""
         left = iter(self.plan.cases)
         done: set[str] = set()
         resting: list[asyncio.Task[None]] = []
@@ -149,21 +169,30 @@ class Storm:
             done.add(case.review)
 
         people = [asyncio.create_task(some()) for _ in range(AT_ONCE)]
-        weather = asyncio.create_task(self._weather())
+        weather, everybody = asyncio.create_task(self._weather()), asyncio.create_task(asyncio.wait(people))
+        await asyncio.wait([weather, everybody], timeout=self._left(WEATHER), return_when=asyncio.FIRST_COMPLETED)
+        await self._calm_down()
         await asyncio.wait([weather])
-        await asyncio.wait(people, timeout=AFTERMATH)
+        await self._come_to_an_end(people)
         self._over.set()
-        await asyncio.wait([*people, *resting], timeout=AFTERMATH)
-        if self._sent:
-            await asyncio.wait(self._sent, timeout=AFTERMATH)
+        await self._come_to_an_end([*people, *resting])
+        await self._come_to_an_end(self._sent)
         for task in (*people, *resting, *self._sent):
             task.cancel()
-        for end in await asyncio.gather(weather, *people, *resting, *self._sent, return_exceptions=True):
-            if isinstance(end, UnexpectedError):
-                self._problems.append(str(end))
-            elif isinstance(end, Exception):
-                raise end
+        for end in await asyncio.gather(weather, everybody, *people, *resting, *self._sent, return_exceptions=True):
+            if isinstance(end, Exception):
+                self._problems.append(str(end) if isinstance(end, UnexpectedError) else repr(end))
         return [case.review for case in self.plan.cases if case.review not in done]
+
+    async def _calm_down(self) -> None:
+        """Nothing more is to break."""
+        self._calm.set()
+        async with self._settled:
+            self._settled.notify_all()
+
+    async def _come_to_an_end(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        if tasks:
+            await asyncio.wait(tasks, timeout=min(AFTERMATH * self.longest, self._left(WEATHER + AFTERMATH)))
 
     # People.
 
@@ -271,14 +300,24 @@ class Storm:
 
     async def _weather(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for fault in self.plan.faults:
-                async with self._settled:
-                    await self._settled.wait_for(lambda: len(self._took) >= fault.after)  # noqa: B023 - awaited here
+            for number, fault in enumerate(self.plan.faults):
+                if not await self._comes(fault):
+                    self.never += self.plan.faults[number:]
+                    break
                 self._strikes.append(_Strike(fault, datetime.now(UTC), set(self._waiting)))
                 group.create_task(self._break(fault))
         for proxy in (self.fleet.before_postgres, self.fleet.before_temporal):
             proxy.calm()
-        await self.fleet.ready()
+        try:
+            await self.fleet.ready(seconds=min(READY, self._left(WEATHER + AFTERMATH)))
+        except AssertionError as error:
+            self._problems.append(f"not everything is ready again: {error}")
+
+    async def _comes(self, fault: Fault) -> bool:
+        """Whether it comes to it: with everybody done, or stuck, there would be no more receipts to wait for."""
+        async with self._settled:
+            await self._settled.wait_for(lambda: self._calm.is_set() or len(self._took) >= fault.after)
+        return len(self._took) >= fault.after
 
     async def _break(self, fault: Fault) -> None:
         fleet = self.fleet
@@ -314,19 +353,13 @@ class Storm:
 
     # The reckoning.
 
-    async def _report(self, stuck: Sequence[str], start: float) -> Report:
+    async def _report(self, stuck: Sequence[str]) -> Report:
         fleet = self.fleet
-        reviews = [case.review for case in self.plan.cases]
-        async with fleet.inside() as system:
-            for case in self.plan.cases:
-                state = await system.reviews.state(case.review)
-                outcome = None if state is None else state.outcome
-                if case.review not in stuck and outcome != case.outcome:
-                    self._problems.append(f"{case.review}: its outcome is {outcome}, not {case.outcome}")
-            for decision, at in self._denied.items():
-                if await system.database.pool.fetchval(_STORED_BY, decision, at):
-                    self._problems.append(f"{decision}: stored, and whoever sent it was told that nothing was taken")
-            promises = await kept(system, reviews, self._told, stuck=stuck)
+        try:
+            async with asyncio.timeout(self._left()):
+                promises = await self._reckoning(stuck)
+        except Exception as error:  # of a system that is not there any more there is a report, too
+            promises = Kept([], [], [f"the reckoning came to no end: {error!r}"], [])
         recovery = [strike.recovered for strike in self._strikes if strike.recovered is not None]
         caught_up = [strike.caught_up for strike in self._strikes if strike.caught_up is not None]
         return Report(
@@ -351,12 +384,26 @@ class Storm:
                 *self._problems,
                 *promises.problems,
             ],
+            never=dict(Counter(fault.kind for fault in self.never)),
             ended=dict(fleet.ended),
             **_percentiles("recovery", recovery),
             **_percentiles("caught_up", caught_up),
             **_percentiles("decision", self._took),
-            seconds=round(time.monotonic() - start, 1),
+            seconds=round(time.monotonic() - self._start, 1),
         )
+
+    async def _reckoning(self, stuck: Sequence[str]) -> Kept:
+        async with self.fleet.inside() as system:
+            for case in self.plan.cases:
+                state = await system.reviews.state(case.review)
+                outcome = None if state is None else state.outcome
+                if case.review not in stuck and outcome != case.outcome:
+                    self._problems.append(f"{case.review}: its outcome is {outcome}, not {case.outcome}")
+            for decision, at in self._denied.items():
+                if await system.database.pool.fetchval(_STORED_BY, decision, at):
+                    self._problems.append(f"{decision}: stored, and whoever sent it was told that nothing was taken")
+            reviews = [case.review for case in self.plan.cases]
+            return await kept(system, reviews, self._told, stuck=stuck)
 
 
 _AT_POSTGRES = frozenset(

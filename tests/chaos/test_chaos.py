@@ -16,10 +16,16 @@ from tests.chaos.storm import Report
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20250401
 
+TIME = 300
+"""Seconds that a tenth of a storm may take, with its fleet: a report of what is stuck has to be there before."""
 
-@pytest.mark.timeout(300)
+FLEET = 60
+"""Seconds of these in which the fleet is started and stopped."""
+
+
+@pytest.mark.timeout(TIME)
 async def test_nothing_is_lost_or_doubled_or_stuck_in_a_storm() -> None:
-    report = await chaos(SEED, decisions=200, faults=8)
+    report = await chaos(SEED, decisions=200, faults=8, longest=TIME - FLEET)
     said = report.model_dump_json(indent=2)
     assert report.holds, said
     assert (report.decisions, report.seed) == (200, SEED), said
@@ -44,6 +50,7 @@ WHOLE = Report(
     doubled=0,
     stuck=0,
     problems=[],
+    never={},
     ended={},
     recovery_p50=1,
     recovery_p99=9,
