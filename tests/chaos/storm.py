@@ -65,6 +65,7 @@ class Report(BaseModel):
     runs: int
     signals: int
     faults: int
+    """How many took effect: a process ended, connections were cut, an answer was lost. `kinds` says of which kind."""
     kinds: dict[str, int]
     lost: int
     doubled: int
@@ -72,6 +73,8 @@ class Report(BaseModel):
     problems: list[str]
     never: dict[str, int]
     """The faults that were planned and never came, by kind."""
+    idle: dict[str, int]
+    """Those that came and found nothing to break, by kind."""
     ended: dict[str, int]
     recovery_p50: float
     recovery_p99: float
@@ -83,14 +86,17 @@ class Report(BaseModel):
 
     @property
     def holds(self) -> bool:
-        """Whether it was the storm that was planned, with its faults, in time; and every promise was kept."""
+        """Whether it was the storm that was planned, with its faults, a COMMIT among them of which nobody was told, in
+        time; and every promise was kept.
+        """
         whole = self.decisions == self.planned and 2000 * self.faults >= FEWEST_FAULTS * self.planned
+        whole = whole and self.kinds.get(planned.COMMIT_SWALLOWED, 0) >= 1
         return whole and self.seconds <= LONGEST and not (self.lost or self.doubled or self.stuck or self.problems)
 
 
 @dataclass(eq=False)
 class _Strike:
-    """A fault that happened: when, and which decisions were on their way."""
+    """A fault that took effect: when, and which decisions were on their way."""
 
     fault: Fault
     at: datetime
@@ -113,6 +119,8 @@ class Storm:
     longest: float = LONGEST
     never: list[Fault] = field(default_factory=list)
     """What was planned and did not come, for people were done, or the time was over, before."""
+    idle: list[Fault] = field(default_factory=list)
+    """What came and found nothing to break."""
     _start: float = field(default_factory=time.monotonic)
     _told: Told = field(default_factory=Told)
     _waiting: dict[UUID, float] = field(default_factory=dict)
@@ -304,8 +312,7 @@ class Storm:
                 if not await self._comes(fault):
                     self.never += self.plan.faults[number:]
                     break
-                self._strikes.append(_Strike(fault, datetime.now(UTC), set(self._waiting)))
-                group.create_task(self._break(fault))
+                group.create_task(self._strike(fault))
         for proxy in (self.fleet.before_postgres, self.fleet.before_temporal):
             proxy.calm()
         try:
@@ -319,37 +326,57 @@ class Storm:
             await self._settled.wait_for(lambda: self._calm.is_set() or len(self._took) >= fault.after)
         return len(self._took) >= fault.after
 
-    async def _break(self, fault: Fault) -> None:
+    async def _strike(self, fault: Fault) -> None:
+        strike = _Strike(fault, datetime.now(UTC), set(self._waiting))
+        if await self._break(fault):
+            self._strikes.append(strike)
+        else:
+            self.idle.append(fault)
+
+    async def _break(self, fault: Fault) -> bool:
+        """Let it happen, to its end. Whether it took effect."""
         fleet = self.fleet
         proxy = fleet.before_postgres if fault.kind in _AT_POSTGRES else fleet.before_temporal
         match fault.kind:
             case planned.WORKER_KILLED:
-                await fleet.kill([fleet.workers[fault.which % len(fleet.workers)]], down=fault.seconds)
+                return await fleet.kill([fleet.workers[fault.which % len(fleet.workers)]], down=fault.seconds) > 0
             case planned.WORKERS_KILLED:
-                await fleet.kill(fleet.workers, down=fault.seconds)
+                return await fleet.kill(fleet.workers, down=fault.seconds) > 0
             case planned.API_KILLED:
-                await fleet.kill([fleet.apis[fault.which % len(fleet.apis)]], down=fault.seconds)
+                return await fleet.kill([fleet.apis[fault.which % len(fleet.apis)]], down=fault.seconds) > 0
             case planned.TEMPORAL_KILLED:
-                await fleet.kill([fleet.servers["Temporal"]], down=fault.seconds)
+                return await fleet.kill([fleet.servers["Temporal"]], down=fault.seconds) > 0
             case planned.POSTGRES_KILLED:
-                await fleet.kill([fleet.servers["PostgreSQL"]], down=fault.seconds)
+                return await fleet.kill([fleet.servers["PostgreSQL"]], down=fault.seconds) > 0
             case planned.COMMIT_SWALLOWED:
-                proxy.swallow(after=_COMMIT)
+                return await self._happens(proxy.swallow(after=_COMMIT))
             case planned.TEMPORAL_SWALLOWED:
-                proxy.swallow()
+                return await self._happens(proxy.swallow())
             case planned.POSTGRES_CUT | planned.TEMPORAL_CUT:
-                proxy.cut()
+                return proxy.cut() > 0
             case planned.POSTGRES_HALF_CLOSED | planned.TEMPORAL_HALF_CLOSED:
-                proxy.half_close()
+                return proxy.half_close() > 0
             case planned.POSTGRES_SLOW | planned.TEMPORAL_SLOW:
-                proxy.delay = fault.seconds / 4
+                before, proxy.delay = proxy.delayed, fault.seconds / 4
                 await asyncio.sleep(fault.seconds)
                 proxy.delay = 0.0
+                return proxy.delayed > before
             case planned.POSTGRES_SHUT | planned.TEMPORAL_SHUT:
                 proxy.shut = True
-                proxy.cut()
+                cut = proxy.cut()
                 await asyncio.sleep(fault.seconds)
                 proxy.shut = False
+                return cut > 0
+            case _:
+                raise ValueError(f"{fault.kind} is no fault")
+
+    async def _happens(self, event: asyncio.Event) -> bool:
+        """Whether it does, before nothing more is to break."""
+        waits = [asyncio.create_task(each.wait()) for each in (event, self._calm)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return event.is_set()
 
     # The reckoning.
 
@@ -385,6 +412,7 @@ class Storm:
                 *promises.problems,
             ],
             never=dict(Counter(fault.kind for fault in self.never)),
+            idle=dict(Counter(fault.kind for fault in self.idle)),
             ended=dict(fleet.ended),
             **_percentiles("recovery", recovery),
             **_percentiles("caught_up", caught_up),

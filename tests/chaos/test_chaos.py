@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.__main__ import chaos
-from tests.chaos.plan import APIS, KINDS, draw
+from tests.chaos.plan import APIS, COMMIT_SWALLOWED, KINDS, draw
 from tests.chaos.storm import Report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,8 @@ async def test_nothing_is_lost_or_doubled_or_stuck_in_a_storm() -> None:
     said = report.model_dump_json(indent=2)
     assert report.holds, said
     assert (report.decisions, report.seed) == (200, SEED), said
-    assert report.faults == 8, said
+    assert report.faults + sum(report.idle.values()) == 8, said
+    assert report.kinds[COMMIT_SWALLOWED] == 1, said
     assert report.runs > report.reviews, "no review continued as a new run"
     assert report.signals > report.decisions // 2, said
 
@@ -45,12 +46,13 @@ WHOLE = Report(
     runs=900,
     signals=2500,
     faults=60,
-    kinds={},
+    kinds={COMMIT_SWALLOWED: 1},
     lost=0,
     doubled=0,
     stuck=0,
     problems=[],
     never={},
+    idle={},
     ended={},
     recovery_p50=1,
     recovery_p99=9,
@@ -71,6 +73,7 @@ WHOLE = Report(
         {"problems": ["a review ended otherwise"]},
         {"decisions": 1999},
         {"faults": 59},
+        {"kinds": {}},
         {"seconds": 600.1},
         {"planned": 200, "decisions": 200, "faults": 5},
     ],

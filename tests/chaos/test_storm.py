@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from runtime.issuer import Issuer, signing_key
-from tests.chaos.plan import APIS, draw
+from tests.chaos.plan import APIS, COMMIT_SWALLOWED, KINDS, Fault, Plan, draw
 from tests.chaos.storm import Storm
 from tests.support.fleet import Fleet, Process
 from tests.support.proxy import Proxy
@@ -50,7 +50,9 @@ async def no_fleet(path: Path, answer: Callable[[], Awaitable[Response]]) -> Asy
     nothing = cast("Any", None)
     async with serving(app) as url:
         apis = [Process(f"API-{number}", nowhere, url) for number in range(APIS)]
-        yield NoFleet(nothing, nothing, nothing, Proxy(nowhere), Proxy(nowhere), issuer, apis)
+        workers = [Process("worker-0", nowhere)]
+        servers = {name: Process(name, nowhere) for name in ("PostgreSQL", "Temporal")}
+        yield NoFleet(nothing, nothing, nothing, Proxy(nowhere), Proxy(nowhere), issuer, apis, workers, servers)
 
 
 async def refuses() -> Response:
@@ -77,3 +79,46 @@ async def test_a_storm_ends_and_is_reported_although_nobody_gets_anywhere(
     if answer is says_nothing:
         assert {f"{case.review}: stuck" for case in plan.cases} <= set(report.problems)
     assert any("ConnectionRefusedError" in problem for problem in report.problems)
+
+
+async def test_a_fault_that_finds_nothing_to_break_does_not_count(tmp_path: Path) -> None:
+    """No process runs and nobody is connected: whatever comes is idle."""
+    (case, *_) = draw(SEED, decisions=40, faults=0).cases
+    faults = tuple(Fault(kind, after=0, which=0, seconds=0.01) for kind in KINDS)
+    async with no_fleet(tmp_path, says_nothing) as fleet:
+        report = await Storm(Plan(SEED, (case,), faults), fleet, longest=2).run()
+    assert (report.faults, report.kinds, report.never) == (0, {}, {})
+    assert report.idle == dict.fromkeys(KINDS, 1)
+
+
+async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1024):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def commits(proxy: Proxy) -> None:
+    """Again and again, until an answer is lost."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    with suppress(ConnectionResetError):
+        while True:
+            writer.write(b"COMMIT")
+            await reader.readexactly(6)
+    writer.close()
+
+
+async def test_each_commit_whose_answer_is_to_be_lost_is_waited_for(tmp_path: Path) -> None:
+    """However close together they come: none takes another's place. What did not happen, when it calms down, was idle."""
+    (case, *_) = draw(SEED, decisions=40, faults=0).cases
+    faults = (Fault(COMMIT_SWALLOWED, after=0, which=0, seconds=0),) * 3
+    async with no_fleet(tmp_path, says_nothing) as fleet:
+        server = await asyncio.start_server(echoes, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, Proxy(lambda: asyncio.open_connection("127.0.0.1", port)) as fleet.before_postgres:
+            storm = asyncio.create_task(Storm(Plan(SEED, (case,), faults), fleet, longest=3).run())
+            for _ in range(2):
+                await asyncio.wait_for(commits(fleet.before_postgres), 5)
+            report = await storm
+    assert (report.kinds, report.idle) == ({COMMIT_SWALLOWED: 2}, {COMMIT_SWALLOWED: 1})

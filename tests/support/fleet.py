@@ -49,12 +49,15 @@ class Process:
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """It is not killed while it is being started: nobody would know the one that then runs."""
 
-    async def kill(self) -> None:
-        """SIGKILL; it is down until `watch` starts it again."""
+    async def kill(self) -> bool:
+        """SIGKILL; it is down until `watch` starts it again. Whether it ran."""
         async with self.changing:
-            killed, self.child = self.child, None
-            if killed is not None:
-                await killed.kill()
+            killed = self.child
+            if killed is None or killed.returncode is not None:
+                return False  # `watch` finds out that it has ended
+            self.child = None
+            await killed.kill()
+            return True
 
 
 @dataclass
@@ -78,19 +81,19 @@ class Fleet:
         """All of them, in the order in which they need each other."""
         return [*self.servers.values(), *self.apis, *self.workers]
 
-    async def kill(self, processes: list[Process], *, down: float) -> None:
-        """SIGKILL these at once, and keep them down for so many seconds."""
-        async with self.without(processes):
+    async def kill(self, processes: list[Process], *, down: float) -> int:
+        """SIGKILL these at once, and keep them down for so many seconds. How many of them ran."""
+        async with self.without(processes) as killed:
             await asyncio.sleep(down)
+        return killed
 
     @asynccontextmanager
-    async def without(self, processes: list[Process]) -> AsyncIterator[None]:
-        """SIGKILL these at once, and keep them down for the length of the block."""
+    async def without(self, processes: list[Process]) -> AsyncIterator[int]:
+        """SIGKILL these at once, and keep them down for the length of the block; gives how many of them ran."""
         for process in processes:
             process.holds += 1
         try:
-            await asyncio.gather(*(process.kill() for process in processes))
-            yield
+            yield sum(await asyncio.gather(*(process.kill() for process in processes)))
         finally:
             for process in processes:
                 process.holds -= 1

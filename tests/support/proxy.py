@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -16,17 +16,29 @@ Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 _PIECE = 64 * 1024
 
 
+@dataclass(frozen=True, eq=False)
+class _Loss:
+    """An answer that is to be lost: the one to what a client says; and what tells that it was."""
+
+    after: bytes
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @dataclass(eq=False)
 class _Connection:
     """One client's connection, and the one behind it."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    deaf: bool = False
+    deaf: _Loss | None = None
     """Whether it is cut as soon as the server answers, and the answer lost."""
 
     ended: bool = False
     """Whether the client was told that the server says nothing more."""
+
+    @property
+    def open(self) -> bool:
+        return not self.client.transport.is_closing()
 
     def abort(self) -> None:
         for writer in (self.client, self.server):
@@ -40,15 +52,17 @@ class Proxy:
         delay: how many seconds every piece of data takes.
         shut: whether whoever connects is turned away.
         swallowed: how many answers were lost so far.
+        delayed: how many pieces of data were held up so far.
     """
 
     def __init__(self, dial: Dial) -> None:
         self.delay = 0.0
         self.shut = False
         self.swallowed = 0
+        self.delayed = 0
         self._dial = dial
         self._connections: set[_Connection] = set()
-        self._swallow_after: bytes | None = None
+        self._losses: list[_Loss] = []
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -79,31 +93,52 @@ class Proxy:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def cut(self) -> None:
-        """Reset every connection, on both sides, and lose what is on its way."""
+    def cut(self) -> int:
+        """Reset every connection, on both sides, and lose what is on its way.
+
+        Returns:
+            How many there were.
+        """
+        there = [connection for connection in self._connections if connection.open]
         for connection in self._connections:
             connection.abort()
+        return len(there)
 
-    def half_close(self) -> None:
-        """Let every server seem to have said all that it will say; what clients say still arrives."""
-        for connection in self._connections:
-            if not connection.ended and not connection.client.transport.is_closing():
-                connection.ended = True
-                connection.client.write_eof()
+    def half_close(self) -> int:
+        """Let every server seem to have said all that it will say; what clients say still arrives.
 
-    def swallow(self, after: bytes | None = None) -> None:
+        Returns:
+            How many connections that befell.
+        """
+        there = [connection for connection in self._connections if connection.open and not connection.ended]
+        for connection in there:
+            connection.ended = True
+            connection.client.write_eof()
+        return len(there)
+
+    def swallow(self, after: bytes | None = None) -> asyncio.Event:
         """Lose an answer, then cut the connection: on every connection the next answer, or, where `after` is given, on
         the first connection on which a client says it the answer to that. What was asked for is done all the same.
+
+        Asked for twice, it is done twice; and where there is no connection, or it goes before, it is done on the next.
+
+        Returns:
+            What is set as soon as an answer was lost.
         """
-        self._swallow_after = after
-        for connection in () if after is not None else self._connections:
-            connection.deaf = True
+        loss = _Loss(after or b"")
+        there = [] if after is not None else [connection for connection in self._connections if connection.open]
+        for connection in there:
+            connection.deaf = connection.deaf or loss
+        if not there:
+            self._losses.append(loss)
+        return loss.happened
 
     def calm(self) -> None:
-        """Fair weather from now on."""
-        self.delay, self.shut, self._swallow_after = 0.0, False, None
+        """Fair weather from now on; what was not lost yet will not be."""
+        self.delay, self.shut = 0.0, False
+        self._losses.clear()
         for connection in self._connections:
-            connection.deaf = False
+            connection.deaf = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.shut:
@@ -125,22 +160,35 @@ class Proxy:
         finally:
             connection.abort()
             self._connections.discard(connection)
+            loss = connection.deaf
+            if loss is not None and not loss.happened.is_set() and loss not in self._losses:
+                self._losses.append(loss)
 
     async def _pass(self, connection: _Connection, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         asks = sink is connection.server
         while data := await source.read(_PIECE):
             if self.delay:
+                self.delayed += 1
                 await asyncio.sleep(self.delay)
-            if asks and self._swallow_after is not None and self._swallow_after in data:
-                self._swallow_after, connection.deaf = None, True
-            elif connection.deaf and not asks:
+            if asks and connection.deaf is None:
+                connection.deaf = self._loss_of_the_answer_to(data)
+            elif connection.deaf is not None and not asks:
                 self.swallowed += 1
+                connection.deaf.happened.set()
                 raise ConnectionResetError("the answer is lost")
             if asks or not connection.ended:
                 sink.write(data)
                 await sink.drain()
         if not sink.transport.is_closing() and (asks or not connection.ended):
             sink.write_eof()
+
+    def _loss_of_the_answer_to(self, data: bytes) -> _Loss | None:
+        self._losses = [loss for loss in self._losses if not loss.happened.is_set()]
+        for loss in self._losses:
+            if loss.after in data:
+                self._losses.remove(loss)
+                return loss
+        return None
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -19,12 +19,13 @@ class Shouter:
 
     def __init__(self) -> None:
         self.told = b""
+        self.silent = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(1024):
                 self.told += data
-                writer.write(data.upper())
+                writer.write(b"" if self.silent else data.upper())
                 await writer.drain()
         writer.close()
 
@@ -79,7 +80,7 @@ async def test_fair_weather(talk: Callable[[], Awaitable[Talk]]) -> None:
 async def test_cut_resets_all_and_lets_new_ones_in(proxy: Proxy, talk: Callable[[], Awaitable[Talk]]) -> None:
     before = await talk()
     assert await ask(before, b"one") == b"ONE"
-    proxy.cut()
+    assert proxy.cut() == 1
     with pytest.raises(ConnectionResetError):
         await said(before[0])
     assert await ask(await talk(), b"two") == b"TWO"
@@ -88,7 +89,8 @@ async def test_cut_resets_all_and_lets_new_ones_in(proxy: Proxy, talk: Callable[
 async def test_half_closed_still_listens(proxy: Proxy, shouter: Shouter, talk: Callable[[], Awaitable[Talk]]) -> None:
     before = await talk()
     assert await ask(before, b"one ") == b"ONE "
-    proxy.half_close()
+    assert proxy.half_close() == 1
+    assert proxy.half_close() == 0
     assert await said(before[0]) == b""
     before[1].write(b"two")
     await before[1].drain()
@@ -110,9 +112,57 @@ async def test_a_swallowed_answer_was_asked_for(
     assert shouter.told == b"begin commit "
     assert await ask(other, b"commit") == b"COMMIT"  # it was for once
     assert proxy.swallowed == 1
-    proxy.swallow()
+    lost = proxy.swallow()
     with pytest.raises(ConnectionResetError):
         await ask(other, b"anything")
+    assert lost.is_set()
+
+
+async def test_answers_that_are_to_be_lost_do_not_take_each_others_place(
+    proxy: Proxy, talk: Callable[[], Awaitable[Talk]]
+) -> None:
+    losses = [proxy.swallow(after=b"commit") for _ in range(2)]
+    for _ in losses:
+        with pytest.raises(ConnectionResetError):
+            await ask(await talk(), b"commit")
+    assert all(loss.is_set() for loss in losses)
+    assert await ask(await talk(), b"commit") == b"COMMIT"
+
+
+@pytest.mark.parametrize("after", [b"commit", None])
+async def test_an_answer_that_a_cut_forestalls_is_lost_on_another_connection(
+    proxy: Proxy, shouter: Shouter, talk: Callable[[], Awaitable[Talk]], after: bytes | None
+) -> None:
+    before = await talk()
+    assert await ask(before, b"begin ") == b"BEGIN "
+    shouter.silent = True
+    lost = proxy.swallow(after)
+    before[1].write(b"commit")
+
+    async def arrived() -> bool:
+        return shouter.told == b"begin commit"
+
+    await until(arrived, seconds=5)
+    assert proxy.cut() == 1
+    with pytest.raises(ConnectionResetError):
+        await said(before[0])
+    assert not lost.is_set()
+    shouter.silent = False
+    with pytest.raises(ConnectionResetError):
+        await ask(await talk(), b"commit")
+    assert lost.is_set()
+    assert await ask(await talk(), b"commit") == b"COMMIT"
+    assert proxy.swallowed == 1
+
+
+async def test_with_nobody_connected_the_first_answer_is_lost(
+    proxy: Proxy, talk: Callable[[], Awaitable[Talk]]
+) -> None:
+    lost = proxy.swallow()
+    with pytest.raises(ConnectionResetError):
+        await ask(await talk(), b"anything")
+    assert lost.is_set()
+    assert await ask(await talk(), b"more") == b"MORE"
 
 
 async def test_slow_and_shut_until_it_calms_down(proxy: Proxy, talk: Callable[[], Awaitable[Talk]]) -> None:
@@ -121,6 +171,7 @@ async def test_slow_and_shut_until_it_calms_down(proxy: Proxy, talk: Callable[[]
     start = asyncio.get_running_loop().time()
     assert await ask(before, b"slow") == b"SLOW"
     assert asyncio.get_running_loop().time() - start >= 0.4
+    assert proxy.delayed == 2
     proxy.shut = True
     with pytest.raises(ConnectionResetError):
         await said((await talk())[0])
