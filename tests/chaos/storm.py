@@ -44,6 +44,17 @@ READY = 90.0
 FEWEST_FAULTS = 60
 """To 2,000 decisions, and to fewer in proportion: with less than that it is no storm."""
 
+RECOVERY = {
+    **dict.fromkeys((planned.WORKER_KILLED, planned.WORKERS_KILLED, planned.API_KILLED), 30.0),
+    **dict.fromkeys((planned.POSTGRES_KILLED, planned.COMMIT_SWALLOWED, planned.POSTGRES_CUT), 20.0),
+    **dict.fromkeys((planned.POSTGRES_SLOW, planned.POSTGRES_HALF_CLOSED, planned.POSTGRES_SHUT), 20.0),
+    **dict.fromkeys((planned.TEMPORAL_KILLED, planned.TEMPORAL_SWALLOWED, planned.TEMPORAL_CUT), 60.0),
+    **dict.fromkeys((planned.TEMPORAL_SLOW, planned.TEMPORAL_HALF_CLOSED, planned.TEMPORAL_SHUT), 60.0),
+}
+"""Seconds from the end of a fault within which a decision is accepted again, on two processors that have other work, too,
+and whatever else breaks in the meantime. Twice what is wanted after a fault that comes alone.
+"""
+
 _COMMIT = b"COMMIT"
 
 _STORED_BY = "select true from decisions where id = $1 and received_at <= $2"
@@ -76,6 +87,10 @@ class Report(BaseModel):
     idle: dict[str, int]
     """Those that came and found nothing to break, by kind."""
     ended: dict[str, int]
+    recovery: dict[str, float]
+    """Seconds from the end of a fault until a decision was accepted, by kind: of the fault for which it took longest."""
+    unrecovered: dict[str, int]
+    """The faults after which none was, by kind; among the quantiles they are with the time until people ended."""
     recovery_p50: float
     recovery_p99: float
     caught_up_p50: float
@@ -87,22 +102,28 @@ class Report(BaseModel):
     @property
     def holds(self) -> bool:
         """Whether it was the storm that was planned, with its faults, a COMMIT among them of which nobody was told, in
-        time; and every promise was kept.
+        time; all recovered from every fault; and every promise was kept.
         """
         whole = self.decisions == self.planned and 2000 * self.faults >= FEWEST_FAULTS * self.planned
         whole = whole and self.kinds.get(planned.COMMIT_SWALLOWED, 0) >= 1
+        if self.unrecovered or any(seconds > RECOVERY[kind] for kind, seconds in self.recovery.items()):
+            return False
         return whole and self.seconds <= LONGEST and not (self.lost or self.doubled or self.stuck or self.problems)
 
 
 @dataclass(eq=False)
 class _Strike:
-    """A fault that took effect: when, and which decisions were on their way."""
+    """A fault that took effect: when it ended, and which decisions were on their way then."""
 
     fault: Fault
     at: datetime
     waiting: set[UUID]
     recovered: float | None = None
     caught_up: float | None = None
+
+    def until(self, what: float | None, end: datetime) -> float:
+        """How long that took; as long as there was, if it did not happen."""
+        return (end - self.at).total_seconds() if what is None else what
 
 
 class UnexpectedError(Exception):
@@ -327,9 +348,8 @@ class Storm:
         return len(self._took) >= fault.after
 
     async def _strike(self, fault: Fault) -> None:
-        strike = _Strike(fault, datetime.now(UTC), set(self._waiting))
         if await self._break(fault):
-            self._strikes.append(strike)
+            self._strikes.append(_Strike(fault, datetime.now(UTC), set(self._waiting)))
         else:
             self.idle.append(fault)
 
@@ -381,14 +401,18 @@ class Storm:
     # The reckoning.
 
     async def _report(self, stuck: Sequence[str]) -> Report:
-        fleet = self.fleet
+        fleet, ended = self.fleet, datetime.now(UTC)
         try:
             async with asyncio.timeout(self._left()):
                 promises = await self._reckoning(stuck)
         except Exception as error:  # of a system that is not there any more there is a report, too
             promises = Kept([], [], [f"the reckoning came to no end: {error!r}"], [])
-        recovery = [strike.recovered for strike in self._strikes if strike.recovered is not None]
-        caught_up = [strike.caught_up for strike in self._strikes if strike.caught_up is not None]
+        recovery: dict[str, float] = {}
+        unrecovered = Counter(strike.fault.kind for strike in self._strikes if strike.recovered is None)
+        for strike in self._strikes:
+            if strike.recovered is not None:
+                kind = strike.fault.kind
+                recovery[kind] = max(recovery.get(kind, 0.0), round(strike.recovered, 3))
         return Report(
             seed=self.plan.seed,
             plan=self.plan.digest,
@@ -414,8 +438,10 @@ class Storm:
             never=dict(Counter(fault.kind for fault in self.never)),
             idle=dict(Counter(fault.kind for fault in self.idle)),
             ended=dict(fleet.ended),
-            **_percentiles("recovery", recovery),
-            **_percentiles("caught_up", caught_up),
+            recovery=recovery,
+            unrecovered=dict(unrecovered),
+            **_percentiles("recovery", [strike.until(strike.recovered, ended) for strike in self._strikes]),
+            **_percentiles("caught_up", [strike.until(strike.caught_up, ended) for strike in self._strikes]),
             **_percentiles("decision", self._took),
             seconds=round(time.monotonic() - self._start, 1),
         )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.__main__ import chaos
-from tests.chaos.plan import APIS, COMMIT_SWALLOWED, KINDS, draw
-from tests.chaos.storm import Report
+from tests.chaos.plan import APIS, COMMIT_SWALLOWED, KINDS, POSTGRES_CUT, WORKER_KILLED, draw
+from tests.chaos.storm import RECOVERY, Report
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20250401
@@ -54,6 +54,8 @@ WHOLE = Report(
     never={},
     idle={},
     ended={},
+    recovery={WORKER_KILLED: 30, POSTGRES_CUT: 20},
+    unrecovered={},
     recovery_p50=1,
     recovery_p99=9,
     caught_up_p50=2,
@@ -74,6 +76,9 @@ WHOLE = Report(
         {"decisions": 1999},
         {"faults": 59},
         {"kinds": {}},
+        {"unrecovered": {WORKER_KILLED: 1}},
+        {"recovery": {WORKER_KILLED: 30.1}},
+        {"recovery": {POSTGRES_CUT: 20.1}},
         {"seconds": 600.1},
         {"planned": 200, "decisions": 200, "faults": 5},
     ],
@@ -107,3 +112,5 @@ def test_the_whole_storm_is_what_it_promises() -> None:
     assert len(plan.faults) >= 60
     assert {"approved", "withdrawn", "declined"} == {case.outcome for case in plan.cases}
     assert any(case.rests < len(case.steps) for case in plan.cases)
+    assert [step.accepted for step in plan.cases[-1].steps[plan.cases[-1].rests :]] == [1, 1]
+    assert RECOVERY.keys() == set(KINDS)
