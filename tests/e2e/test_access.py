@@ -8,17 +8,21 @@ import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
+from pathlib import Path
 
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi.routing import iter_route_contexts
+from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi.routing import APIWebSocketRoute, iter_route_contexts
 from pydantic import SecretStr
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
 
 from api.app import create_app
 from api.cookies import SESSION_COOKIE
@@ -414,10 +418,33 @@ OPEN = {
 @cache
 def all_routes() -> frozenset[str]:
     """Every route that the application has."""
-    app = create_app(SETTINGS)
-    return frozenset(
-        f"{method} {context.path}" for context in iter_route_contexts(app.routes) for method in context.methods or ()
-    )
+    return frozenset(ways_into(create_app(SETTINGS)))
+
+
+def ways_into(app: FastAPI) -> Iterator[str]:
+    """Each route by its methods; whatever has none, by what it is; and the same again for what is mounted."""
+    yield from _ways(app.routes)
+    if any(True for _ in app.router._iter_low_priority_routes()):  # FastAPI tells it nowhere else
+        yield "FRONTEND /"
+
+
+def _ways(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[str]:
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        path = prefix + (route.host if isinstance(route, Host) else context.path or "")
+        for method in context.methods or (_KINDS.get(type(route), type(route).__name__.upper()),):
+            yield f"{method} {path}"
+        if isinstance(route, Mount | Host):
+            yield from _ways(route.routes or [], path)
+
+
+_KINDS: dict[type[BaseRoute], str] = {
+    Mount: "MOUNT",
+    Host: "HOST",
+    WebSocketRoute: "WEBSOCKET",
+    APIWebSocketRoute: "WEBSOCKET",
+    Route: "ANY",
+}
 
 
 def routes() -> tuple[str, ...]:
@@ -447,6 +474,47 @@ def test_every_route_has_a_rule() -> None:
     for route in sorted(all_routes() - ruled):
         pytest.fail(f"{route} has no rule: say in RULES, or in a set of ABOUT_A_REVIEW, who may use it.")
     assert not ruled - all_routes(), "these have a rule, and are no routes any more"
+
+
+def test_whatever_leads_into_the_application_needs_a_rule_of_its_own(tmp_path: Path) -> None:
+    """Not what has methods alone: a socket, what is mounted, and what that leads to, would be let in by no rule."""
+
+    async def speaks(websocket: WebSocket) -> None:
+        raise AssertionError
+
+    async def answers() -> None:
+        raise AssertionError
+
+    app = FastAPI(openapi_url=None)
+    inner, innermost, router = FastAPI(openapi_url=None), FastAPI(openapi_url=None), APIRouter()
+    innermost.websocket("/deep")(speaks)
+    inner.get("/inner")(answers)
+    inner.mount("/further", innermost)
+    router.websocket("/live")(speaks)
+    router.get("/plain")(answers)
+    app.include_router(router, prefix="/routed")
+    app.websocket("/live")(speaks)
+    app.mount("/x", inner)
+    app.mount("/opaque", PlainTextResponse("all"))
+    app.router.routes.append(Route("/every", PlainTextResponse("all")))
+    app.host("admin.example", inner)
+    app.frontend("/", directory=tmp_path)
+    assert set(ways_into(app)) == {
+        "GET /routed/plain",
+        "WEBSOCKET /routed/live",
+        "WEBSOCKET /live",
+        "MOUNT /x",
+        "GET /x/inner",
+        "MOUNT /x/further",
+        "WEBSOCKET /x/further/deep",
+        "MOUNT /opaque",
+        "ANY /every",
+        "HOST admin.example",
+        "GET admin.example/inner",
+        "MOUNT admin.example/further",
+        "WEBSOCKET admin.example/further/deep",
+        "FRONTEND /",
+    }
 
 
 def test_every_parameter_of_a_path_has_something_real_to_stand_in_its_place() -> None:
