@@ -124,8 +124,9 @@ async def kept(system: Harness, reviews: Sequence[str], told: Told, *, stuck: Se
 
 
 def i1_nothing_acknowledged_is_lost(told: Told, entries: Mapping[UUID, Sequence[Receipt]]) -> Problems:
-    """What was acknowledged stands on the ledger of its review."""
-    for decision, review in told.acknowledged.items():
+    """What was acknowledged, by a receipt at the least, stands on the ledger of its review: a refused one, too."""
+    given = {decision: receipt.review for decision, receipts in told.receipts.items() for receipt in receipts}
+    for decision, review in {**given, **told.acknowledged}.items():
         if [entry.review for entry in entries.get(decision, ())] != [review]:
             yield f"{review}: {decision} is on the ledger {len(entries.get(decision, ()))} times"
 

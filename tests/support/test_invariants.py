@@ -73,6 +73,9 @@ async def test_every_promise_can_be_broken(system: Harness) -> None:
     assert [str(lost) in problem for problem in i1_nothing_acknowledged_is_lost(told, entries)] == [True]
     told.receipts[refused.decision_id] = {refused}
     assert not list(i1_nothing_is_doubled(told, entries))
+    receipt_alone, gone = Told(receipts=told.receipts), {**entries, refused.decision_id: []}
+    assert not list(i1_nothing_acknowledged_is_lost(receipt_alone, entries))
+    assert [str(refused.decision_id) in each for each in i1_nothing_acknowledged_is_lost(receipt_alone, gone)] == [True]
     told.receipts[refused.decision_id].add(refused.model_copy(update={"seq": 1}))
     assert list(i1_nothing_is_doubled(told, entries))
     assert list(i1_nothing_is_doubled(Told(), {refused.decision_id: [refused, refused]}))
