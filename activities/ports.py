@@ -74,7 +74,7 @@ class Head(Protocol):
 
     @property
     def now(self) -> datetime:
-        """The time of this commit."""
+        """The time of this commit; never before that of the entry before."""
 
     async def since(self, seq: int) -> tuple[Event, ...]:
         """The entries after `seq`, in order, as many as fit in one answer."""

@@ -214,6 +214,10 @@ OperatorsDo = KeyAdded | KeyRevoked | PeopleEntered | AddressesEntered | Granted
 """What only operators do; and, until there is one, whoever sets the system up."""
 
 
+Imported = PeopleEntered | AddressesEntered | Granted
+"""What an import puts on record, all of it in one transaction."""
+
+
 class RegistryEntry(Value):
     """One entry: what changed, its number, and the hash of the entry before."""
 

@@ -7,7 +7,7 @@ them; none has rules of its own. Each stage's rules are in its own module; here 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 
 from domain import claims, conflicts, council, deadlines, fulfilment, principles, revisions, sign_off, training
@@ -92,6 +92,11 @@ from domain.values import Digest, PersonId, ReviewId
 
 ORDER = tuple(Stage)
 
+CLOCKS_APART = timedelta(minutes=1)
+"""So much later, at most, may a decision be dated than the commit that applies it: the clocks of two database servers, of
+which one took over from the other, are not farther apart than this.
+"""
+
 UNDOING = frozenset({"change_request", "reopening", "escalation", "conflict"})
 """The kinds of decision after which signatures, or stages that were passed, can count no more."""
 
@@ -163,7 +168,8 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return (
                 (givers == () or of_judging)
                 and in_time
-                and (_refuses_to_hear(review, envelope) or _refuses_on_record(review, envelope, voice)) is None
+                and (_refuses_to_hear(review, envelope, event.at) or _refuses_on_record(review, envelope, voice))
+                is None
             )
         case Assessed():
             return isinstance(before, Accepted) and _names(before.envelope) == event.content_digest
@@ -263,7 +269,7 @@ def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Manda
     envelope, proof = command.envelope, command.proof
     refusal = (
         unsigned(envelope, command.digest, proof, facts.keys)
-        or _refuses_to_hear(review, envelope)
+        or _refuses_to_hear(review, envelope, at)
         or unpublished(envelope, facts.packs)
     )
     if refusal is not None:
@@ -272,8 +278,10 @@ def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Manda
     return under if isinstance(under, Refusal) else _refuses(review, envelope, under, facts, at) or under
 
 
-def _refuses_to_hear(review: Review, envelope: Envelope) -> Refusal | None:
-    """Why nobody's decision of this kind can be taken on this review, if it can't."""
+def _refuses_to_hear(review: Review, envelope: Envelope, at: datetime) -> Refusal | None:
+    """Why nobody's decision of this kind can be taken on this review at this moment, if it can't."""
+    if envelope.received_at > at + CLOCKS_APART:
+        return Refusal(Reason.INVALID, "It is dated later than it is now.")
     if review.closed and not isinstance(envelope.content, Discrepancy):
         return Refusal(Reason.LATE, f"The review is closed: {review.outcome}.")
     if (review.stage is None) is not isinstance(envelope.content, Submission):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ValidationError
@@ -17,11 +17,19 @@ from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
 from domain.ledger import GENESIS, Entry, Recorded, Settlement, settlement
 from domain.refusal import Refusal
-from domain.registry import RecordedEntry, RegistryAudit
+from domain.registry import Imported, RecordedEntry, RegistryAudit, RegistryEntry, RegistryEvent
 from domain.review import evolve, holds, state_digest, waits_for
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import DecisionId, Digest, Line, PersonId, ReviewId, Value
+
+UNDER_WAY = timedelta(minutes=1)
+"""How long a transaction may take that reads the registry, or that adds to it: what it adds is dated at its beginning, and
+seen by others at its end. The database ends it long before.
+"""
+
+IMPORT_UNDER_WAY = timedelta(minutes=11)
+"""The same of an import, which may take longer."""
 
 
 class Heading(Value):
@@ -131,6 +139,8 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
         if entry is None:
             return Verification(number - 1, f"entry {number}: {problem}", previous, review)
         told = settlement(number, entry.event)
+        if before is not None and entry.event.at < before.at:
+            return Verification(number - 1, f"entry {number}: it is dated before the entry before", previous, review)
         if told is not None and settled.setdefault(told.decision, told) != told:
             again = f"entry {number}: the decision {told.decision} was settled by entry {settled[told.decision].seq}"
             return Verification(number - 1, again, previous, review)
@@ -184,6 +194,9 @@ class _Authority:
         registry = self._audit.registry
         if registry.seq != under.registry:
             return f"it was applied as of entry {under.registry} of the registry, which is at {registry.seq} there"
+        problem = self._not_then(event.at)
+        if problem is not None:
+            return problem
         refused = unsigned(envelope, event.digest, event.proof, registry.keys.values())
         refused = refused or unpublished(envelope, registry.packs)
         if refused is not None:
@@ -199,6 +212,19 @@ class _Authority:
             return f"the decision {envelope.decision_id} was made under something else than the entry says"
         return None
 
+    def _not_then(self, at: datetime) -> str | None:
+        """Why a commit at this moment can't have read the registry as far as it is read here, and no farther, if it can't."""
+        read = self._audit.registry
+        if read.at is not None and read.at > at + UNDER_WAY:
+            return f"it was applied as of entry {read.seq} of the registry, which is of a later time"
+        for number, recorded in enumerate(self._entries[read.seq :], start=read.seq + 1):
+            later = _event(recorded)
+            if later is None or later.at > at - UNDER_WAY:
+                break
+            if not isinstance(later, Imported) or later.at <= at - IMPORT_UNDER_WAY:
+                return f"it was applied as of entry {read.seq} of the registry, when entry {number} was there already"
+        return None
+
     def rest(self) -> str | None:
         """What is wrong with the entries of the registry that no decision needed, if anything is."""
         return self._read_to(len(self._entries))
@@ -208,6 +234,14 @@ class _Authority:
             problem = self._audit.check(entry)
             if problem is not None:
                 return problem
+        return None
+
+
+def _event(recorded: RecordedEntry) -> RegistryEvent | None:
+    """What this entry of the registry says, whether it holds or not; None where it says nothing."""
+    try:
+        return RegistryEntry.model_validate_json(recorded.data.encode(errors="surrogatepass")).event
+    except ValidationError:
         return None
 
 

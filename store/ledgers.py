@@ -48,7 +48,7 @@ CATCH_UP_BYTES = 512 * 1024
 
 _DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
-_LOCK = "select seq, head, state from reviews where id = $1 for no key update"
+_LOCK = "select seq, head, state, updated_at from reviews where id = $1 for no key update"
 
 _SINCE = "select data from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
@@ -145,7 +145,8 @@ class Ledgers:
                 if row is None:
                     raise UnknownReviewError(f"nothing was ever submitted under the id {review_id!r}")
                 review = review_in(review_id, row["state"])
-                now = await self._database.now(connection)
+                # Never before the entry before, also where the clock was set back, or another server's goes slower.
+                now = max(await self._database.now(connection), row["updated_at"])
                 yield LockedHead(connection, review, row["head"], now, self._calendars, self._published)
         except _DATA_ERRORS as error:
             raise UnstorableError(f"{type(error).__name__} ({error.sqlstate})") from error

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from domain import dsse
 from domain.canonical import sha256
+from domain.decisions import Envelope
 from domain.events import Accepted, Closed, Event, Lapsed, Refused, Returned, Struck
 from domain.ledger import GENESIS, Recorded, append
 from domain.people import Role
-from domain.registry import RecordedEntry, RegistryEntry, entry_bytes
+from domain.registry import GrantRevoked, RecordedEntry, RegistryEntry, entry_bytes
 from domain.review import fold, state_digest
 from domain.stages import Outcome, Stage
 from domain.verification import WorkflowState, verify
 from tests.forgery.families import family
 from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
 from tests.support.harness import SIGNER
+from tests.support.system import OPERATOR
 
 
 async def _auditor(stand: Stand) -> Auditor:
@@ -125,6 +128,41 @@ async def a_mandate_made_up(stand: Stand) -> None:
         forged = there.model_copy(
             update={"mandate": stand.rng.choice((None, under.model_copy(update=stand.rng.choice(changes))))}
         )
+        events = (*auditor.events[:place], forged, *auditor.events[place + 1 :])
+        _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: ", events)
+
+
+@family
+async def under_what_the_registry_said_before(stand: Stand) -> None:
+    """A decision is told as applied days after its maker lost their role, as of the registry's entry before that; or at an
+    earlier time than what came before it, or than it was received.
+    """
+    auditor = await _auditor(stand)
+    said = [n for n, event in enumerate(auditor.events) if isinstance(event, Accepted)]
+    lost, event = auditor.registry[-1], RegistryEntry.model_validate_json(auditor.registry[-1].data).event
+    for _ in range(IN_BULK):
+        place = stand.rng.choice(said[1:])
+        there = auditor.events[place]
+        assert isinstance(there, Accepted)
+        days = timedelta(days=stand.rng.randint(1, 300), microseconds=stand.rng.randrange(10**9))
+        revoked = GrantRevoked(
+            at=max(event.at, there.at) + days / 2, by=OPERATOR, grant=there.envelope.grant, because="They left."
+        )
+        raw, hashed = entry_bytes(lost.seq + 1, lost.hash, revoked)
+        signature = SIGNER.signature(dsse.REGISTRY, raw)
+        entry = RecordedEntry(seq=lost.seq + 1, data=raw.decode(), hash=hashed, signatures=(signature,))
+        later = replace(auditor, registry=(*auditor.registry, entry))
+        assert later.of(auditor.events).holds
+        events = (
+            *auditor.events[:place],
+            *(e.model_copy(update={"at": e.at + days}) for e in auditor.events[place:]),
+        )
+        _found(later, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: it was applied as of", events)
+        back = (*auditor.events[:place], there.model_copy(update={"at": there.at - days}), *auditor.events[place + 1 :])
+        _found(auditor, append(auditor.review, 0, GENESIS, back), f"entry {place + 1}: it is dated before", back)
+        ahead = signed(there.envelope.model_copy(update={"received_at": there.at + days}))
+        envelope = Envelope.model_validate_json(ahead.data)
+        forged = there.model_copy(update={"envelope": envelope, "digest": ahead.digest, "proof": ahead.proof})
         events = (*auditor.events[:place], forged, *auditor.events[place + 1 :])
         _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: ", events)
 

@@ -312,7 +312,8 @@ class Auditor:
         envelope = Envelope.model_validate_json(forged.data)
         facts = await self.stand.facts(envelope.person, [signature.keyid for signature in forged.proof.signatures])
         take = Take(envelope=envelope, digest=forged.digest, proof=forged.proof)
-        return (*self.events, *decide(fold(self.review, self.events), take, facts, envelope.received_at))
+        at = max(envelope.received_at, self.events[-1].at)
+        return (*self.events, *decide(fold(self.review, self.events), take, facts, at))
 
     def finds(self, genuine: Sequence[Event], forged: Forged) -> None:
         """Written in the place of the genuine one, at its entry, it is found there."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -18,9 +19,11 @@ from domain.decisions import Question, Reason
 from domain.events import Accepted, Event, Refused
 from domain.review import evolve
 from domain.route import Phase
-from domain.verification import Evidence, WorkflowState, verify
+from domain.verification import IMPORT_UNDER_WAY, UNDER_WAY, Evidence, WorkflowState, verify
 from runtime.packs import shipped_packs
+from store.database import _SESSION
 from store.ledgers import CATCH_UP, Ledgers
+from store.registers import _IMPORT_SECONDS
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import arrived, commit, opened, sheet_of
 from tests.support.harness import Harness, harness, until
@@ -109,6 +112,24 @@ async def test_commits_that_race_are_applied_one_after_the_other(system: Harness
     accepted = [event.envelope.decision_id for event in await system.ledger(review) if isinstance(event, Accepted)]
     assert sorted(delivery.decision for delivery in deliveries) == sorted(accepted[1:])
     await holds(system, review)
+
+
+async def test_an_entry_is_never_dated_before_the_one_before(system: Harness) -> None:
+    """Also where the clock goes back, as when a slower server takes over."""
+    review = await opened(system, tier=3)
+    late = await system.database.pool.fetchval(
+        "update reviews set updated_at = updated_at + interval '30 seconds' where id = $1 returning updated_at", review
+    )
+    assert (await commit(system, review, arrived(await system.store(review, "rin.reviewer", Question(), "Why?")))).done
+    assert late == (await system.ledger(review))[-1].at
+    await holds(system, review)
+
+
+def test_an_auditor_knows_how_long_a_transaction_may_take() -> None:
+    """An entry of the registry is dated at the beginning of the transaction that is seen at its end."""
+    assert re.fullmatch(r"\d+s", ordinarily := _SESSION["transaction_timeout"])
+    assert timedelta(seconds=int(ordinarily[:-1])) < UNDER_WAY
+    assert timedelta(seconds=_IMPORT_SECONDS) < IMPORT_UNDER_WAY
 
 
 async def holds(system: Harness, review: str) -> None:
