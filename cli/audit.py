@@ -49,7 +49,8 @@ def verify(
         bool,
         typer.Option(
             "--record-alone",
-            help="Take evidence without its registry too: who decided, and with which key, is not checked then.",
+            help="Take evidence without its registry, or its proposals and policy packs, too: who decided, and with which "
+            "key, or what came of the proposals, is not checked then.",
         ),
     ] = False,
     person: AsOption = None,
@@ -58,8 +59,9 @@ def verify(
     access_token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recompute a record's chain and its fold, check that every decision was signed and made by who might, and say the
-    first place where record, registry, read model and workflow differ.
+    """Recompute a record's chain and its fold, check that every decision was signed and made by who might, and that all
+    that came of each proposal comes of its text, and say the first place where record, registry, read model and workflow
+    differ.
     """
     if (review is None) == (file is None) or (save is not None and review is None):
         raise CliError(Exit.USAGE, "Name either a review (and, if you like, --save FILE) or --file FILE.")
@@ -80,6 +82,12 @@ def verify(
             Exit.USAGE,
             "There is no registry with this evidence, so who decided, and with which key, can't be checked. "
             "--record-alone checks the rest.",
+        )
+    if (evidence.proposals is None or evidence.packs is None) and not record_alone:
+        raise CliError(
+            Exit.USAGE,
+            "The proposals and policy packs are not with this evidence, so whom the record keeps from judging, and by which "
+            "route it went, can't be checked. --record-alone checks the rest.",
         )
     result = verify_evidence(evidence, evidence.registry, founder)
     if as_json:

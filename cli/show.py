@@ -260,6 +260,8 @@ def verification(evidence: Evidence, result: Verification) -> None:
         line(f"The workflow {workflow}, and its word is among what was compared.", "dim", indent=2)
     else:
         line(f"The workflow is {workflow}, so record and read model alone were compared.", "dim", indent=2)
+    if evidence.proposals is None or evidence.packs is None:
+        line("The proposals and policy packs are not with it: what came of them was not checked.", "dim", indent=2)
     if evidence.registry is None:
         line("There is no registry with it: whose decisions and keys counted was not checked.", "dim", indent=2)
     elif result.founder is not None:

@@ -67,7 +67,7 @@ from domain.events import (
     Unblocked,
     Unclaimed,
 )
-from domain.facts import Facts
+from domain.facts import Facts, Proposed
 from domain.people import Holder, Role
 from domain.refusal import Refusal
 from domain.registry import BOOTSTRAP
@@ -172,7 +172,7 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
                 is None
             )
         case Assessed():
-            return isinstance(before, Accepted) and _names(before.envelope) == event.content_digest
+            return isinstance(before, Accepted) and text_of(before.envelope) == event.content_digest
         case Passed() | Concluded():
             return _stage_follows(review, Facts(), event.at) == event
         case Closed() if isinstance(before, Accepted) and isinstance(before.envelope.content, Withdrawal):
@@ -199,6 +199,16 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return True
 
 
+def puts_forward(before: Review, after: Review, taken: Accepted, facts: Facts, at: datetime) -> Assessed | Refusal:
+    """What stands on the record behind this submission or revision, by these facts, or why it can't be taken. `before` is
+    the review before it, `after` the one after it. Of `facts` it asks for what is proposed, and units, and holders.
+    """
+    refusal = None if taken.mandate is None else _refuses_proposal(before, taken.envelope, taken.mandate, facts)
+    if refusal is not None or facts.proposed is None:
+        return refusal or Refusal(Reason.INVALID, "The proposal is not on record.")
+    return _put_forward(before, after, facts.proposed, facts, at)
+
+
 def _undoes(event: Event | None) -> bool:
     """Whether something that was reached can count no more because of this."""
     if isinstance(event, Refused):
@@ -206,7 +216,7 @@ def _undoes(event: Event | None) -> bool:
     return isinstance(event, Accepted) and event.envelope.kind in UNDOING
 
 
-def _names(envelope: Envelope) -> Digest | None:
+def text_of(envelope: Envelope) -> Digest | None:
     """The text of the proposal that this decision puts before the reviewers, if it puts one."""
     match envelope.content:
         case Submission():
@@ -389,7 +399,7 @@ def _refuses_by_registers(
 def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts: Facts) -> Refusal | None:
     if facts.proposed is None:
         return Refusal(Reason.INVALID, facts.unassessable or "The proposal is not on record.")
-    named = _names(envelope)
+    named = text_of(envelope)
     assessed = facts.proposed.assessment
     if (assessed.content_digest, assessed.pack_digest) != (named, envelope.pack_digest):
         return Refusal(Reason.INVALID, "What is on record is another proposal, or policy pack, than the one named.")
@@ -410,26 +420,8 @@ def _refuses_proposal(review: Review, envelope: Envelope, under: Mandate, facts:
 def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts: Facts, at: datetime) -> None:
     """What an accepted decision brings about at once, beside its own effect."""
     match envelope.content:
-        case Submission() | Revision() as content if facts.proposed is not None:
-            digest = content.proposal if isinstance(content, Revision) else envelope.content_digest
-            subject, assessment = facts.proposed.subject, facts.proposed.assessment
-            units = joined((), *(facts.units[p] for p in subject.proposers if p in facts.units))
-            after = proposed_as(happened.review, subject, units)
-            happened.add(
-                Assessed(
-                    at=at,
-                    revision=before.revision + 1,
-                    round=before.round + 1,
-                    content_digest=digest,
-                    subject=subject,
-                    assessment=assessment,
-                    changes=facts.proposed.changes,
-                    reopened=principles.reopened(before, assessment) if before.revision else (),
-                    carried=principles.carried(before, after, assessment, facts),
-                    kept_away=too_close(after, facts.holders),
-                    units=units,
-                )
-            )
+        case Submission() | Revision() if facts.proposed is not None:
+            happened.add(_put_forward(before, happened.review, facts.proposed, facts, at))
         case ChangeRequest():
             _lapse(happened, at, "Changes to the proposal were asked for.")
             if before.stage is not Stage.PRINCIPLE_REVIEW:
@@ -467,6 +459,25 @@ def _consequences(happened: _Happened, before: Review, envelope: Envelope, facts
             happened.add(Closed(at=at, outcome=Outcome.DECLINED, because=envelope.reason or "Declined."))
         case _:
             pass
+
+
+def _put_forward(before: Review, after: Review, proposed: Proposed, facts: Facts, at: datetime) -> Assessed:
+    subject, assessment = proposed.subject, proposed.assessment
+    units = joined((), *(facts.units[p] for p in subject.proposers if p in facts.units))
+    then = proposed_as(after, subject, units)
+    return Assessed(
+        at=at,
+        revision=before.revision + 1,
+        round=before.round + 1,
+        content_digest=assessment.content_digest,
+        subject=subject,
+        assessment=assessment,
+        changes=proposed.changes,
+        reopened=principles.reopened(before, assessment) if before.revision else (),
+        carried=principles.carried(before, then, assessment, facts),
+        kept_away=too_close(then, facts.holders),
+        units=units,
+    )
 
 
 def _lapse(happened: _Happened, at: datetime, because: str) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ValidationError
 
+from domain.assessment import AnswersError
 from domain.authority import mandate, unpublished, unsigned
 from domain.canonical import sha256
-from domain.decisions import Discrepancy
+from domain.decisions import Discrepancy, Envelope, Revision
 from domain.dsse import KeyId
-from domain.events import Accepted, Event, Refused
-from domain.facts import Facts
+from domain.events import Accepted, Assessed, Event, Refused
+from domain.facts import Facts, Proposed, propose
 from domain.ledger import GENESIS, Entry, Recorded, Settlement, settlement
+from domain.policy import PolicyPack
+from domain.proposal import Proposal
 from domain.refusal import Refusal
 from domain.registry import Imported, RecordedEntry, RegistryAudit, RegistryEntry, RegistryEvent
-from domain.review import evolve, holds, state_digest, waits_for
+from domain.review import evolve, holds, puts_forward, state_digest, text_of, waits_for
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import DecisionId, Digest, Line, PersonId, ReviewId, Value
@@ -78,14 +81,17 @@ class WorkflowState(Value):
 
 
 class Evidence(Value):
-    """One review's record, its read model, and its workflow's word, to be checked against each other; and, where it was
-    put with them, the `registry` that says whose decisions and keys counted.
+    """One review's record, its read model, and its workflow's word, to be checked against each other; with the very texts
+    of the `proposals` and policy `packs` that its decisions name by their digests, and, where it was put with them, the
+    `registry` that says whose decisions and keys counted.
     """
 
     review: ReviewId
     entries: tuple[Recorded, ...]
     read_model: ReadModel
     workflow: WorkflowState
+    proposals: tuple[str, ...] | None = None
+    packs: tuple[str, ...] | None = None
     registry: tuple[RecordedEntry, ...] | None = None
 
 
@@ -113,7 +119,8 @@ class Verification:
 def verify(
     evidence: Evidence, registry: Sequence[RecordedEntry] | None = None, founder: KeyId | None = None
 ) -> Verification:
-    """Recompute the chain and the fold, and name the first place where record, read model and workflow differ.
+    """Recompute the chain and the fold, and name the first place where record, read model and workflow differ; and, where
+    the proposals and policy packs are there, what came of each: who stands for it and works on it, tier and route.
 
     With the entries of the `registry`, also check these, and that every applied decision was signed by a key in force
     and made by somebody who might, by the same rules that the commit applied. A registry can be written anew with keys of
@@ -133,6 +140,8 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
     previous = GENESIS
     seen: _Seen | None = None
     before: Event | None = None
+    earlier = review
+    texts = _Texts(evidence)
     settled: dict[DecisionId, Settlement] = {}
     for number, recorded in enumerate(evidence.entries, start=1):
         problem, entry = _check_entry(evidence.review, number, previous, recorded)
@@ -148,9 +157,13 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
             wrong = authority.problem_with(review, entry.event)
             if wrong is not None:
                 return Verification(number - 1, f"entry {number}: {wrong}", previous, review)
+        if isinstance(before, Accepted) and isinstance(entry.event, Assessed):
+            wrong = texts.problem_with(earlier, review, before, entry.event, authority)
+            if wrong is not None:
+                return Verification(number - 1, f"entry {number}: {wrong}", previous, review)
         try:
             possible = holds(review, before, entry.event)
-            review = evolve(review, entry.event) if possible else review
+            earlier, review = review, evolve(review, entry.event) if possible else review
         except (ValueError, LookupError, StopIteration):
             possible = False
         if not possible:
@@ -166,6 +179,76 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
     return Verification(len(evidence.entries), difference, previous, review)
 
 
+def named_by(entries: Iterable[Recorded]) -> tuple[frozenset[Digest], frozenset[Digest]]:
+    """The proposals, and the policy packs, that the decisions among these entries name by their digests."""
+    proposals: set[Digest] = set()
+    packs: set[Digest] = set()
+    for recorded in entries:
+        try:
+            event = Entry.model_validate_json(recorded.data.encode(errors="surrogatepass")).event
+        except ValidationError:  # whoever checks it says so
+            continue
+        text = text_of(event.envelope) if isinstance(event, Accepted) else None
+        if isinstance(event, Accepted) and text is not None:
+            proposals.add(text)
+            packs.add(event.envelope.pack_digest)
+    return frozenset(proposals), frozenset(packs)
+
+
+class _Texts:
+    """Checks what came of a proposal by its text and the text of the policy pack, which are what they are by their digest."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._given = evidence.proposals is not None and evidence.packs is not None
+        self._proposals = _by_digest(evidence.proposals or ())
+        self._packs = _by_digest(evidence.packs or ())
+
+    def problem_with(
+        self, before: Review, after: Review, taken: Accepted, event: Assessed, authority: _Authority | None
+    ) -> str | None:
+        """What does not come of this submission or revision, taken of the review `before`, if anything does not."""
+        if not self._given:
+            return None
+        try:
+            proposed = self._proposed(before, taken.envelope)
+        except _MissingError as missing:
+            return f"the text of {missing} is not with the evidence"
+        except (ValidationError, AnswersError):
+            return "nothing can come of the proposal by this policy pack"
+        facts = Facts(proposed=proposed, units={} if authority is None else authority.units)
+        found = puts_forward(before, after, taken, facts, event.at)
+        if isinstance(found, Refusal):
+            return f"the proposal was not to be taken: {found.detail}"
+        # Who held which role is asked for nothing that entitles anybody; without the registry, nor is where people belong.
+        as_told = ("kept_away",) if authority is not None else ("kept_away", "units", "carried")
+        found = found.model_copy(update={name: getattr(event, name) for name in as_told})
+        differs = [name for name in Assessed.model_fields if getattr(found, name) != getattr(event, name)]
+        return f"its {differs[0]} is not what comes of the proposal and the policy pack" if differs else None
+
+    def _proposed(self, before: Review, envelope: Envelope) -> Proposed:
+        pack = self._packs.get(envelope.pack_digest)
+        if pack is None:
+            raise _MissingError(f"the policy pack {envelope.pack_digest}")
+        replaced = self._proposal(before.content_digest) if isinstance(envelope.content, Revision) else None
+        proposal = self._proposal(text_of(envelope) or "")
+        return propose(PolicyPack.model_validate_json(pack, extra="ignore"), proposal, replaced)
+
+    def _proposal(self, digest: Digest) -> Proposal:
+        text = self._proposals.get(digest)
+        if text is None:
+            raise _MissingError(f"the proposal {digest}")
+        return Proposal.model_validate_json(text, extra="ignore")
+
+
+class _MissingError(Exception):
+    """A text is not there that is needed; the message names it."""
+
+
+def _by_digest(texts: Iterable[str]) -> dict[Digest, bytes]:
+    data = (text.encode(errors="surrogatepass") for text in texts)
+    return {sha256(each): each for each in data}
+
+
 class _Authority:
     """Checks, decision after decision, that its maker might make it, by what the registry said then."""
 
@@ -177,6 +260,11 @@ class _Authority:
     def checked(self) -> int:
         """How many entries of the registry hold."""
         return self._audit.registry.seq
+
+    @property
+    def units(self) -> dict[PersonId, str]:
+        """Where people belonged when the last decision was applied that was checked."""
+        return self._audit.registry.units
 
     @property
     def founder(self) -> KeyId | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from domain.proposal import Proposal
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import Digest, PersonId, ReviewId
-from domain.verification import Heading, ReadModel
+from domain.verification import Heading, ReadModel, named_by
 from store.database import Database
 from store.states import readable, state_of
 from store.turns import COLUMNS, FALLS_TO, turn
@@ -64,6 +64,10 @@ where review_id = $1 and status <> 'pending' order by seq, id
 """
 
 _ENTRIES = "select seq, data, hash from ledger where review_id = $1 and seq > $2 order by seq limit $3"
+
+_PROPOSALS = "select content from proposals where digest = any($1) order by digest"
+
+_PACKS = "select content from policy_packs where digest = any($1) order by digest"
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,16 @@ class Reviews:
         """The ledger's entries after `after`, at most `limit`, read."""
         rows = await self._pool.fetch(_ENTRIES, review_id, after, limit)
         return tuple(Entry.model_validate_json(row["data"]) for row in rows)
+
+    async def texts(self, entries: Iterable[Recorded]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The proposals, and the policy packs, that decisions among these entries name, as stored."""
+        proposals, packs = named_by(entries)
+        found = [
+            await self._pool.fetch(query, list(named)) for query, named in ((_PROPOSALS, proposals), (_PACKS, packs))
+        ]
+        # What is no text has not the digest either that it is stored under, and whoever checks it says so.
+        first, second = (tuple(row["content"].decode(errors="replace") for row in rows) for rows in found)
+        return first, second
 
     async def record(self, review_id: str) -> tuple[tuple[Recorded, ...], ReadModel] | None:
         """The whole ledger of a review and what the read model says of it, as of one moment."""

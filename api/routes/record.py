@@ -124,7 +124,9 @@ async def signed_envelope(review: AuditableReview, decision_id: UUID, services: 
 
 @router.get("/reviews/{review_id}/evidence", summary="Take the whole record along", responses=problems(401, 403, 404))
 async def evidence(review: AuditableReview, services: TheServices) -> Evidence:
-    """The ledger's exact bytes, the read model, and the workflow's word, to be checked by whoever takes them."""
+    """The ledger's exact bytes, the read model, the workflow's word, and the texts of the proposals and policy packs that
+    the record names, to be checked by whoever takes them.
+    """
     for _ in range(_ATTEMPTS):  # the review may move on between the two looks
         workflow = await workflow_state(services.temporal, review.id)
         record = await services.reviews.record(review.id)
@@ -133,4 +135,12 @@ async def evidence(review: AuditableReview, services: TheServices) -> Evidence:
         entries, read_model = record
         if workflow.seq is None or workflow.seq == read_model.seq:
             break
-    return Evidence(review=review.id, entries=entries, read_model=read_model, workflow=workflow)
+    proposals, packs = await services.reviews.texts(entries)
+    return Evidence(
+        review=review.id,
+        entries=entries,
+        read_model=read_model,
+        workflow=workflow,
+        proposals=proposals,
+        packs=packs,
+    )

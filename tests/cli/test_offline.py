@@ -216,15 +216,23 @@ def refusals(count: int) -> Evidence:
 
 
 def test_evidence_in_a_file_is_verified_offline(tmp_path: Path) -> None:
-    """Zero if it holds, as text and as JSON. Without the registry it has to be said that the record alone will do."""
+    """Zero if it holds, as text and as JSON. Without the registry, or the proposals, it has to be said that the record
+    alone will do.
+    """
     file = tmp_path / "evidence.json"
     evidence = refusals(3)
     file.write_text(evidence.model_dump_json())
     result = ringi("audit", "verify", "--file", file)
     assert 2 == result.exit_code
     assert "who decided, and with which key, can't be checked" in result.stderr
+    file.write_text(evidence.model_copy(update={"registry": ()}).model_dump_json())
+    result = ringi("audit", "verify", "--file", file)
+    assert 2 == result.exit_code
+    assert "The proposals and policy packs are not with this evidence" in result.stderr
+    file.write_text(evidence.model_dump_json())
     result = ringi("audit", "verify", "--record-alone", "--file", file)
     assert 0 == result.exit_code
+    assert "what came of them was not checked" in result.stdout
     assert "The record of r-1 holds: 3 entries" in result.stdout
     assert "record and read model alone were compared" in result.stdout
     said = json.loads(ringi("audit", "verify", "--record-alone", "--file", file, "--json").stdout)

@@ -201,6 +201,8 @@ class Case:
     that of the next text, and `changes` what it changes. `inputs` says by what each principle is judged in a text.
     """
 
+    pack_digest = PACK
+
     def __init__(
         self,
         its_route: Route | None = None,
@@ -356,7 +358,7 @@ class Case:
         standing = self.standing(person).at(person, self.now)
         service = SERVICES.get(content.kind)
         acting = standing if service is None else Standing(grants=(service,))
-        sealed = seal(draft, self.review, PACK, acting, self.now)
+        sealed = seal(draft, self.review, self.pack_digest, acting, self.now)
         if sealed is not None:
             return sealed
         forged = under or Grant(id="none", person=person, role=Role.OPERATOR)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from domain.decisions import Envelope
+from domain.canonical import canonical_bytes
+from domain.decisions import Envelope, Submission
 from domain.dsse import REGISTRY
 from domain.events import Event
-from domain.facts import Facts, Standing
+from domain.facts import Facts, Proposed, Standing, propose
 from domain.ledger import GENESIS, append
-from domain.people import Grant
+from domain.people import Grant, Role
+from domain.proposal import Proposal, content_digest
 from domain.registry import (
     BOOTSTRAP,
     Granted,
@@ -23,8 +25,10 @@ from domain.registry import (
 )
 from domain.review import fold
 from domain.route import Route
+from domain.values import Digest
 from domain.verification import Evidence, Verification, WorkflowState, read_model, verify
-from tests.domain.builders import AUTHOR, DAY, GRANTS, OWNER, SIGNER, START, UNIT, Case
+from tests.domain.builders import AUTHOR, DAY, GRANTS, HEAD, OWNER, SIGNER, START, UNIT, Case, grant
+from tests.domain.packs import PACK, proposal
 
 
 def recorded(events: Iterable[RegistryEvent]) -> tuple[RecordedEntry, ...]:
@@ -43,7 +47,9 @@ class AuditedCase(Case):
     where that is not all.
     """
 
-    def __init__(self, its_route: Route | None = None, *, grants: Iterable[Grant] = GRANTS) -> None:
+    def __init__(
+        self, its_route: Route | None = None, *, grants: Iterable[Grant] = GRANTS, opened: bool = True
+    ) -> None:
         given = tuple(grant.model_copy(update={"by": BOOTSTRAP}) for grant in grants)
         people = dict.fromkeys(grant.person for grant in given)
         units = {person: UNIT if person in (OWNER, AUTHOR) else f"Unit of {person}" for person in people}
@@ -57,7 +63,7 @@ class AuditedCase(Case):
             Granted(at=START - DAY, by=BOOTSTRAP, grants=given),
         ]
         self.read: int | None = None
-        super().__init__(its_route, grants=given)
+        super().__init__(its_route, grants=given, opened=opened)
 
     def known(self) -> Registry:
         """What the registry says to a commit now."""
@@ -90,3 +96,33 @@ class AuditedCase(Case):
     def audit(self, events: Sequence[Event] | None = None) -> Verification:
         """What an auditor says of it who knows the key that founded the registry."""
         return verify(self.evidence(events), recorded(self.registry), SIGNER.keyid)
+
+
+class WrittenCase(AuditedCase):
+    """The same of a proposal that is really written, and assessed by the shipped pack; `its` are its fields."""
+
+    pack_digest = PACK.digest
+
+    def __init__(self, *, grants: Iterable[Grant] = (), by: str = AUTHOR, **its: object) -> None:
+        self.texts: dict[Digest, Proposal] = {}
+        signs = grant(HEAD, Role.SIGNATORY, PACK.tiers[0].signatories[0].office)
+        super().__init__(grants=(*GRANTS, signs, *grants), opened=False)
+        self.accepts(by, Submission(), digest=self.written(**its))
+
+    def written(self, **its: object) -> Digest:
+        """Write a text with these fields."""
+        text = proposal(**its)
+        self.texts[content_digest(text)] = text
+        return content_digest(text)
+
+    def proposed(self, digest: Digest) -> Proposed:
+        """What the pack makes of this text, in place of the present one."""
+        return propose(PACK, self.texts[digest], self.texts.get(self.review.content_digest))
+
+    def evidence(self, events: Sequence[Event] | None = None) -> Evidence:
+        """The evidence, with the texts."""
+        update = {
+            "proposals": tuple(canonical_bytes(text).decode() for text in self.texts.values()),
+            "packs": (canonical_bytes(PACK).decode(),),
+        }
+        return super().evidence(events).model_copy(update=update)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,29 +10,33 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.canonical import sha256
 from domain.commands import Take
-from domain.decisions import Question, Reason
+from domain.decisions import ChangeRequest, Question, Reason, Revision
 from domain.drafts import stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
-from domain.events import Accepted, Refused
+from domain.events import Accepted, Assessed, Refused
 from domain.people import Role
 from domain.proof import Proof
-from domain.registry import Granted, GrantRevoked, KeyAdded, KeyRevoked, Member, PeopleEntered
-from domain.review import CLOCKS_APART
-from domain.verification import IMPORT_UNDER_WAY, UNDER_WAY
+from domain.registry import BOOTSTRAP, Granted, GrantRevoked, KeyAdded, KeyRevoked, Member, PeopleEntered
+from domain.review import CLOCKS_APART, fold
+from domain.verification import IMPORT_UNDER_WAY, UNDER_WAY, verify
 from tests.domain.builders import (
+    AUTHOR,
     DAY,
+    ENGINEER,
     GRANTS,
     HEAD,
     HOUR,
     JUN,
     OPERATOR,
+    OUTSIDER,
+    OWNER,
     RIN,
     START,
     grant,
     sheet,
     taken,
 )
-from tests.domain.registers import AuditedCase
+from tests.domain.registers import AuditedCase, WrittenCase
 
 SECOND = timedelta(seconds=1)
 OTHER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
@@ -156,3 +161,116 @@ def test_a_decision_is_not_received_after_it_was_applied(ahead: timedelta, taken
         told = Accepted(at=case.now, envelope=said, digest=command.digest, proof=command.proof, mandate=under)
         difference = case.audit([*before, told]).difference
         assert f"entry {len(before) + 1}: it cannot have happened here" == difference
+
+
+def revised() -> WrittenCase:
+    """A proposal of which a reviewer asked for changes, when another had agreed, and which was revised."""
+    case = WrittenCase(grants=[grant(ENGINEER, Role.REVIEWER)], staff=[{"person": ENGINEER, "role": "engineer"}])
+    assert case.review.route is not None
+    case.accepts(RIN, ChangeRequest())
+    second = [{"person": ENGINEER, "role": "engineer"}, {"person": "new.comer", "role": "operator"}]
+    case.accepts(OWNER, Revision(proposal=case.written(staff=second)))
+    case.accepts(JUN, sheet(on=case.review.route.principles))
+    return case
+
+
+def assessed_in(case: WrittenCase) -> list[tuple[int, Assessed]]:
+    """What came of each revision, and where it stands."""
+    return [(place, event) for place, event in enumerate(case.events) if isinstance(event, Assessed)]
+
+
+def test_what_comes_of_a_proposal_comes_of_its_text() -> None:
+    """Of each revision; with its registry, and without."""
+    case = revised()
+    assert 2 == len(assessed_in(case))
+    assert case.audit().holds
+    assert verify(case.evidence()).holds
+
+
+CHANGED: dict[str, Callable[[Assessed], dict[str, object]]] = {
+    "revision": lambda event: {"revision": event.revision + 1},
+    "round": lambda event: {"round": event.round + 1},
+    "subject": lambda event: {"subject": event.subject.model_copy(update={"staff": ()})},
+    "subject (owner)": lambda event: {"subject": event.subject.model_copy(update={"owner": AUTHOR})},
+    "subject (author)": lambda event: {"subject": event.subject.model_copy(update={"author": OWNER})},
+    "subject (unit)": lambda event: {"subject": event.subject.model_copy(update={"business_unit": "Nowhere"})},
+    "assessment": lambda event: {"assessment": event.assessment.model_copy(update={"tier_because": "It is said so."})},
+    "assessment (route)": lambda event: {
+        "assessment": event.assessment.model_copy(
+            update={"route": event.assessment.route.model_copy(update={"training_required": False, "tier": 2})}
+        )
+    },
+    "changes": lambda event: {"changes": (*event.changes, "/title")},
+    "reopened": lambda event: {"reopened": (*event.reopened, "privacy")},
+    "carried": lambda _: {"carried": {RIN: ("privacy",)}},
+    "units": lambda _: {"units": ()},
+}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("what", CHANGED)
+def test_nothing_else_is_told_of_a_proposal_than_comes_of_it(what: str, number: int) -> None:
+    """Who owns the database can have nobody on the staff, and keep nobody from judging: but the text says who it is."""
+    case = revised()
+    place, event = assessed_in(case)[number]
+    forged = event.model_copy(update=CHANGED[what](event))
+    assert forged != event
+    said = case.audit([*case.events[:place], forged]).difference
+    name = what.partition(" ")[0]
+    assert f"entry {place + 1}: its {name} is not what comes of the proposal and the policy pack" == said
+    alone = verify(case.evidence([*case.events[:place], forged]))
+    assert alone.holds is (name in ("carried", "units"))
+
+
+def test_staff_who_judged_are_found_although_the_record_is_told_without_them() -> None:
+    """What was refused is not told as accepted by having the entry before say something else."""
+    case = WrittenCase(grants=[grant(ENGINEER, Role.REVIEWER)], staff=[{"person": ENGINEER, "role": "engineer"}])
+    assert case.review.route is not None
+    said = case.envelope(ENGINEER, sheet(on=case.review.route.principles))
+    assert isinstance(case.take(said), Refused)
+    ((place, event),) = assessed_in(case)
+    told = event.model_copy(update={"subject": event.subject.model_copy(update={"staff": ()}), "kept_away": ()})
+    case.events = [told if e is event else e for e in case.events[:-1]]
+    case.review = fold("R-1", case.events)
+    assert isinstance(case.take(said), Accepted)
+    assert f"entry {place + 1}: its subject is not" in (case.audit().difference or "")
+
+
+def test_a_text_that_is_missing_is_named() -> None:
+    """And so is one that was changed: it is another."""
+    case = revised()
+    evidence = case.evidence()
+    assert evidence.proposals is not None
+    assert evidence.packs is not None
+    place, event = assessed_in(case)[1]
+    first, second = evidence.proposals
+    said = f"entry {place + 1}: the text of the proposal {event.content_digest} is not with the evidence"
+    for proposals in (
+        (first,),
+        (first, second.replace("operator", "engineer")),
+        (first, f"{second} "),
+        (first, "\ud800"),
+    ):
+        assert said == verify(evidence.model_copy(update={"proposals": proposals})).difference
+    for packs in ((), ("",), (evidence.packs[0].replace("privacy", "secrecy"),)):
+        told = verify(evidence.model_copy(update={"packs": packs})).difference or ""
+        assert f"the text of the policy pack {event.assessment.pack_digest} is not with the evidence" in told
+
+
+def test_a_proposal_is_submitted_by_who_owns_or_wrote_it() -> None:
+    """Nobody else's submission is told as accepted."""
+    stranger = grant(OUTSIDER, Role.OWNER)
+    case = WrittenCase(grants=[stranger])
+    (_, event), (submitted, *_) = assessed_in(case)[0], case.events
+    assert isinstance(submitted, Accepted)
+    assert submitted.mandate is not None
+    given = stranger.model_copy(update={"by": BOOTSTRAP})
+    envelope = submitted.envelope.model_copy(update={"person": OUTSIDER, "grant": given.id})
+    command = taken(envelope)
+    under = submitted.mandate.model_copy(update={"grant": given, "unit": f"Unit of {OUTSIDER}"})
+    told = submitted.model_copy(
+        update={"envelope": envelope, "digest": command.digest, "proof": command.proof, "mandate": under}
+    )
+    assert "entry 2: the proposal was not to be taken: Only its owner or its author submits a proposal." == (
+        case.audit([told, event]).difference
+    )

@@ -14,8 +14,9 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from activities.naming import workflow_id_for
-from domain.canonical import canonical_bytes
-from domain.ledger import Entry
+from domain.canonical import canonical_bytes, sha256
+from domain.events import Assessed, Event
+from domain.ledger import Entry, Recorded
 from domain.review import fold
 from domain.verification import verify
 from runtime.embedded.postgres import SUPERUSER
@@ -118,12 +119,19 @@ async def test_the_history_goes_over_all_runs(without_worker: System) -> None:
     assert list(range(1, len(history.events) + 1)) == [event.id for event in history.events]
 
 
+def _event(entry: Recorded) -> Event:
+    return Entry.model_validate_json(entry.data).event
+
+
 async def test_the_evidence_holds(system: System, told: str) -> None:
     """The chain and the fold, recomputed by whoever takes it along; at the end and half way."""
     evidence = await system.person(AUDITOR).evidence(told)
     check = verify(evidence)
     assert (None, len(evidence.entries), evidence.entries[-1].hash) == (check.difference, check.entries, check.head)
     assert "finished" == evidence.workflow.status
+    named = [e.assessment for e in map(_event, evidence.entries) if isinstance(e, Assessed)]
+    assert {each.content_digest for each in named} == {sha256(text.encode()) for text in evidence.proposals or ()}
+    assert {each.pack_digest for each in named} == {sha256(text.encode()) for text in evidence.packs or ()}
     half_way = await system.opened(example(3))
     await system.person(REVIEWERS[0]).accepted(half_way, "verdict_sheet", verdicts=sheet())
     evidence = await system.person(OFFICER).evidence(half_way)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from domain import dsse
 from domain.canonical import sha256
 from domain.decisions import Envelope
-from domain.events import Accepted, Closed, Event, Lapsed, Refused, Returned, Struck
+from domain.events import Accepted, Assessed, Closed, Event, Lapsed, Refused, Returned, Struck
 from domain.ledger import GENESIS, Recorded, append
 from domain.people import Role
 from domain.registry import GrantRevoked, RecordedEntry, RegistryEntry, entry_bytes
@@ -165,6 +165,49 @@ async def under_what_the_registry_said_before(stand: Stand) -> None:
         forged = there.model_copy(update={"envelope": envelope, "digest": ahead.digest, "proof": ahead.proof})
         events = (*auditor.events[:place], forged, *auditor.events[place + 1 :])
         _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: ", events)
+
+
+@family
+async def what_the_proposal_does_not_say(stand: Stand) -> None:
+    """Nobody on its staff, another owner, unit or tier than comes of its text: so that somebody who is too close to it
+    judges, or by another route. Or the text itself, told otherwise.
+    """
+    auditor = await _auditor(stand)
+    place, there = next((n, event) for n, event in enumerate(auditor.events) if isinstance(event, Assessed))
+    subject, assessment = there.subject, there.assessment
+    assert subject.staff
+    subjects: tuple[dict[str, object], ...] = (
+        {"staff": ()},
+        {"staff": subject.staff[1:]},
+        {"owner": OTHER},
+        {"author": OTHER},
+        {"business_unit": "Another"},
+        {"title": "Another"},
+    )
+    assessments: tuple[dict[str, object], ...] = (
+        {"tier": 1},
+        {"score": 0},
+        {"inputs": {}},
+        {"route": assessment.route.model_copy(update={"step_up": ()})},
+        {"route": assessment.route.model_copy(update={"training_required": False})},
+    )
+    for _ in range(IN_BULK):
+        changes = (
+            {"subject": subject.model_copy(update=stand.rng.choice(subjects))},
+            {"assessment": assessment.model_copy(update=stand.rng.choice(assessments))},
+            {"units": ()},
+            {"carried": {OTHER: tuple(assessment.inputs)}},
+        )
+        forged = there.model_copy(update=stand.rng.choice(changes))
+        events = (*auditor.events[:place], forged, *auditor.events[place + 1 :])
+        _found(auditor, append(auditor.review, 0, GENESIS, events), f"entry {place + 1}: its ", events)
+        texts = stand.rng.choice(("proposals", "packs"))
+        (text,) = getattr(auditor.evidence, texts)
+        where = stand.rng.randrange(len(text))
+        other = text[:where] + chr(ord(text[where]) ^ 1) + text[where + 1 :]
+        evidence = auditor.evidence.model_copy(update={texts: stand.rng.choice(((), (other,)))})
+        said = f"entry {place + 1}: the text of "
+        _found(replace(auditor, evidence=evidence), auditor.evidence.entries, said)
 
 
 @family

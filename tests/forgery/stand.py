@@ -271,7 +271,15 @@ class Stand:
         """The record of a review and the registry, as a bundle holds them."""
         record = await Reviews(self.place.system.database).record(review)
         assert record is not None
-        bundle = Evidence(review=review, entries=record[0], read_model=record[1], workflow=WorkflowState(status="gone"))
+        proposals, packs = await Reviews(self.place.system.database).texts(record[0])
+        bundle = Evidence(
+            review=review,
+            entries=record[0],
+            read_model=record[1],
+            workflow=WorkflowState(status="gone"),
+            proposals=proposals,
+            packs=packs,
+        )
         return bundle, await self.registers.registry.entries()
 
     async def auditor(self, review: str) -> Auditor:

@@ -296,8 +296,16 @@ class Harness:
             if workflow.seq is None:  # its task was lost with a worker, and waits to be tried again
                 said = f"{workflow.status}: {workflow.detail}"
                 return False
+            proposals, packs = await self.reviews.texts(record[0])
             check = verify(
-                Evidence(review=review, entries=record[0], read_model=record[1], workflow=workflow),
+                Evidence(
+                    review=review,
+                    entries=record[0],
+                    read_model=record[1],
+                    workflow=workflow,
+                    proposals=proposals,
+                    packs=packs,
+                ),
                 await self.registers.registry.entries(),
             )
             said = check.difference or f"{pending} pending"

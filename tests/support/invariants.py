@@ -16,6 +16,7 @@ from uuid import UUID
 from temporalio.api.history.v1 import HistoryEvent
 
 from activities.reconciler import look_at
+from domain.canonical import canonical_bytes
 from domain.decisions import (
     AdviceResponse,
     Conflict,
@@ -144,7 +145,14 @@ def i2_everything_applied_is_signed_by_who_might(found: Found) -> Problems:
     route asks for it, and was made under a role that the registry says its maker held: what an auditor checks offline.
     """
     alone = WorkflowState(status="gone")
-    evidence = Evidence(review=found.review, entries=found.recorded, read_model=found.rows, workflow=alone)
+    evidence = Evidence(
+        review=found.review,
+        entries=found.recorded,
+        read_model=found.rows,
+        workflow=alone,
+        proposals=tuple(canonical_bytes(proposal).decode() for proposal in found.past.proposals.values()),
+        packs=tuple(canonical_bytes(pack).decode() for pack in found.past.packs.values()),
+    )
     difference = verify(evidence, found.registry).difference
     if difference is not None:
         yield difference
