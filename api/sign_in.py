@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from api.problems import Disabled, Forbidden, NotFound, Problem, SignInRefused, Unavailable
 from api.provider import FETCH_SECONDS, LEEWAY_SECONDS, PLAIN, BadTokenError, Provider, Verified, bounded
 from domain.decisions import Envelope
-from domain.proof import IssuerKey, SignedIn
+from domain.proof import IssuerKey, SignedIn, itself, thumbprint
 from domain.step_up import SKEW, problem_with
 from domain.values import Digest, PersonId
 from store.sessions import Arrival, Departure, Proven, Session, Sessions
@@ -324,10 +324,9 @@ def _proven(id_token: IdToken, person: PersonId, nonce: Digest) -> Proven:
 
 def issuer_key(key: Key, issuer: str, audience: str) -> IssuerKey:
     """A key of the provider's, as the record keeps it: public, and named by its thumbprint."""
-    thumbprint = base64.urlsafe_b64decode(key.thumbprint() + "=").hex()
-    return IssuerKey.model_validate(
-        {"id": thumbprint, "issuer": issuer, "audience": audience, "jwk": key.as_dict(private=False)}
-    )
+    # What else its JWK says (a certificate, what it is for) may change, and it is the same key.
+    jwk = itself(key.as_dict(private=False))  # type: ignore[arg-type]  # a dict of strings is one of JSON
+    return IssuerKey(id=thumbprint(jwk), issuer=issuer, audience=audience, jwk=jwk)
 
 
 def _read(text: str, verified: Verified, issuer: str, audience: str) -> IdToken:

@@ -45,6 +45,17 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    issuer_keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--issuer-key",
+            metavar="THUMBPRINT",
+            help="A key of the identity provider's, by its thumbprint (RFC 7638, SHA-256) in hexadecimal, as you know it from "
+            "elsewhere; can be repeated. Renewed sign-ins may then rest on these alone: without it, which keys are the "
+            "provider's is the service's word.",
+            show_default=False,
+        ),
+    ] = None,
     record_alone: Annotated[
         bool,
         typer.Option(
@@ -75,7 +86,7 @@ def verify(
         evidence = evidence.model_copy(update={"registry": _registry(session)})
         if save is not None:
             _save(save, evidence.model_dump_json())
-    if evidence.registry is None and founder is not None:
+    if evidence.registry is None and (founder is not None or issuer_keys):
         raise CliError(Exit.USAGE, "There is no registry with this evidence, so no key to compare.")
     if evidence.registry is None and not record_alone:
         raise CliError(
@@ -89,7 +100,7 @@ def verify(
             "The proposals and policy packs are not with this evidence, so whom the record keeps from judging, and by which "
             "route it went, can't be checked. --record-alone checks the rest.",
         )
-    result = verify_evidence(evidence, evidence.registry, founder)
+    result = verify_evidence(evidence, evidence.registry, founder, [key.lower() for key in issuer_keys or ()] or None)
     if as_json:
         show.raw(
             _VerificationOut(
@@ -101,12 +112,26 @@ def verify(
                 workflow=evidence.workflow.status,
                 registry=result.registry,
                 founder=result.founder,
+                issuer_keys=[
+                    _IssuerKeyOut(key=seen.key.id, issuer=seen.key.issuer, audience=seen.key.audience, entry=seen.entry)
+                    for seen in result.issuers
+                ],
+                issuer_keys_pinned=result.pinned,
             ).model_dump_json()
         )
     else:
         show.verification(evidence, result)
     if not result.holds:
         raise CliError(Exit.REFUSED, "")
+
+
+class _IssuerKeyOut(BaseModel):
+    """A key that renewed sign-ins rest on, and the entry of the registry that says that it is the provider's."""
+
+    key: str
+    issuer: str
+    audience: str
+    entry: int
 
 
 class _VerificationOut(BaseModel):
@@ -120,6 +145,8 @@ class _VerificationOut(BaseModel):
     workflow: str
     registry: int
     founder: str | None
+    issuer_keys: list[_IssuerKeyOut]
+    issuer_keys_pinned: bool
 
 
 def _evidence(text: bytes, where: str) -> Evidence:

@@ -267,6 +267,18 @@ def verification(evidence: Evidence, result: Verification) -> None:
     elif result.founder is not None:
         line(f"Signatures and roles were checked by {result.registry} entries of the registry.", "dim", indent=2)
         line(f"It was founded with the key {result.founder}.", "dim", indent=2)
+        _issuers(result)
+
+
+def _issuers(result: Verification) -> None:
+    """Which keys the renewed sign-ins rest on, and whose word it is that they are the identity provider's."""
+    if not result.issuers:
+        line("No decision rests on a renewed sign-in.", "dim", indent=2)
+    for seen in result.issuers:
+        line(f"Renewed sign-ins rest on the key {seen.key.id}", "dim", indent=2)
+        whose = f"of {seen.key.issuer} (for {seen.key.audience}), by entry {seen.entry} of the registry"
+        pinned = "pinned" if result.pinned else "not pinned: that it is theirs is the service's word (--issuer-key)"
+        line(f"{whose}; {pinned}.", "dim", indent=4)
 
 
 def _gap(given: Mapping[str, Any]) -> str:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import JsonValue, StringConstraints, ValidationError
 
+from domain.canonical import digest_of
 from domain.dsse import Signature
 from domain.values import Digest, Line, Value
+
+_ITS_OWN = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
+
+
+def itself(jwk: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a public key is, of all that its JWK says of it: the members that its thumbprint is of (RFC 7638, 3.2)."""
+    return {name: jwk[name] for name in _ITS_OWN.get(str(jwk.get("kty")), ()) if name in jwk}
+
+
+def thumbprint(jwk: Mapping[str, JsonValue]) -> Digest:
+    """The thumbprint of a public key (RFC 7638, SHA-256) in hexadecimal."""
+    return digest_of(itself(jwk))
 
 
 class IssuerKey(Value):

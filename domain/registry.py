@@ -16,7 +16,7 @@ from domain.canonical import canonical_bytes, sha256
 from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, key_id, signed_by
 from domain.facts import SigningKey, Standing
 from domain.people import DELEGABLE, Delegation, Grant, Role, Seat
-from domain.proof import IssuerKey
+from domain.proof import IssuerKey, thumbprint
 from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Slug, Value
 
 BOOTSTRAP: PersonId = "ringi:bootstrap"
@@ -436,7 +436,17 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
         case PackPublished():
             return _refuse_publishing(registry, event)
         case IssuerKeySeen():
-            return None
+            return _refuse_seeing(registry, event)
+
+
+def _refuse_seeing(registry: Registry, event: IssuerKeySeen) -> str | None:
+    if event.by != SIGN_IN:
+        return "Which keys the identity provider publishes, the sign-in alone says."
+    if thumbprint(event.key.jwk) != event.key.id:
+        return "The id of the identity provider's key is not its thumbprint."
+    if registry.issuer_keys.get(event.key.id, event.key) != event.key:
+        return "This key is on record as the identity provider's already, for another issuer or client."
+    return None
 
 
 def _refuse_revoking(registry: Registry, key: KeyId) -> str | None:

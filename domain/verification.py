@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -18,11 +18,13 @@ from domain.events import Accepted, Assessed, Event, Refused
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import GENESIS, Entry, Recorded, Settlement, settlement
 from domain.policy import PolicyPack
+from domain.proof import IssuerKey
 from domain.proposal import Proposal
 from domain.refusal import Refusal
-from domain.registry import Imported, RecordedEntry, RegistryAudit, RegistryEntry, RegistryEvent
+from domain.registry import Imported, IssuerKeySeen, RecordedEntry, RegistryAudit, RegistryEntry, RegistryEvent
 from domain.review import evolve, holds, puts_forward, state_digest, text_of, waits_for
 from domain.state import Review
+from domain.step_up import is_required
 from domain.turns import Turn
 from domain.values import DecisionId, Digest, Line, PersonId, ReviewId, Value
 
@@ -96,11 +98,22 @@ class Evidence(Value):
 
 
 @dataclass(frozen=True)
+class SeenKey:
+    """A key of the identity provider's, and the entry of the registry that says so: it is the service's word, as every other
+    there.
+    """
+
+    key: IssuerKey
+    entry: int
+
+
+@dataclass(frozen=True)
 class Verification:
     """The result of a check: the number of entries that hold, and the first place where something differs, if any.
 
     Where the registry was checked too, `registry` is how many of its entries hold, and `founder` the key that its first
-    entry is signed with: all its other entries rest on that one.
+    entry is signed with: all its other entries rest on that one. `issuers` are the keys of the identity provider that the
+    renewed sign-ins rest on, and `pinned` says whether whoever checked named those that may be.
     """
 
     entries: int
@@ -109,6 +122,8 @@ class Verification:
     review: Review
     registry: int = 0
     founder: KeyId | None = None
+    issuers: tuple[SeenKey, ...] = ()
+    pinned: bool = False
 
     @property
     def holds(self) -> bool:
@@ -117,22 +132,33 @@ class Verification:
 
 
 def verify(
-    evidence: Evidence, registry: Sequence[RecordedEntry] | None = None, founder: KeyId | None = None
+    evidence: Evidence,
+    registry: Sequence[RecordedEntry] | None = None,
+    founder: KeyId | None = None,
+    issuers: Collection[Digest] | None = None,
 ) -> Verification:
     """Recompute the chain and the fold, and name the first place where record, read model and workflow differ; and, where
     the proposals and policy packs are there, what came of each: who stands for it and works on it, tier and route.
 
     With the entries of the `registry`, also check these, and that every applied decision was signed by a key in force
     and made by somebody who might, by the same rules that the commit applied. A registry can be written anew with keys of
-    the writer's own; it can't by who does not have the key `founder`, if it is known.
+    the writer's own; it can't by who does not have the key `founder`, if it is known. Who does have it can still say there
+    that a key of their own is the identity provider's: where the thumbprints of its true keys are known, name them as
+    `issuers`.
 
     A workflow that cannot be asked is not a difference; one that answers otherwise is.
     """
     if registry is None:
         return _verify(evidence, None)
-    authority = _Authority(registry, founder)
+    authority = _Authority(registry, founder, issuers)
     result = _verify(evidence, authority)
-    return replace(result, registry=authority.checked, founder=authority.founder)
+    return replace(
+        result,
+        registry=authority.checked,
+        founder=authority.founder,
+        issuers=authority.issuers,
+        pinned=issuers is not None,
+    )
 
 
 def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
@@ -252,14 +278,28 @@ def _by_digest(texts: Iterable[str]) -> dict[Digest, bytes]:
 class _Authority:
     """Checks, decision after decision, that its maker might make it, by what the registry said then."""
 
-    def __init__(self, entries: Sequence[RecordedEntry], founder: KeyId | None) -> None:
+    def __init__(
+        self, entries: Sequence[RecordedEntry], founder: KeyId | None, issuers: Collection[Digest] | None
+    ) -> None:
         self._entries = entries
         self._audit = RegistryAudit(founder)
+        self._may_sign_in = issuers
+        self._signed_in: dict[Digest, IssuerKey] = {}
 
     @property
     def checked(self) -> int:
         """How many entries of the registry hold."""
         return self._audit.registry.seq
+
+    @property
+    def issuers(self) -> tuple[SeenKey, ...]:
+        """The identity provider's keys that the renewed sign-ins rest on which were checked."""
+        seen: dict[Digest, int] = {}
+        for number, recorded in enumerate(self._entries[: self.checked], start=1):
+            event = _event(recorded) if self._signed_in else None
+            if isinstance(event, IssuerKeySeen):
+                seen.setdefault(event.key.id, number)
+        return tuple(SeenKey(key, seen[id_]) for id_, key in self._signed_in.items())
 
     @property
     def units(self) -> dict[PersonId, str]:
@@ -298,7 +338,18 @@ class _Authority:
             return f"the decision {envelope.decision_id} of {envelope.person} was not theirs to make: {found.detail}"
         if found != under:
             return f"the decision {envelope.decision_id} was made under something else than the entry says"
-        return None
+        return self._not_pinned(review, event)
+
+    def _not_pinned(self, review: Review, event: Accepted) -> str | None:
+        """Why the renewed sign-in over this decision, which was found to hold, does not do, if it does not."""
+        step_up = event.proof.step_up
+        if step_up is None or not is_required(review.route, event.envelope.kind):
+            return None
+        self._signed_in[step_up.key] = self._audit.registry.issuer_keys[step_up.key]
+        if self._may_sign_in is None or step_up.key in self._may_sign_in:
+            return None
+        what = f"the renewed sign-in over the decision {event.envelope.decision_id} rests on the key {step_up.key}"
+        return f"{what}, which is none of those that were named as the identity provider's"
 
     def _not_then(self, at: datetime) -> str | None:
         """Why a commit at this moment can't have read the registry as far as it is read here, and no farther, if it can't."""

@@ -22,12 +22,13 @@ from cli.show import plain
 from domain.assessment import Assessment, assess
 from domain.canonical import canonical_bytes, sha256
 from domain.decisions import Reason
-from domain.events import Refused
+from domain.events import Accepted, Refused
 from domain.ledger import GENESIS, append
 from domain.review import fold
 from domain.verification import Evidence, WorkflowState, read_model
 from runtime.issuer import signing_key
 from runtime.packs import load_proposal, shipped_packs
+from tests.domain.registers import PROVIDER, THIEF, published, recorded, seen, signed_in, stepping_up
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIER_1 = ROOT / "examples" / "tier-1-meeting-room-air.yaml"
@@ -239,6 +240,32 @@ def test_evidence_in_a_file_is_verified_offline(tmp_path: Path) -> None:
     assert {"review": "r-1", "holds": True, "difference": None, "entries": 3} == {
         name: said[name] for name in ("review", "holds", "difference", "entries")
     }
+
+
+def test_it_is_said_on_which_keys_renewed_sign_ins_rest(tmp_path: Path) -> None:
+    """And whose word it is that they are the identity provider's: nobody's but the service's, unless they are named."""
+    file = tmp_path / "evidence.json"
+    case = stepping_up(seen(PROVIDER))
+    assert isinstance(signed_in(case, PROVIDER), Accepted)
+    evidence = case.evidence().model_copy(update={"registry": recorded(case.registry)})
+    file.write_text(evidence.model_dump_json())
+    verify = ("audit", "verify", "--record-alone", "--file", file)
+    key, other = published(PROVIDER).id, published(THIEF).id
+    result = ringi(*verify)
+    assert 0 == result.exit_code
+    assert f"Renewed sign-ins rest on the key {key}" in result.stdout
+    assert "of https://login.example (for ringi-web), by entry 4 of the registry; not pinned" in result.stdout
+    result = ringi(*verify, "--issuer-key", other, "--issuer-key", key.upper())
+    assert 0 == result.exit_code
+    assert "by entry 4 of the registry; pinned." in result.stdout
+    result = ringi(*verify, "--issuer-key", other)
+    assert 1 == result.exit_code
+    assert f"rests on the key {key}, which is none of those that were named" in result.stdout
+    said = json.loads(ringi(*verify, "--json", "--issuer-key", key).stdout)
+    known = {"key": key, "issuer": "https://login.example", "audience": "ringi-web", "entry": 4}
+    assert ([known], True) == (said["issuer_keys"], said["issuer_keys_pinned"])
+    file.write_text(case.evidence().model_dump_json())
+    assert 2 == ringi(*verify, "--issuer-key", key).exit_code
 
 
 @pytest.mark.parametrize(("rehashed", "named"), [(False, 2), (True, 3)])

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from pydantic import JsonValue
+
+from domain import sign_off
 from domain.canonical import canonical_bytes
-from domain.decisions import Envelope, Submission
+from domain.decisions import Envelope, Signature, Submission
 from domain.dsse import REGISTRY
-from domain.events import Event
+from domain.events import Accepted, Event, Refused
 from domain.facts import Facts, Proposed, Standing, propose
 from domain.ledger import GENESIS, append
 from domain.people import Grant, Role
+from domain.proof import IssuerKey, SignedIn, itself, thumbprint
 from domain.proposal import Proposal, content_digest
 from domain.registry import (
     BOOTSTRAP,
+    SIGN_IN,
     Granted,
+    IssuerKeySeen,
     KeyAdded,
     Member,
     PeopleEntered,
@@ -25,9 +33,10 @@ from domain.registry import (
 )
 from domain.review import fold
 from domain.route import Route
+from domain.step_up import act_digest
 from domain.values import Digest
 from domain.verification import Evidence, Verification, WorkflowState, read_model, verify
-from tests.domain.builders import AUTHOR, DAY, GRANTS, HEAD, OWNER, SIGNER, START, UNIT, Case, grant
+from tests.domain.builders import AUTHOR, DAY, GRANTS, HEAD, HOUR, OWNER, SIGNER, START, UNIT, Case, grant, route, taken
 from tests.domain.packs import PACK, proposal
 
 
@@ -93,9 +102,11 @@ class AuditedCase(Case):
         model = read_model(fold("R-1", told), entries[-1].hash)
         return Evidence(review="R-1", entries=entries, read_model=model, workflow=WorkflowState(status="gone"))
 
-    def audit(self, events: Sequence[Event] | None = None) -> Verification:
-        """What an auditor says of it who knows the key that founded the registry."""
-        return verify(self.evidence(events), recorded(self.registry), SIGNER.keyid)
+    def audit(
+        self, events: Sequence[Event] | None = None, *, issuers: Collection[Digest] | None = None
+    ) -> Verification:
+        """What an auditor says of it who knows the key that founded the registry, and perhaps those of the provider."""
+        return verify(self.evidence(events), recorded(self.registry), SIGNER.keyid, issuers)
 
 
 class WrittenCase(AuditedCase):
@@ -126,3 +137,46 @@ class WrittenCase(AuditedCase):
             "packs": (canonical_bytes(PACK).decode(),),
         }
         return super().evidence(events).model_copy(update=update)
+
+
+PROVIDER, THIEF = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+
+
+def published(key: ECKey) -> IssuerKey:
+    """This key, as the registry has it of the identity provider."""
+    jwk: dict[str, JsonValue] = {name: str(value) for name, value in key.as_dict(private=False).items()}
+    return IssuerKey(id=thumbprint(jwk), issuer="https://login.example", audience="ringi-web", jwk=itself(jwk))
+
+
+def seen(key: ECKey, by: str = SIGN_IN, **changed: object) -> IssuerKeySeen:
+    """The registry's entry about it, changed."""
+    return IssuerKeySeen(at=START + HOUR, by=by, key=published(key).model_copy(update=changed))
+
+
+def signed_in(case: AuditedCase, key: ECKey) -> Accepted | Refused:
+    """What comes of the head's signature, with a renewed sign-in that this key signed."""
+    said = case.envelope(HEAD, Signature(basis=sign_off.basis(case.review)))
+    at = int(said.received_at.timestamp())
+    claims = {
+        "iss": "https://login.example",
+        "aud": "ringi-web",
+        "sub": said.person,
+        "nonce": act_digest(said),
+        "iat": at,
+        "auth_time": at,
+        "exp": at + 300,
+    }
+    token = jwt.encode({"alg": "ES256"}, claims, key, algorithms=["ES256"])
+    command = taken(said)
+    proof = command.proof.model_copy(update={"step_up": SignedIn(token=token, key=published(key).id)})
+    happened = case.apply(command.model_copy(update={"proof": proof}), case.facts(said))
+    return next(event for event in happened if isinstance(event, Accepted | Refused))
+
+
+def stepping_up(*entries: IssuerKeySeen) -> AuditedCase:
+    """A review up to its signature, over which the head has to sign in again."""
+    case = AuditedCase(route().model_copy(update={"step_up": ("signature",)}))
+    case.registry += entries
+    case.now += DAY
+    case.agree()
+    return case

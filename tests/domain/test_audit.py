@@ -16,9 +16,18 @@ from domain.dsse import DECISION, Ed25519Signer
 from domain.events import Accepted, Assessed, Refused
 from domain.people import Role
 from domain.proof import Proof
-from domain.registry import BOOTSTRAP, Granted, GrantRevoked, KeyAdded, KeyRevoked, Member, PeopleEntered
+from domain.registry import (
+    BOOTSTRAP,
+    Granted,
+    GrantRevoked,
+    IssuerKeySeen,
+    KeyAdded,
+    KeyRevoked,
+    Member,
+    PeopleEntered,
+)
 from domain.review import CLOCKS_APART, fold
-from domain.verification import IMPORT_UNDER_WAY, UNDER_WAY, verify
+from domain.verification import IMPORT_UNDER_WAY, UNDER_WAY, SeenKey, verify
 from tests.domain.builders import (
     AUTHOR,
     DAY,
@@ -36,7 +45,7 @@ from tests.domain.builders import (
     sheet,
     taken,
 )
-from tests.domain.registers import AuditedCase, WrittenCase
+from tests.domain.registers import PROVIDER, THIEF, AuditedCase, WrittenCase, published, seen, signed_in, stepping_up
 
 SECOND = timedelta(seconds=1)
 OTHER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
@@ -274,3 +283,48 @@ def test_a_proposal_is_submitted_by_who_owns_or_wrote_it() -> None:
     assert "entry 2: the proposal was not to be taken: Only its owner or its author submits a proposal." == (
         case.audit([told, event]).difference
     )
+
+
+def test_an_auditor_learns_which_keys_the_renewed_sign_ins_rest_on() -> None:
+    """With the entry that says so; and can name those on which they may."""
+    case = stepping_up(seen(THIEF), seen(PROVIDER))
+    assert isinstance(signed_in(case, PROVIDER), Accepted)
+    result = case.audit()
+    assert (True, (SeenKey(published(PROVIDER), 5),), False) == (result.holds, result.issuers, result.pinned)
+    pinned = case.audit(issuers=[published(PROVIDER).id])
+    assert (True, result.issuers, True) == (pinned.holds, pinned.issuers, pinned.pinned)
+    plain = AuditedCase()
+    plain.accepts(RIN, sheet())
+    assert (True, ()) == (plain.audit(issuers=[]).holds, plain.audit().issuers)
+
+
+def test_a_key_that_only_the_service_calls_the_providers_is_found_by_who_knows_the_true_ones() -> None:
+    """Who has the service's key puts one of their own on record, and signs in with it as anybody."""
+    case = stepping_up(seen(PROVIDER), seen(THIEF))
+    accepted = signed_in(case, THIEF)
+    assert isinstance(accepted, Accepted)
+    assert case.audit().holds
+    assert (SeenKey(published(THIEF), 5),) == case.audit().issuers
+    place = case.events.index(accepted)
+    said = case.audit(issuers=[published(PROVIDER).id]).difference or ""
+    assert said.startswith(f"entry {place + 1}: the renewed sign-in over the decision ")
+    assert said.endswith(
+        f"rests on the key {published(THIEF).id}, which is none of those that were named as the identity provider's"
+    )
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        seen(THIEF, by="eve.evil"),
+        seen(THIEF, by=OPERATOR),
+        seen(THIEF, id=published(PROVIDER).id),
+        seen(PROVIDER, audience="another"),
+    ],
+)
+def test_the_registry_takes_no_other_key_for_the_providers(forged: IssuerKeySeen) -> None:
+    """By anybody else, under the id of another, or in the place of one that is on record."""
+    case = stepping_up(seen(PROVIDER))
+    assert isinstance(signed_in(case, PROVIDER), Accepted)
+    case.registry.append(forged.model_copy(update={"at": case.now + DAY}))
+    assert "registry entry 5: it breaks a rule: " in (case.audit().difference or "")

@@ -56,6 +56,13 @@ STRANGER = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
 OPERATOR = "ops.operator"
 PEOPLE = ("ann.one", "ben.two", "cho.three", "lea.lawyer", "omi.officer", OPERATOR)
 GENESIS = "0" * 64
+JWK = {"kty": "EC", "crv": "P-256", "x": "x", "y": "y"}
+PUBLISHED = IssuerKey(
+    id=sha256(b'{"crv":"P-256","kty":"EC","x":"x","y":"y"}'),
+    issuer="https://login.example",
+    audience="ringi-web",
+    jwk=dict(JWK),
+)
 MAIL = "lea@law.example"
 
 
@@ -110,6 +117,11 @@ def written_to(email: str | None = MAIL, *, person: str = "lea.lawyer", by: str 
     """An operator enters where somebody is written to, or that it is nowhere."""
     digest = None if email is None else address_digest(email)
     return AddressesEntered(at=START, by=by, addresses=(Address(person=person, email=digest),))
+
+
+def seen(*, by: str = "ringi:sign-in", **changed: Any) -> IssuerKeySeen:
+    """The identity provider was seen to publish a key, changed."""
+    return IssuerKeySeen(at=START, by=by, key=PUBLISHED.model_copy(update=changed))
 
 
 def by(person: str, event: RegistryEvent) -> RegistryEvent:
@@ -242,6 +254,14 @@ def registry(*events: RegistryEvent) -> Registry:
         ((), moved(OPERATOR), "Nobody moves themselves"),
         *(((), moved(each.person), "the name of a service") for each in SERVICES.values()),
         ((SECOND_OPERATOR,), moved("ann.one", "cho.three", by="cho.three"), "Nobody moves themselves"),
+        ((), seen(by=OPERATOR), "the sign-in alone says"),
+        ((), seen(by=BOOTSTRAP), "the sign-in alone says"),
+        ((), seen(id="1" * 64), "is not its thumbprint"),
+        ((), seen(jwk={**JWK, "x": "z"}), "is not its thumbprint"),
+        ((), seen(jwk={}), "is not its thumbprint"),
+        ((seen(),), seen(audience="another"), "for another issuer or client"),
+        ((seen(),), seen(issuer="https://login.example.org"), "for another issuer or client"),
+        ((seen(),), seen(jwk={**JWK, "use": "enc"}), "on record as the identity provider's already"),
         ((SEAT, WRITTEN_TO, invited(), USED), USED, "can't be used any more"),
         ((SEAT, WRITTEN_TO, invited(), WITHDRAWN), USED, "can't be used any more"),
         ((SEAT, WRITTEN_TO, invited(days=1)), later(USED, days=1), "can't be used any more"),
@@ -268,6 +288,7 @@ def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event:
         (added(SECOND), KeyRevoked(at=START, by=OPERATOR, key=SIGNER.keyid, because="Replaced.")),
         (REVIEWER, REVOKED, granted("ann.one", Role.REVIEWER, name="again")),
         (DISABLED, ENABLED, DISABLED),
+        (seen(), seen(), seen(jwk={**JWK, "x": "z"}, id=sha256(b'{"crv":"P-256","kty":"EC","x":"z","y":"y"}'))),
         (left_to("ann.one", "ben.two"), ENDED, left_to("ann.one", "cho.three", name="e")),
         (left_to("ann.one", "ben.two"), left_to("ann.one", "cho.three", Role.OFFICER, name="e")),
         (
@@ -342,7 +363,7 @@ HONEST = Book(
     IssuerKeySeen(
         at=START + HOUR,
         by="ringi:sign-in",
-        key=IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"}),
+        key=PUBLISHED,
     ),
     DISABLED.model_copy(update={"at": START + HOUR}),
     WRITTEN_TO.model_copy(update={"at": START + HOUR}),

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from joserfc.jwk import ECKey
+
 from domain import dsse
 from domain.canonical import sha256
 from domain.decisions import Envelope
 from domain.events import Accepted, Assessed, Closed, Event, Lapsed, Refused, Returned, Struck
 from domain.ledger import GENESIS, Recorded, append
 from domain.people import Role
-from domain.registry import GrantRevoked, RecordedEntry, RegistryEntry, entry_bytes
+from domain.proof import IssuerKey, itself, thumbprint
+from domain.registry import BOOTSTRAP, SIGN_IN, GrantRevoked, IssuerKeySeen, RecordedEntry, RegistryEntry, entry_bytes
 from domain.review import fold, state_digest
 from domain.stages import Outcome, Stage
 from domain.verification import WorkflowState, verify
 from tests.forgery.families import family
-from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, signed
+from tests.forgery.stand import IN_BULK, OTHER, Auditor, Stand, sheet, signed
+from tests.forgery.stored import proved, token_of
 from tests.support.harness import SIGNER
 from tests.support.system import OPERATOR
 
@@ -208,6 +212,47 @@ async def what_the_proposal_does_not_say(stand: Stand) -> None:
         evidence = auditor.evidence.model_copy(update={texts: stand.rng.choice(((), (other,)))})
         said = f"entry {place + 1}: the text of "
         _found(replace(auditor, evidence=evidence), auditor.evidence.entries, said)
+
+
+@family
+async def signed_in_with_a_key_that_the_thief_calls_the_providers(stand: Stand) -> None:
+    """Who has the service's key enters one of their own in the registry as the provider's, and signs in with it as the
+    reviewer. Where it is entered as it should be, whoever knows the provider's keys finds it, and nobody else.
+    """
+    auditor = await _auditor(stand)
+    envelope = await stand.envelope(auditor.review, content=sheet())
+    genuine = await auditor.applied(proved(stand, envelope))
+    knows = replace(auditor, issuers=(stand.idp_key.id,))
+    assert knows.of(genuine).holds
+    number = len(auditor.events) + 1
+    there = genuine[number - 1]
+    assert isinstance(there, Accepted)
+    assert there.mandate is not None
+    last = auditor.registry[-1]
+    for _ in range(IN_BULK):
+        thiefs = ECKey.generate_key("P-256")
+        jwk = itself(dict(thiefs.as_dict(private=False)))  # type: ignore[arg-type]  # a dict of strings is one of JSON
+        key = stand.idp_key.model_copy(update={"id": thumbprint(jwk), "jwk": jwk})
+        forged = proved(stand, envelope, token_of(stand, envelope, thiefs), key.id)
+        under = there.mandate.model_copy(update={"registry": last.seq + 1})
+        event = there.model_copy(update={"proof": forged.proof, "mandate": under})
+        events = (*auditor.events, event, *genuine[number:])
+        broken, unknown = f"registry entry {last.seq + 1}: it breaks a rule", "the renewed sign-in over the decision"
+        entries: tuple[tuple[str, IssuerKey, str], ...] = (
+            (stand.rng.choice((OPERATOR, "eve.evil", BOOTSTRAP)), key, broken),
+            (SIGN_IN, key.model_copy(update={"id": f"{stand.rng.getrandbits(256):064x}"}), broken),
+            (SIGN_IN, key.model_copy(update={"id": stand.idp_key.id}), broken),
+            (SIGN_IN, stand.idp_key.model_copy(update={"audience": "the-thiefs"}), broken),
+            (SIGN_IN, key, unknown),
+        )
+        for by, seen, says in entries:
+            entered = IssuerKeySeen(at=there.at, by=by, key=seen)
+            raw, hashed = entry_bytes(last.seq + 1, last.hash, entered)
+            signature = SIGNER.signature(dsse.REGISTRY, raw)
+            entry = RecordedEntry(seq=last.seq + 1, data=raw.decode(), hash=hashed, signatures=(signature,))
+            with_it = replace(knows, registry=(*auditor.registry, entry))
+            _found(with_it, append(auditor.review, 0, GENESIS, events), f"entry {number}: {says}", events)
+        assert replace(with_it, issuers=None).of(events).holds
 
 
 @family

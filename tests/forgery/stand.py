@@ -302,6 +302,8 @@ class Auditor:
     events: tuple[Event, ...]
     evidence: Evidence
     registry: tuple[RecordedEntry, ...]
+    issuers: tuple[str, ...] | None = None
+    """The identity provider's keys, by their thumbprints, where the auditor knows them."""
 
     def says(self, entries: Sequence[Recorded], events: Sequence[Event] | None = None) -> Verification:
         """Of these entries, with the read model that fits to `events`, or else the one there is."""
@@ -309,7 +311,7 @@ class Auditor:
         if events is not None:
             model = read_model(fold(self.review, events), entries[-1].hash)
         told = self.evidence.model_copy(update={"entries": tuple(entries), "read_model": model})
-        return verify(told, self.registry, SIGNER.keyid)
+        return verify(told, self.registry, SIGNER.keyid, self.issuers)
 
     def of(self, events: Sequence[Event]) -> Verification:
         """Of a record with these events, every hash made to fit."""

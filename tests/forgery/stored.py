@@ -16,6 +16,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from activities.commits import Commits
 from activities.ports import Delivery
@@ -249,7 +250,8 @@ async def _questions(stand: Stand, make: Make) -> None:
 # The person's own part.
 
 
-def _token(stand: Stand, envelope: Envelope, **claims: Any) -> str:
+def token_of(stand: Stand, envelope: Envelope, by: ECKey | None = None, **claims: Any) -> str:
+    """The ID token of a renewed sign-in over this decision, with other claims, or by another key than the provider's."""
     at = int(envelope.received_at.timestamp())
     good = {
         "iss": stand.idp_key.issuer,
@@ -261,12 +263,12 @@ def _token(stand: Stand, envelope: Envelope, **claims: Any) -> str:
         "exp": at + 300,
     }
     kept = {name: value for name, value in (good | claims).items() if value is not None}
-    return jwt.encode({"alg": "ES256"}, kept, stand.idp, algorithms=["ES256"])
+    return jwt.encode({"alg": "ES256"}, kept, by or stand.idp, algorithms=["ES256"])
 
 
 def proved(stand: Stand, envelope: Envelope, token: str | None = None, key: str | None = None) -> Forged:
     """Rightly signed, and with the person's renewed sign-in; or with another token, or key."""
-    return signed(envelope, step_up=SignedIn(token=token or _token(stand, envelope), key=key or stand.idp_key.id))
+    return signed(envelope, step_up=SignedIn(token=token or token_of(stand, envelope), key=key or stand.idp_key.id))
 
 
 def _b64(value: object) -> str:
@@ -289,7 +291,7 @@ def step_up_over_another_decision(stand: Stand, envelope: Envelope) -> Forged:
     """The same person's, a moment ago, over something else; or over nothing."""
     other = envelope.model_copy(update={"reason": f"Something else, {stand.rng.random()}."})
     nonce = stand.rng.choice((act_digest(other), None, "", "0" * 64, [act_digest(envelope)]))
-    return proved(stand, envelope, _token(stand, envelope, nonce=nonce))
+    return proved(stand, envelope, token_of(stand, envelope, nonce=nonce))
 
 
 def step_up_over_another_meaning(stand: Stand, envelope: Envelope) -> Forged:
@@ -303,23 +305,23 @@ def step_up_over_another_meaning(stand: Stand, envelope: Envelope) -> Forged:
         "grant": f"{envelope.grant}0",
     }
     name = stand.rng.choice(("meaning", *others))
-    return proved(stand, envelope.model_copy(update={name: others[name]}), _token(stand, envelope))
+    return proved(stand, envelope.model_copy(update={name: others[name]}), token_of(stand, envelope))
 
 
 def step_up_of_another_person(stand: Stand, envelope: Envelope) -> Forged:
     """Somebody else signed in, over this very act."""
     who = stand.rng.choice((OTHER, None, "", envelope.person.upper(), [envelope.person]))
-    return proved(stand, envelope, _token(stand, envelope, sub=who))
+    return proved(stand, envelope, token_of(stand, envelope, sub=who))
 
 
 def step_up_expired_or_stale(stand: Stand, envelope: Envelope) -> Forged:
     """A sign-in of an hour ago, of tomorrow, at no time, or one that had expired."""
     at = int(envelope.received_at.timestamp())
-    claims = stand.rng.choice(
+    claims: dict[str, Any] = stand.rng.choice(
         [{"auth_time": moment} for moment in (at - 3600, at + 86400, None, "now", True)]
         + [{"exp": moment} for moment in (at - 600, None, "never")]
     )
-    return proved(stand, envelope, _token(stand, envelope, **claims))
+    return proved(stand, envelope, token_of(stand, envelope, **claims))
 
 
 def step_up_for_another_audience_or_issuer(stand: Stand, envelope: Envelope) -> Forged:
@@ -329,12 +331,12 @@ def step_up_for_another_audience_or_issuer(stand: Stand, envelope: Envelope) -> 
         [{"iss": issuer} for issuer in ("https://evil.example", None, "")]
         + [{"aud": audience, "azp": "x"} for audience in ("ringi-other", None, [], [ours, "x"])]
     )
-    return proved(stand, envelope, _token(stand, envelope, **claims))
+    return proved(stand, envelope, token_of(stand, envelope, **claims))
 
 
 def step_up_without_or_with_another_algorithm(stand: Stand, envelope: Envelope) -> Forged:
     """`none`, in several spellings; HMAC with the issuer's public key for a secret; the algorithm's name changed."""
-    head, body, sig = _token(stand, envelope).split(".")
+    head, body, sig = token_of(stand, envelope).split(".")
     kind = stand.rng.choice(("none", "None", "NONE", "HS256", "HS512", "RS256", "stripped"))
     if kind.startswith("HS"):
         secret = stand.rng.choice((stand.idp.as_pem(private=False), json.dumps(stand.idp_key.jwk).encode()))
@@ -346,7 +348,7 @@ def step_up_without_or_with_another_algorithm(stand: Stand, envelope: Envelope) 
 
 def step_up_signed_by_a_key_never_seen(stand: Stand, envelope: Envelope) -> Forged:
     """Another key: named as itself, as the issuer's, or brought along in the header."""
-    claims = json.loads(base64.urlsafe_b64decode(_token(stand, envelope).split(".")[1] + "=="))
+    claims = json.loads(base64.urlsafe_b64decode(token_of(stand, envelope).split(".")[1] + "=="))
     header = stand.rng.choice(({}, {"jwk": stand.unseen.as_dict(private=False)}, {"kid": stand.idp_key.id}))
     token = jwt.encode({"alg": "ES256", **header}, claims, stand.unseen, algorithms=["ES256"])
     own = base64.urlsafe_b64decode(stand.unseen.thumbprint() + "=").hex()
@@ -355,9 +357,9 @@ def step_up_signed_by_a_key_never_seen(stand: Stand, envelope: Envelope) -> Forg
 
 def step_up_edited(stand: Stand, envelope: Envelope) -> Forged:
     """A true token, with a claim or a character changed."""
-    head, body, sig = _token(stand, envelope, nonce="x").split(".")
+    head, body, sig = token_of(stand, envelope, nonce="x").split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "==")) | {"nonce": act_digest(envelope)}
-    *true, last = _token(stand, envelope).split(".")
+    *true, last = token_of(stand, envelope).split(".")
     flipped = bytearray(base64.urlsafe_b64decode(last + "=="))
     flipped[stand.rng.randrange(len(flipped))] ^= 1
     bad = base64.urlsafe_b64encode(flipped).rstrip(b"=").decode()

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import JsonValue
 from temporalio.client import Client
 
 from activities.ports import Delivery, Found
@@ -24,10 +25,11 @@ from domain.drafts import Draft, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.events import Accepted, Refused
 from domain.people import Assigned, Delegation, Grant, Person, Role
-from domain.proof import IssuerKey, Proof
+from domain.proof import IssuerKey, Proof, thumbprint
 from domain.registry import (
     BOOTSTRAP,
     MOST_AT_ONCE,
+    SIGN_IN,
     Address,
     AddressesEntered,
     Delegated,
@@ -86,6 +88,12 @@ async def system(servers: Servers, database: DatabaseUrls, temporal_client: Clie
         yield system
 
 
+def published(number: int = 1, audience: str = "ringi-web") -> IssuerKey:
+    """A key that the identity provider publishes."""
+    jwk: dict[str, JsonValue] = {"kty": "EC", "crv": "P-256", "x": f"x{number}", "y": "y"}
+    return IssuerKey(id=thumbprint(jwk), issuer="https://login.example", audience=audience, jwk=jwk)
+
+
 async def audited(registry: Registrar) -> RegistryAudit:
     """The registry as an auditor reads it; it must hold."""
     audit = RegistryAudit(SIGNER.keyid)
@@ -137,7 +145,7 @@ async def test_whoever_appends_at_the_same_time_makes_one_chain(registers: Regis
 async def test_a_repeat_puts_nothing_on_record(registers: Registers) -> None:
     """Only what is new: a person of another unit, a key that was not seen before."""
     people = [Person(id="a.person", name="A", unit="U"), Person(id="b.person", name="B", unit="U")]
-    issuer_key = IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"})
+    issuer_key = published()
 
     async def everything() -> int:
         await registers.enter_people(people, [("a.person", Role.OWNER, None)], by=OPERATOR)
@@ -254,10 +262,8 @@ class Generated:
             ),
             IssuerKeySeen(
                 at=at,
-                by=by,
-                key=IssuerKey(
-                    id=str(self.draw.randint(1, 3)) * 64, issuer="https://login.example", audience=person, jwk={}
-                ),
+                by=self.draw.choice([SIGN_IN, SIGN_IN, by]),
+                key=published(self.draw.randint(1, 3), self.draw.choice(["ringi-web", "ringi-web", person])),
             ),
             PackPublished(
                 at=at,
@@ -354,10 +360,10 @@ async def test_an_officers_delegate_invites_while_the_officer_may(registers: Reg
 async def test_only_what_a_decision_names_is_read(registers: Registers) -> None:
     """Its maker's standing, the keys of its signatures, the issuer's key of its step-up."""
     await registers.registry.add_key(OTHER.public, by=OPERATOR)
-    issuer_key = IssuerKey(id="1" * 64, issuer="https://login.example", audience="ringi-web", jwk={"kty": "EC"})
+    issuer_key = published()
     await registers.see_issuer_key(issuer_key)
     pool = registers.registry._database.pool
-    facts = await look(pool, "a.person", keys=[OTHER.keyid, OTHER.keyid, "junk"], issuer_key="1" * 64)
+    facts = await look(pool, "a.person", keys=[OTHER.keyid, OTHER.keyid, "junk"], issuer_key=issuer_key.id)
     assert [OTHER.public] == [key.public for key in facts.keys]
     assert ((issuer_key,), FOUNDED + 2) == (facts.issuer_keys, facts.standing.registry)
     assert ((), ()) == ((await look(pool, "a.person")).keys, (await look(pool, None)).holders)
