@@ -117,6 +117,8 @@ def verify(
                     for seen in result.issuers
                 ],
                 issuer_keys_pinned=result.pinned,
+                decisions=result.spoken,
+                signed_in=result.signed_in,
             ).model_dump_json()
         )
     else:
@@ -147,6 +149,8 @@ class _VerificationOut(BaseModel):
     founder: str | None
     issuer_keys: list[_IssuerKeyOut]
     issuer_keys_pinned: bool
+    decisions: int
+    signed_in: int
 
 
 def _evidence(text: bytes, where: str) -> Evidence:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from domain.assessment import Assessment
-from domain.certificate import Certificate
+from domain.certificate import Certificate, Sealed
 from domain.discrepancies import DIFFERENCES, LOSSES, Differs
 from domain.verification import Evidence, Verification
 
@@ -236,8 +236,13 @@ def certificate(given: Certificate) -> None:
     )
     if given.no_opinion_because is not None:
         pair("no opinion", given.no_opinion_because, indent=2)
-    _listed("Signed", (f"{s.person}, {s.meaning}, {moment(s.at)}" for s in given.signatures), indent=2)
+    _listed("Signed", map(_sealed, given.signatures), indent=2)
     _listed("Rests on", (f"{part.digest[:16]}  {part.what}" for part in given.rests_on), indent=2)
+
+
+def _sealed(given: Sealed) -> str:
+    token = ", and the identity provider's ID token over it" if given.signed_in else ""
+    return f"{given.person}, {given.meaning}, {moment(given.at)}; on the service's word for the person{token}"
 
 
 def keys(given: Mapping[str, Any]) -> None:
@@ -267,13 +272,14 @@ def verification(evidence: Evidence, result: Verification) -> None:
     elif result.founder is not None:
         line(f"Signatures and roles were checked by {result.registry} entries of the registry.", "dim", indent=2)
         line(f"It was founded with the key {result.founder}.", "dim", indent=2)
+        rest = "decision rests" if result.spoken == 1 else "decisions rest"
+        by_token = f"{result.signed_in} of them also on the identity provider's ID token over the decision"
+        line(f"{result.spoken} {rest} on the service's word for the person; {by_token}.", "dim", indent=2)
         _issuers(result)
 
 
 def _issuers(result: Verification) -> None:
     """Which keys the renewed sign-ins rest on, and whose word it is that they are the identity provider's."""
-    if not result.issuers:
-        line("No decision rests on a renewed sign-in.", "dim", indent=2)
     for seen in result.issuers:
         line(f"Renewed sign-ins rest on the key {seen.key.id}", "dim", indent=2)
         whose = f"of {seen.key.issuer} (for {seen.key.audience}), by entry {seen.entry} of the registry"

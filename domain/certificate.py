@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from domain.values import DecisionId, Digest, Instant, Line, PersonId, Prose, ReviewId, Slug, Value
 
 
@@ -35,7 +37,9 @@ class DeclinedAdvice(Value):
 
 
 class Sealed(Value):
-    """A signature as it stands on the certificate: of `person`, in place of `for_person`, where it is another's."""
+    """A signature as it stands on the certificate: of `person`, in place of `for_person`, where it is another's. It rests on
+    the service's word for the person; where they were `signed_in` over it, on the identity provider's ID token too.
+    """
 
     person: PersonId
     for_person: PersonId | None = None
@@ -44,6 +48,8 @@ class Sealed(Value):
     at: Instant
     decision: DecisionId
     basis: Digest
+    # Left out where it is not so, as in the certificates that did not say it yet.
+    signed_in: bool = Field(default=False, exclude_if=lambda signed_in: not signed_in)
 
 
 class RestsOn(Value):

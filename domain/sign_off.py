@@ -16,6 +16,7 @@ from domain.refusal import Refusal
 from domain.separation import excluded
 from domain.stages import Outcome, Stage
 from domain.state import Given, Review, Sheet, Signed, conditions, declined_advice, dissent
+from domain.step_up import is_required
 from domain.turns import Turn
 from domain.values import Digest
 
@@ -135,6 +136,7 @@ def certificate(review: Review, at: datetime) -> Certificate:
                 at=s.by.at,
                 decision=s.by.decision,
                 basis=s.basis,
+                signed_in=is_required(review.route, "signature"),
             )
             for s in review.signatures
         ),

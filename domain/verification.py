@@ -17,6 +17,7 @@ from domain.dsse import KeyId
 from domain.events import Accepted, Assessed, Event, Refused
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import GENESIS, Entry, Recorded, Settlement, settlement
+from domain.people import Role
 from domain.policy import PolicyPack
 from domain.proof import IssuerKey
 from domain.proposal import Proposal
@@ -113,7 +114,9 @@ class Verification:
 
     Where the registry was checked too, `registry` is how many of its entries hold, and `founder` the key that its first
     entry is signed with: all its other entries rest on that one. `issuers` are the keys of the identity provider that the
-    renewed sign-ins rest on, and `pinned` says whether whoever checked named those that may be.
+    renewed sign-ins rest on, and `pinned` says whether whoever checked named those that may be. Of people's decisions
+    `spoken` are applied, all on the service's word for whose they are, and `signed_in` of them on the identity provider's
+    too, by an ID token over the decision.
     """
 
     entries: int
@@ -124,6 +127,8 @@ class Verification:
     founder: KeyId | None = None
     issuers: tuple[SeenKey, ...] = ()
     pinned: bool = False
+    spoken: int = 0
+    signed_in: int = 0
 
     @property
     def holds(self) -> bool:
@@ -158,6 +163,8 @@ def verify(
         founder=authority.founder,
         issuers=authority.issuers,
         pinned=issuers is not None,
+        spoken=authority.spoken,
+        signed_in=authority.signed_in,
     )
 
 
@@ -284,7 +291,8 @@ class _Authority:
         self._entries = entries
         self._audit = RegistryAudit(founder)
         self._may_sign_in = issuers
-        self._signed_in: dict[Digest, IssuerKey] = {}
+        self._keys: dict[Digest, IssuerKey] = {}
+        self.spoken = self.signed_in = 0
 
     @property
     def checked(self) -> int:
@@ -296,10 +304,10 @@ class _Authority:
         """The identity provider's keys that the renewed sign-ins rest on which were checked."""
         seen: dict[Digest, int] = {}
         for number, recorded in enumerate(self._entries[: self.checked], start=1):
-            event = _event(recorded) if self._signed_in else None
+            event = _event(recorded) if self._keys else None
             if isinstance(event, IssuerKeySeen):
                 seen.setdefault(event.key.id, number)
-        return tuple(SeenKey(key, seen[id_]) for id_, key in self._signed_in.items())
+        return tuple(SeenKey(key, seen[id_]) for id_, key in self._keys.items())
 
     @property
     def units(self) -> dict[PersonId, str]:
@@ -342,10 +350,12 @@ class _Authority:
 
     def _not_pinned(self, review: Review, event: Accepted) -> str | None:
         """Why the renewed sign-in over this decision, which was found to hold, does not do, if it does not."""
+        self.spoken += event.envelope.role is not Role.SERVICE
         step_up = event.proof.step_up
         if step_up is None or not is_required(review.route, event.envelope.kind):
             return None
-        self._signed_in[step_up.key] = self._audit.registry.issuer_keys[step_up.key]
+        self.signed_in += 1
+        self._keys[step_up.key] = self._audit.registry.issuer_keys[step_up.key]
         if self._may_sign_in is None or step_up.key in self._may_sign_in:
             return None
         what = f"the renewed sign-in over the decision {event.envelope.decision_id} rests on the key {step_up.key}"

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.canonical import sha256
 from domain.commands import Take
-from domain.decisions import ChangeRequest, Question, Reason, Revision
+from domain.decisions import ChangeRequest, Question, Reason, RegistryChanged, Revision
 from domain.drafts import stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
+from domain.entitlement import REGISTRY
 from domain.events import Accepted, Assessed, Refused
 from domain.people import Role
 from domain.proof import Proof
@@ -42,9 +43,11 @@ from tests.domain.builders import (
     RIN,
     START,
     grant,
+    route,
     sheet,
     taken,
 )
+from tests.domain.builders import SECOND as SECOND_HEAD
 from tests.domain.registers import PROVIDER, THIEF, AuditedCase, WrittenCase, published, seen, signed_in, stepping_up
 
 SECOND = timedelta(seconds=1)
@@ -328,3 +331,27 @@ def test_the_registry_takes_no_other_key_for_the_providers(forged: IssuerKeySeen
     assert isinstance(signed_in(case, PROVIDER), Accepted)
     case.registry.append(forged.model_copy(update={"at": case.now + DAY}))
     assert "registry entry 5: it breaks a rule: " in (case.audit().difference or "")
+
+
+def test_a_certificate_says_of_each_signature_whose_word_it_rests_on() -> None:
+    """The service's, and where the route asks for it, the identity provider's too; and so does the auditor."""
+    case = stepping_up(seen(PROVIDER))
+    signed_in(case, PROVIDER)
+    assert case.review.certificate is not None
+    assert [True] == [sealed.signed_in for sealed in case.review.certificate.signatures]
+    assert (3, 1) == (case.audit().spoken, case.audit().signed_in)
+    plain = AuditedCase(route(signatories=2))
+    plain.accepts(RIN, sheet())
+    plain.sign(HEAD)
+    plain.sign(SECOND_HEAD)
+    assert plain.review.certificate is not None
+    assert [False, False] == [sealed.signed_in for sealed in plain.review.certificate.signatures]
+    assert "signed_in" not in plain.review.certificate.model_dump_json()
+    assert (4, 0) == (plain.audit().spoken, plain.audit().signed_in)
+
+
+def test_what_the_service_itself_says_rests_on_nobodys_word_for_a_person() -> None:
+    """It is not counted among people's decisions."""
+    case = AuditedCase()
+    case.accepts(REGISTRY.person, RegistryChanged())
+    assert (True, 1) == (case.audit().holds, case.audit().spoken)
