@@ -239,7 +239,7 @@ class Notices:
 
     def __init__(self, database: Database, default: Preferences, site: str | None = None) -> None:
         self._database = database
-        self._default = default
+        self.default = default
         self._site = site
         # How far each of the two has looked since it last came to the end: what can't be read stays where it is.
         self._notice = 0
@@ -373,7 +373,7 @@ class Notices:
         row = await self._database.pool.fetchrow(
             "select pace, kinds, time_zone, hour from preferences where person = $1", person
         )
-        return self._default if row is None else Preferences.model_validate(dict(row))
+        return self.default if row is None else Preferences.model_validate(dict(row))
 
     async def prefer(self, person: PersonId, preferences: Preferences) -> None:
         """Keep what a person wants by mail. It holds for what waits for them already, too.
@@ -420,7 +420,7 @@ class Notices:
         return {row["id"]: self._reader(row) for row in rows}
 
     def _reader(self, row: asyncpg.Record) -> _Reader:
-        preferences = self._default if row["pace"] is None else Preferences.model_validate(dict(row))
+        preferences = self.default if row["pace"] is None else Preferences.model_validate(dict(row))
         return _Reader(id=row["id"], name=row["name"], email=row["email"], preferences=preferences)
 
     async def _still_for(self, connection: Connection, mail: UUID, person: PersonId) -> list[Item]:

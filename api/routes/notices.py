@@ -28,13 +28,14 @@ State = Literal["waiting", "mailing", "sent", "failed", "past", "unwanted", "no_
 
 class PreferencesIn(In):
     """What a person wants by mail: how often, about what, and at which hour of their day a daily mail comes. What is
-    overdue, or lacks somebody who can do it, is told soon after it became so, whatever is said here.
+    overdue, or lacks somebody who can do it, is told soon after it became so, whatever is said here. Where no time zone
+    or hour is given, it is everybody's.
     """
 
     pace: Pace
     kinds: Annotated[tuple[Kind, ...], Field(max_length=20)] = tuple(Kind)
-    time_zone: TimeZone = "UTC"
-    hour: Annotated[int, Field(ge=0, le=23, strict=True)] = 8
+    time_zone: TimeZone | None = None
+    hour: Annotated[int, Field(ge=0, le=23, strict=True)] | None = None
 
 
 class NoticeOut(BaseModel):
@@ -78,7 +79,7 @@ async def preferences(caller: TheCaller, services: TheServices) -> Preferences:
 @router.put("/me/preferences", summary="Say what I want by mail", responses=problems(400, 401, 403, 413, 415, 422, 503))
 async def prefer(body: PreferencesIn, caller: TheCaller, services: TheServices) -> Preferences:
     """Keep what the caller wants by mail. It holds at once, for what waits for them already as well."""
-    wanted = Preferences.model_validate(body.model_dump())
+    wanted = Preferences.model_validate(services.notices.default.model_dump() | body.model_dump(exclude_none=True))
     try:
         await services.notices.prefer(caller.person, wanted)
     except NobodyHereError as error:

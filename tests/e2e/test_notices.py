@@ -313,6 +313,20 @@ async def test_everybody_says_what_they_want_by_mail(system: System) -> None:
     assert 403 == (await system.person("nobody.known").put("/me/preferences", wanted)).status_code
 
 
+async def test_what_is_not_said_is_as_everybody_has_it(system: System) -> None:
+    """Saying how often leaves the morning where this deployment has it."""
+    headers = {"Authorization": f"Bearer {system.issuer.mint(AUTHOR)}"}
+    async with system.api(time_zone="Asia/Tokyo") as http:
+        for said, zone, hour in (
+            ({"pace": "daily"}, "Asia/Tokyo", 8),
+            ({"pace": "daily", "hour": 7}, "Asia/Tokyo", 7),
+            ({"pace": "daily", "time_zone": "UTC", "hour": None}, "UTC", 8),
+        ):
+            told = (await http.put("/me/preferences", headers=headers, json=said)).json()
+            assert (zone, hour) == (told["time_zone"], told["hour"])
+            assert told == (await http.get("/me/preferences", headers=headers)).json()
+
+
 def _kinds() -> tuple[str, ...]:
     return ("turn", "reminder", "overdue", "blocked", "answer", "advice", "outcome")
 
