@@ -27,6 +27,9 @@ from activities.ports import (
 KEEP_TRYING = timedelta(days=3)
 """How long what can't be sent is tried again."""
 
+LEAST_ATTEMPTS = 10
+"""And how often at least: where nothing was sent for days, what was queued then is not given up over one refusal."""
+
 LONGEST_PAUSE = timedelta(hours=4)
 
 LONGEST_PAUSE_OF_MAIL = timedelta(minutes=10)
@@ -194,7 +197,8 @@ async def _try(
         try:
             await send()
         except UnsentError as error:
-            again_in = None if error.final or attempt.age > KEEP_TRYING else min(pause_after(attempt.number), longest)
+            tried = attempt.age > KEEP_TRYING and attempt.number >= LEAST_ATTEMPTS
+            again_in = None if error.final or tried else min(pause_after(attempt.number), longest)
             await note(str(error), again_in)
             _log.warning("not sent", extra={**about, "why": str(error), "given_up": again_in is None})
     except Exception as error:  # noqa: BLE001 - what is claimed and not settled is claimed again; the others go on

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client
 
-from activities.notifier import KEEP_TRYING, LONGEST_PAUSE_OF_MAIL, Notifier, pause_after
+from activities.notifier import KEEP_TRYING, LEAST_ATTEMPTS, LONGEST_PAUSE_OF_MAIL, Notifier, pause_after
 from activities.ports import Letter, Mailer
 from domain.access import may_read
 from domain.decisions import AnyContent, ChangeRequest, Conflict, Question, Recusal, Withdrawal
@@ -331,6 +331,22 @@ async def test_it_is_tried_for_days_and_then_given_up(
     assert sorted(pauses) == pauses
     assert timedelta(seconds=5) == pauses[0]
     assert timedelta(hours=4) == pauses[-1]
+
+
+async def test_what_was_queued_long_ago_is_tried_more_than_once(
+    system: Harness, notifier: Notifier, mail: MailServer, clock: Clock
+) -> None:
+    """As after days without a worker: so many attempts, and only then it is given up."""
+    async with system.database.transaction() as connection:
+        await queue_mail(connection, "invitation/1", "guest@example.org", "An invitation", "text")
+    clock.pass_by(KEEP_TRYING + timedelta(days=1))
+    mail.refuses["guest@example.org"] = "451 later"
+    tried = "select state, attempts from mails"
+    for number in range(1, LEAST_ATTEMPTS + 1):
+        assert ("waiting", number - 1) == tuple(await system.database.pool.fetchrow(tried) or ())
+        await notifier.round()
+        clock.pass_by(LONGEST_PAUSE_OF_MAIL)
+    assert ("failed", LEAST_ATTEMPTS) == tuple(await system.database.pool.fetchrow(tried) or ())
 
 
 async def test_what_is_overdue_waits_no_longer_than_minutes_for_a_mail_that_is_tried_again(
