@@ -33,6 +33,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 _NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
+        "168.63.129.16/32",  # what a cloud tells its machines about themselves, Azure
         "192.0.0.0/24",  # protocol assignments
         "192.88.99.0/24",  # relays of 6to4
         "::/96",  # IPv4-compatible
@@ -76,17 +77,20 @@ def why_not(url: str, ports: Collection[int], *, to_loopback: bool = False) -> s
         parts = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError):
         return "This is not a URL."
-    if not _HOST.fullmatch(parts.host):
+    host = _host(parts)
+    if not _HOST.fullmatch(host):
         return "The URL must name a host."
     if parts.userinfo or parts.fragment:
         return "The URL must have neither a user nor a fragment; the signature says who posts."
-    if to_loopback and is_loopback(parts.host):
+    if parts.port == 0:
+        return "The URL's port must not be 0."
+    if to_loopback and is_loopback(host):
         return None if parts.scheme in _PORTS else "The URL must begin with https:// or http://."
     if parts.scheme != "https":
         return "The URL must begin with https://."
     if (parts.port or 443) not in ports:
         return f"The URL's port must be one of: {', '.join(map(str, sorted(ports)))}."
-    if _is_address(parts.host) and not is_public(parts.host):
+    if _is_address(host) and not is_public(host):
         return "The URL must lead to a public address."
     return None
 
@@ -141,7 +145,8 @@ class WebhookPoster:
         if problem is not None:
             raise UnsentError(problem)
         url = httpx2.URL(post.url)
-        address = await self._address(url.host, url.port or _PORTS[url.scheme])
+        host = _host(url)
+        address = await self._address(host, url.port or _PORTS[url.scheme])
         now = datetime.now(UTC)
         request = httpx2.Request(
             "POST",
@@ -156,7 +161,7 @@ class WebhookPoster:
             },
             content=post.body,
             # The certificate is that of the name, whatever address it has.
-            extensions={"sni_hostname": url.host, "timeout": httpx2.Timeout(SECONDS).as_dict()},
+            extensions={"sni_hostname": host, "timeout": httpx2.Timeout(SECONDS).as_dict()},
         )
         async with httpx2.AsyncHTTPTransport(verify=self._context, trust_env=False) as transport:
             response = await transport.handle_async_request(request)
@@ -174,6 +179,11 @@ class WebhookPoster:
         if not allowed:
             raise UnsentError("the name leads to an address that is not public")
         return addresses[0]
+
+
+def _host(url: httpx2.URL) -> str:
+    """As it is written, and asked for: `url.host` is what a name in Punycode reads like."""
+    return url.raw_host.decode("ascii")
 
 
 def _is_special(ip: IPv4Address | IPv6Address) -> bool:

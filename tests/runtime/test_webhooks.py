@@ -171,6 +171,7 @@ NOT_PUBLIC = [
     "10.0.0.1",
     "100.64.0.1",
     "169.254.169.254",
+    "168.63.129.16",
     "172.16.0.1",
     "192.0.0.8",
     "192.0.2.1",
@@ -230,8 +231,9 @@ def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
 
-async def test_a_name_that_changes_its_mind_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS rebinding: it is asked once, and what is connected to is what was looked at."""
+@pytest.mark.parametrize("name", ["hooks.example.org", "xn--bcher-kva.example"])
+async def test_a_name_that_changes_its_mind_leads_nowhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """DNS rebinding: it is asked once, and what is connected to is what was looked at; so with names beyond ASCII."""
     answers = iter([("8.8.8.8",), ("127.0.0.1",)])
     asked: list[str] = []
     connected: list[str] = []
@@ -246,14 +248,14 @@ async def test_a_name_that_changes_its_mind_leads_nowhere(monkeypatch: pytest.Mo
 
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             connected.append(request.url.host)
-            assert "hooks.example.org" == request.headers["host"] == request.extensions["sni_hostname"]
+            assert name == request.headers["host"] == request.extensions["sni_hostname"]
             return httpx2.Response(204)
 
     monkeypatch.setattr(httpx2, "AsyncHTTPTransport", Transport)
     poster = WebhookPoster(resolver=rebinding)
-    await poster.post(post("https://hooks.example.org/a"))
-    assert (["hooks.example.org"], ["8.8.8.8"]) == (asked, connected)
-    assert "not public" in await fails(poster, "https://hooks.example.org/a")
+    await poster.post(post(f"https://{name}/a"))
+    assert ([name], ["8.8.8.8"]) == (asked, connected)
+    assert "not public" in await fails(poster, f"https://{name}/a")
     assert ["8.8.8.8"] == connected
 
 
@@ -284,6 +286,8 @@ async def test_this_machine_by_another_name_is_still_this_machine(host: str) -> 
         ("https://hooks.example.org:8443/", "port"),
         ("https://hooks.example.org:22/", "port"),
         ("https://hooks.example.org:99999/", ""),
+        ("https://hooks.example.org:0/", "port"),
+        ("https://168.63.129.16/", "public"),
         ("https://127.0.0.1/", "public"),
         ("https://[::1]/", "public"),
         ("https://[::ffff:127.0.0.1]/", "public"),
@@ -309,6 +313,8 @@ def test_what_may_be_registered() -> None:
     assert why_not("https://hooks.example.org/ringi?key=1", {443}) is None
     assert why_not("https://hooks.example.org:8443/", {443, 8443}) is None
     assert why_not("https://[2606:4700:4700::1111]/", {443}) is None
+    assert why_not("https://xn--bcher-kva.example/", {443}) is None
+    assert why_not("http://127.0.0.1:0/", {443}, to_loopback=True) is not None
     assert why_not("http://127.0.0.1:9999/", {443}) is not None
     assert why_not("http://127.0.0.1:9999/", {443}, to_loopback=True) is None
     assert why_not("http://localhost:9999/", {443}, to_loopback=True) is None
