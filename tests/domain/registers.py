@@ -25,6 +25,7 @@ from domain.registry import (
     IssuerKeySeen,
     KeyAdded,
     Member,
+    PackPublished,
     PeopleEntered,
     RecordedEntry,
     Registry,
@@ -70,6 +71,7 @@ class AuditedCase(Case):
                 people=tuple(Member(person=person, unit=unit) for person, unit in units.items()),
             ),
             Granted(at=START - DAY, by=BOOTSTRAP, grants=given),
+            PackPublished(at=START - DAY, by=BOOTSTRAP, pack="a-pack", version="1", digest=self.pack_digest),
         ]
         self.read: int | None = None
         super().__init__(its_route, grants=given, opened=opened)
@@ -92,6 +94,7 @@ class AuditedCase(Case):
             "keys": tuple(registry.keys.values()),
             "issuer_keys": tuple(registry.issuer_keys.values()),
             "units": dict(registry.units),
+            "packs": tuple(registry.packs),
         }
         return super().facts(envelope).model_copy(update=update)
 

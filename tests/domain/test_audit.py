@@ -68,7 +68,7 @@ def test_an_honest_record_under_an_honest_registry_holds() -> None:
     case.now += DAY
     case.sign(HEAD)
     assert case.audit().holds
-    assert 4 == case.audit().registry
+    assert 5 == case.audit().registry
 
 
 def test_who_lost_their_role_is_not_told_as_having_held_it() -> None:
@@ -77,12 +77,12 @@ def test_who_lost_their_role_is_not_told_as_having_held_it() -> None:
     said = case.envelope(RIN, sheet())
     case.registry.append(revoked())
     case.now = START + 5 * DAY
-    case.read = 3
+    case.read = 4
     assert isinstance(case.take(said), Accepted)
     case.read = None
     case.sign(HEAD)
     entry = 1 + next(n for n, e in enumerate(case.events) if isinstance(e, Accepted) and e.envelope == said)
-    assert f"entry {entry}: it was applied as of entry 3 of the registry, when entry 4 was there already" == (
+    assert f"entry {entry}: it was applied as of entry 4 of the registry, when entry 5 was there already" == (
         case.audit().difference
     )
 
@@ -100,7 +100,7 @@ def test_a_revoked_key_is_not_told_as_being_in_force() -> None:
     assert case.audit().holds
     gone = KeyRevoked(at=START + 2 * HOUR, by=OPERATOR, key=OTHER.keyid, because="It leaked.")
     case.registry.append(gone)
-    assert "it was applied as of entry 4 of the registry, when entry 5 was there already" in (
+    assert "it was applied as of entry 5 of the registry, when entry 6 was there already" in (
         case.audit().difference or ""
     )
 
@@ -293,7 +293,7 @@ def test_an_auditor_learns_which_keys_the_renewed_sign_ins_rest_on() -> None:
     case = stepping_up(seen(THIEF), seen(PROVIDER))
     assert isinstance(signed_in(case, PROVIDER), Accepted)
     result = case.audit()
-    assert (True, (SeenKey(published(PROVIDER), 5),), False) == (result.holds, result.issuers, result.pinned)
+    assert (True, (SeenKey(published(PROVIDER), 6),), False) == (result.holds, result.issuers, result.pinned)
     pinned = case.audit(issuers=[published(PROVIDER).id])
     assert (True, result.issuers, True) == (pinned.holds, pinned.issuers, pinned.pinned)
     plain = AuditedCase()
@@ -307,7 +307,7 @@ def test_a_key_that_only_the_service_calls_the_providers_is_found_by_who_knows_t
     accepted = signed_in(case, THIEF)
     assert isinstance(accepted, Accepted)
     assert case.audit().holds
-    assert (SeenKey(published(THIEF), 5),) == case.audit().issuers
+    assert (SeenKey(published(THIEF), 6),) == case.audit().issuers
     place = case.events.index(accepted)
     said = case.audit(issuers=[published(PROVIDER).id]).difference or ""
     assert said.startswith(f"entry {place + 1}: the renewed sign-in over the decision ")
@@ -330,7 +330,7 @@ def test_the_registry_takes_no_other_key_for_the_providers(forged: IssuerKeySeen
     case = stepping_up(seen(PROVIDER))
     assert isinstance(signed_in(case, PROVIDER), Accepted)
     case.registry.append(forged.model_copy(update={"at": case.now + DAY}))
-    assert "registry entry 5: it breaks a rule: " in (case.audit().difference or "")
+    assert "registry entry 6: it breaks a rule: " in (case.audit().difference or "")
 
 
 def test_a_certificate_says_of_each_signature_whose_word_it_rests_on() -> None:
