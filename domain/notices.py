@@ -23,8 +23,8 @@ from domain.state import Review
 from domain.turns import Change, Turn, is_for
 from domain.values import Instant, PersonId, Prose, Slug, Value
 
-WINDOW = timedelta(minutes=1)
-"""How long a mail that should go at once waits for others to go with it."""
+WINDOW = timedelta(seconds=30)
+"""How long a mail that should go at once waits for others to go with it: with the notifier's rounds, less than a minute."""
 
 TOLD_WITHIN = timedelta(days=7)
 """After so long a notice is no news any more: it stays listed, and goes into no mail."""
