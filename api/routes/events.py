@@ -79,7 +79,7 @@ async def _follower(who: Who, services: TheServices) -> AsyncIterator[Follower]:
         async with services.feed.following(follower):
             yield follower
     except FullError as error:
-        raise Unavailable("As many streams are open as there may be; close one, or come back later.") from error
+        raise Unavailable("Too many event streams are open. Close one, or try again later.") from error
 
 
 TheFollower = Annotated[Follower, Depends(_follower)]

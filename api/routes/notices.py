@@ -83,7 +83,7 @@ async def prefer(body: PreferencesIn, caller: TheCaller, services: TheServices) 
     try:
         await services.notices.prefer(caller.person, wanted)
     except NobodyHereError as error:
-        raise Forbidden("This is for people who are entered here; ask an operator.") from error
+        raise Forbidden("Only people in the registry have preferences; ask an operator to enter you.") from error
     return wanted
 
 

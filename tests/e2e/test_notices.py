@@ -263,6 +263,7 @@ async def test_there_are_so_many_streams_and_no_more(system: System) -> None:
         async with stream(system, OWNER, http=http):
             refused = await http.get("/events", headers=headers)
             assert 503 == refused.status_code
+            assert "Too many event streams are open. Close one, or try again later." == refused.json()["detail"]
             assert "Retry-After" in refused.headers
 
         async def room() -> bool:
@@ -310,7 +311,9 @@ async def test_everybody_says_what_they_want_by_mail(system: System) -> None:
         {},
     ):
         assert 422 == (await person.put("/me/preferences", wrong)).status_code
-    assert 403 == (await system.person("nobody.known").put("/me/preferences", wanted)).status_code
+    refused = await system.person("nobody.known").put("/me/preferences", wanted)
+    assert 403 == refused.status_code
+    assert "Only people in the registry" in refused.json()["detail"]
 
 
 async def test_what_is_not_said_is_as_everybody_has_it(system: System) -> None:
