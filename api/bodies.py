@@ -122,12 +122,16 @@ class BoundedRoute(APIRoute):
 
     body_limit: ClassVar[int] = 256 * KIB
 
+    async def admit(self, request: Request) -> None:
+        """Refuse a request before its body is read."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, given a `BoundedRequest`."""
         handler: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
         takes_json = self.body_field is not None
 
         async def bounded(request: Request) -> Response:
+            await self.admit(request)
             if takes_json and _has_body(request) and not _is_json(request):
                 raise UnsupportedMediaType("The body must be application/json.", headers={"Accept": "application/json"})
             return await handler(BoundedRequest(request.scope, request.receive, self.body_limit))

@@ -16,6 +16,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from pydantic import TypeAdapter
 
 from api.away import nothing_taken
+from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE, expired
 from api.middleware import route_of
 from api.problems import Disabled, MalformedRequest, NotFound, Unauthenticated
@@ -179,9 +180,21 @@ async def authenticated(
         NotFound: the session is an invitation's, and the request is not about what it is for.
         Unavailable: the issuer's keys are not to be had, or the database can't be reached.
     """
+    known: Authenticated | None = getattr(request.state, "who", None)
+    if known is not None:
+        return known
     identity: Identity = request.app.state.identity
     with nothing_taken():
-        return await _who(identity, request, bearer, cookie)
+        request.state.who = who = await _who(identity, request, bearer, cookie)
+    return who
+
+
+class KnownRoute(BoundedRoute):
+    """A route for whoever says who they are: nobody else's body is read. The dependency alone would come too late."""
+
+    async def admit(self, request: Request) -> None:
+        """As `authenticated`."""
+        await authenticated(request, await _bearer(request), await _cookie(request))
 
 
 async def _who(

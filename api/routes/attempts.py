@@ -9,13 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.bodies import BoundedRoute
+from api.identity import KnownRoute
 from api.problems import problems
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.values import PersonId, ReviewId
 
-router = APIRouter(route_class=BoundedRoute, tags=["operations"])
+router = APIRouter(route_class=KnownRoute, tags=["operations"])
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Place = Annotated[int, Query(ge=1, le=2**62)]

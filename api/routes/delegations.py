@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from api.bodies import BoundedRoute
 from api.description import links
+from api.identity import KnownRoute
 from api.problems import problems
 from api.schemas import In, Moment
 from api.services import TheCaller, TheServices
 from domain.people import Delegation, Role
 from domain.values import PersonId
 
-router = APIRouter(route_class=BoundedRoute, tags=["people"])
+router = APIRouter(route_class=KnownRoute, tags=["people"])
 
 DelegationId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 

@@ -12,8 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
-from api.bodies import BoundedRoute
-from api.identity import Who
+from api.identity import KnownRoute, Who
 from api.problems import Unavailable, problems
 from api.services import Caller, TheCaller, TheServices
 from domain.facts import Standing
@@ -23,7 +22,7 @@ from domain.turns import is_for
 from domain.values import PersonId, ReviewId
 from store.feed import Follower, FullError, Mark, Rest, Seen, TooFarError
 
-router = APIRouter(route_class=BoundedRoute, tags=["events"])
+router = APIRouter(route_class=KnownRoute, tags=["events"])
 
 BEAT = 10.0
 """Seconds after which a stream on which nothing happens says that it is still there."""

@@ -13,6 +13,7 @@ from api import pages
 from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE
 from api.description import links
+from api.identity import KnownRoute
 from api.problems import Conflict, FieldError, Invalid, NotFound, problems, refused_with
 from api.routes.sign_in import HOME, keep_session
 from api.same_origin import must_come_from
@@ -23,7 +24,7 @@ from domain.registry import INVITERS
 from domain.values import MailAddress, PersonId, ReviewId
 from store.invitations import Posted
 
-router = APIRouter(route_class=BoundedRoute, tags=["invitations"])
+router = APIRouter(route_class=KnownRoute, tags=["invitations"])
 doors = APIRouter(route_class=BoundedRoute, tags=["invitations"])
 """What needs no session, because it leads to one."""
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from api.bodies import BoundedRoute
 from api.description import links
+from api.identity import KnownRoute
 from api.problems import FieldError, Forbidden, Invalid, NotFound, problems
 from api.schemas import Because, In
 from api.services import TheCaller, TheServices
@@ -18,7 +18,7 @@ from domain.facts import SigningKey
 from domain.people import Role
 from domain.registry import RecordedEntry
 
-router = APIRouter(route_class=BoundedRoute, tags=["keys"])
+router = APIRouter(route_class=KnownRoute, tags=["keys"])
 
 After = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]

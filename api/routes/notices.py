@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.bodies import BoundedRoute
+from api.identity import KnownRoute
 from api.problems import Forbidden, NotFound, problems
 from api.schemas import In
 from api.services import NO_SUCH_REVIEW, TheCaller, TheServices
@@ -19,7 +19,7 @@ from domain.people import Role
 from domain.values import PersonId, ReviewId
 from store.notices import NobodyHereError, Told
 
-router = APIRouter(route_class=BoundedRoute, tags=["notices"])
+router = APIRouter(route_class=KnownRoute, tags=["notices"])
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Place = Annotated[int, Query(ge=0, le=2**62)]

@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 from temporalio.service import RPCError
 
 from api.answers import answer
-from api.bodies import BoundedRoute
+from api.identity import KnownRoute
 from api.prefer import Prefer
 from api.problems import Conflict, Forbidden, NotFound, Unavailable, problems
 from api.schemas import In, Pending
@@ -24,7 +24,7 @@ from domain.values import ReviewId
 from runtime.repairs import ClosedError, InTheWayError, RunsWellError
 from store.decisions import NoRoleError, NotFoundError
 
-router = APIRouter(route_class=BoundedRoute, tags=["operations"])
+router = APIRouter(route_class=KnownRoute, tags=["operations"])
 
 
 class Checked(BaseModel):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from api.bodies import BoundedRoute
+from api.identity import KnownRoute
 from api.problems import NotFound, problems
 from api.services import TheServices
 from domain.policy import PolicyPack
 from domain.values import Slug
 
-router = APIRouter(route_class=BoundedRoute, tags=["reviews"])
+router = APIRouter(route_class=KnownRoute, tags=["reviews"])
 
 
 @router.get("/packs/{pack}", summary="Read a policy pack", responses=problems(401, 404), response_model=None)

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 
-from api.bodies import CSV, BoundedRoute, ImportRoute, body_of, media_type_of
+from api.bodies import CSV, ImportRoute, body_of, media_type_of
 from api.description import links
+from api.identity import KnownRoute
 from api.imports import read_people
 from api.problems import NotFound, problems
 from api.schemas import NO_REASON, Because, In, Me
@@ -19,7 +20,7 @@ from domain.values import PersonId, Prose
 from store.registers import NobodyError
 from store.registry import RegistryRefusedError
 
-router = APIRouter(route_class=BoundedRoute, tags=["people"])
+router = APIRouter(route_class=KnownRoute, tags=["people"])
 imports = APIRouter(route_class=ImportRoute, tags=["people"])
 
 GrantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

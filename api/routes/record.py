@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 from temporalio.service import RPCError
 
 from activities.naming import workflow_id_for
-from api.bodies import BoundedRoute
+from api.identity import KnownRoute
 from api.problems import NotFound, Unavailable, problems
 from api.services import AuditableReview, ReadableReview, TheServices
 from domain import dsse
@@ -23,7 +23,7 @@ from domain.verification import Evidence
 from runtime.history import readable_history
 from runtime.witness import workflow_state
 
-router = APIRouter(route_class=BoundedRoute, tags=["record"])
+router = APIRouter(route_class=KnownRoute, tags=["record"])
 
 After = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]

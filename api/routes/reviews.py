@@ -13,8 +13,8 @@ from structlog.contextvars import bind_contextvars
 from activities.ports import Delivery
 from api.answers import answer, as_it_stands
 from api.away import nothing_taken, taking
-from api.bodies import BoundedRoute
 from api.description import links
+from api.identity import KnownRoute
 from api.prefer import Prefer
 from api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, problems
 from api.schemas import (
@@ -47,7 +47,7 @@ from domain.revisions import changes
 from domain.values import Digest
 from store.decisions import IdReusedError, NoRoleError, NotFoundError, PendingError, StepUpNeededError
 
-router = APIRouter(route_class=BoundedRoute)
+router = APIRouter(route_class=KnownRoute)
 
 IdempotencyKey = Annotated[
     UUID | None, Header(alias="Idempotency-Key", description="The decision's id, where the body does not give it.")

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from api import pages
 from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE, SIGN_IN_COOKIE, drop, keep
-from api.identity import TheSession
+from api.identity import KnownRoute, TheSession
 from api.problems import problems
 from api.same_origin import must_come_from
 from api.services import TheCaller, TheServices
@@ -21,7 +21,7 @@ from api.sign_in import CALLBACK, Left
 from domain.values import Digest, PersonId, ReviewId
 from store.sessions import SIGN_IN_SECONDS, Session
 
-router = APIRouter(route_class=BoundedRoute, tags=["sign-in"])
+router = APIRouter(route_class=KnownRoute, tags=["sign-in"])
 doors = APIRouter(route_class=BoundedRoute, tags=["sign-in"])
 """What needs no session, because it leads to one."""
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.bodies import BoundedRoute
 from api.description import links
+from api.identity import KnownRoute
 from api.problems import Conflict, FieldError, Invalid, NotFound, problems
 from api.schemas import In, Moment
 from api.services import TheCaller, TheServices
@@ -19,7 +19,7 @@ from domain.people import Role
 from domain.values import PersonId, ReviewId
 from runtime.webhooks import LONGEST_URL, why_not
 
-router = APIRouter(route_class=BoundedRoute, tags=["webhooks"])
+router = APIRouter(route_class=KnownRoute, tags=["webhooks"])
 
 MOST = 50
 """Webhooks at a time."""

@@ -350,6 +350,25 @@ async def test_what_cannot_be_taken_is_said_as_a_problem(system: System) -> None
     problem(await reviewer.post(path, {**full, "verdicts": sheet()[:1]}), 409, "conflict")
 
 
+async def test_nobodys_body_is_read(system: System) -> None:
+    """Who does not say who they are is answered 401, whatever they send: it tells nothing of what would be taken."""
+    for content, kind in (
+        (b'{"kind": 1, "kind": 1}', "application/json"),
+        (b"x" * 300_000, "application/json"),
+        (b"{}", "text/plain"),
+    ):
+        for path in (
+            f"/reviews/{new_id()}/decisions",
+            "/reviews",
+            "/assessments",
+            "/keys",
+            "/webhooks",
+            "/invitations",
+        ):
+            response = await system.http.post(path, content=content, headers={"Content-Type": kind})
+            problem(response, 401, "unauthenticated")
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
