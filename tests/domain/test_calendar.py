@@ -216,6 +216,7 @@ def test_where_nothing_is_known_a_week_has_five_days() -> None:
         {"time_zone": "Asia/Nowhere"},
         {"time_zone": "../etc/passwd"},
         {"time_zone": "Asia"},
+        {"time_zone": "localtime"},
         {"working_week": {}},
         {"working_week": {"monday": {"opens": "17:00", "closes": "09:00"}}},
         {"working_week": {"monday": {"opens": 540, "closes": 1050}}},

@@ -342,11 +342,25 @@ def test_the_morning_after_any_moment_is_within_a_day_and_an_hour(at: datetime, 
     assert timedelta() < mail_at - at <= timedelta(hours=25)
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "Europe", "x" * 65, "UTC\n"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "Europe", "x" * 65, "UTC\n"),
+        *("localtime", "posixrules", "Factory", "right/UTC", "posix/UTC"),
+    ],
+)
 def test_a_time_zone_is_one_of_the_known_ones(zone: str) -> None:
-    """And nothing that could be a file of another kind."""
+    """And nothing that could be a file of another kind; nor what differs from one machine to the next, or counts leap
+    seconds.
+    """
     with pytest.raises(ValidationError):
         Preferences(time_zone=zone)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Argentina/Buenos_Aires", "Etc/GMT+9", "Asia/Calcutta"])
+def test_every_zone_of_the_database_is_known(zone: str) -> None:
+    """Older names of a zone among them."""
+    assert zone == Preferences(time_zone=zone).time_zone
 
 
 def test_nothing_is_told_of_a_refusal() -> None:
