@@ -309,6 +309,8 @@ def doctor(given: Mapping[str, Any]) -> None:
     for decision in given["pending"]:
         since = moment(decision["received_at"])
         line(f"{decision['review_id']}  {words(decision['kind'])} {decision['id']}, since {since}", indent=2)
+        if decision.get("amiss") is not None:
+            line(f"Somebody changed its row: {decision['amiss']}.", "red", indent=4)
     if given["discrepancies"]:
         line("Record and Temporal differ", "bold")
     for found in given["discrepancies"]:

@@ -50,7 +50,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Examination:
-    """What every probe said, what has been pending for more than a minute, and what differs."""
+    """What every probe said, what has been pending for more than a minute or was tampered with, and what differs."""
 
     findings: tuple[Finding, ...]
     pending: tuple[Waiting, ...]

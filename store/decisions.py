@@ -61,24 +61,38 @@ _RECEIPT = """
 select id, review_id, status, reason, detail, seq, settled_at from decisions where id = $1 and status <> 'pending'
 """
 
+# What is put off for longer than we ever put anything off, somebody else put off: it is due.
 _DUE = """
 update decisions d set next_attempt_at = clock_timestamp()
     + least(interval '30 seconds', greatest(interval '2 seconds', clock_timestamp() - d.received_at))
 from reviews r
 where r.id = d.review_id and d.id in (
-    select id from decisions where status = 'pending' and next_attempt_at <= clock_timestamp()
+    select id from decisions where status = 'pending'
+    and (next_attempt_at <= clock_timestamp() or next_attempt_at > clock_timestamp() + interval '1 hour')
     order by next_attempt_at limit $1 for update skip locked
 )
-returning d.id, d.review_id, d.kind, d.envelope, d.digest, r.outcome is not null as closed
+returning d.id, d.review_id, d.kind, d.envelope, r.outcome is not null as closed
 """
 
 _HASTEN = """
 update decisions set next_attempt_at = clock_timestamp() where review_id = $1 and status = 'pending'
 """
 
+# Whoever can write rows can have one look as if nothing were late about it.
 _PENDING_LONG = """
-select id, review_id, kind, received_at from decisions
-where status = 'pending' and received_at < clock_timestamp() - interval '1 minute' order by received_at, id limit $1
+select id, review_id, kind, received_at, nullif(concat_ws(', ',
+    case when ahead then 'it is dated ahead' end,
+    case when put_off then 'its delivery was put off' end,
+    case when altered then 'its digest is not that of its content' end
+), '') as amiss
+from (
+    select *, received_at > clock_timestamp() + interval '1 minute' as ahead,
+        next_attempt_at > clock_timestamp() + interval '1 hour' as put_off,
+        digest <> encode(sha256(envelope), 'hex') as altered
+    from decisions where status = 'pending'
+) as waiting
+where received_at < clock_timestamp() - interval '1 minute' or ahead or put_off or altered
+order by received_at, id limit $1
 """
 
 _CLOSED_GAPS = """
@@ -144,12 +158,13 @@ class StepUpNeededError(Exception):
 
 @dataclass(frozen=True)
 class Waiting:
-    """A decision that is stored and has no receipt."""
+    """A decision that is stored and has no receipt; `amiss` says what of its row we never wrote so, if anything."""
 
     id: UUID
     review_id: str
     kind: str
     received_at: datetime
+    amiss: str | None = None
 
 
 class Decisions:
@@ -285,7 +300,7 @@ class Decisions:
                 review=row["review_id"],
                 kind=row["kind"],
                 data=row["envelope"],
-                digest=row["digest"],
+                digest=sha256(row["envelope"]),
                 closed=row["closed"],
             )
             for row in rows
@@ -370,7 +385,7 @@ class Decisions:
         await self._database.pool.execute(_HASTEN, review_id)
 
     async def pending_long(self, limit: int) -> tuple[Waiting, ...]:
-        """The decisions that have had no receipt for more than a minute, the oldest first."""
+        """The decisions that have had no receipt for more than a minute, or whose rows somebody changed, the oldest first."""
         rows = await self._database.pool.fetch(_PENDING_LONG, limit)
         return tuple(Waiting(**dict(row)) for row in rows)
 

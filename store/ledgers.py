@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from activities.ports import StoredDecision, UnknownReviewError, UnstorableError
 from domain.assessment import AnswersError
-from domain.canonical import canonical_bytes
+from domain.canonical import canonical_bytes, sha256
 from domain.completions import Completion, required
 from domain.decisions import Envelope, Revision, Submission
 from domain.events import Event, TrainingChecked
@@ -53,9 +53,9 @@ _LOCK = "select seq, head, state, updated_at from reviews where id = $1 for no k
 _SINCE = "select data from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 
 # A row can be written by whoever has the application's password, the ledger only added to: so it alone says what is
-# settled.
+# settled. Of the row, what is signed counts: digest and date are those of the envelope, whatever the columns say.
 _STORED = """
-select d.id, d.envelope, d.digest, d.status, d.proof, array(
+select d.id, d.envelope, d.status, d.proof, array(
     select l.data from ledger l
     where d.status = 'pending' and l.review_id = d.review_id
     and position(convert_to(d.id::text, 'UTF8') in l.data) > 0
@@ -69,7 +69,7 @@ _SUBMISSION = f"{_STORED} where d.review_id = $1 and d.kind = 'submission'"
 
 _PENDING = f"""
 {_STORED}
-where d.review_id = $1 and d.status = 'pending' and d.received_at <= $2 order by d.received_at, d.id
+where d.review_id = $1 and d.status = 'pending'
 """
 
 _PROPOSED = """
@@ -197,8 +197,10 @@ class LockedHead:
 
     async def pending(self, received_by: datetime) -> tuple[StoredDecision, ...]:
         """The decisions without a receipt that were received by then."""
-        rows = await self._connection.fetch(_PENDING, self.review.id, received_by)
-        return tuple(stored for stored in map(_stored, rows) if stored is not None and not stored.settled)
+        rows = await self._connection.fetch(_PENDING, self.review.id)
+        waiting = (stored for stored in map(_stored, rows) if stored is not None and not stored.settled)
+        in_time = (stored for stored in waiting if stored.envelope.received_at <= received_by)
+        return tuple(sorted(in_time, key=lambda stored: (stored.envelope.received_at, stored.envelope.decision_id)))
 
     async def facts(self, review: Review, decision: StoredDecision | None) -> Facts:
         """The registers, as far as a rule about this review and this decision can ask."""
@@ -323,7 +325,8 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
         return None
     told = (Entry.model_validate_json(data).event for data in row["naming"])
     settled = row["status"] != "pending" or any(settles(event) == envelope.decision_id for event in told)
-    return StoredDecision(envelope=envelope, digest=row["digest"], settled=settled, proof=Proof.read(row["proof"]))
+    digest = sha256(row["envelope"])
+    return StoredDecision(envelope=envelope, digest=digest, settled=settled, proof=Proof.read(row["proof"]))
 
 
 def _proposes(envelope: Envelope) -> bool:

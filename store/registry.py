@@ -13,6 +13,7 @@ from datetime import datetime
 import asyncpg
 from pydantic import TypeAdapter, ValidationError
 
+from domain.canonical import sha256
 from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, Signer, key_id
 from domain.facts import SigningKey
 from domain.people import Delegation, Grant
@@ -86,7 +87,7 @@ _REVOKE_KEY = "update signing_keys set revoked_at = $2, pending = $3 where id = 
 
 _ALONE = "lock table decisions in access exclusive mode"
 
-_PENDING = "select digest, proof from decisions where status = 'pending' order by received_at, id"
+_PENDING = "select envelope, proof from decisions where status = 'pending' order by received_at, id"
 
 _SEE_ISSUER_KEY = "insert into issuer_keys (id, key) values ($1, $2) on conflict (id) do update set key = excluded.key"
 
@@ -349,8 +350,9 @@ class Registrar:
             # stored with the key can be seen, and nothing more is.
             await connection.execute(_ALONE)
             rows = await connection.fetch(_PENDING)
-            signed = (row["digest"] for row in rows if any(s.keyid == key for s in Proof.read(row["proof"]).signatures))
-            await head.append(KeyRevoked(at=head.now, by=by, key=key, because=because, pending=tuple(signed)))
+            signed = [row for row in rows if any(s.keyid == key for s in Proof.read(row["proof"]).signatures)]
+            pending = tuple(sha256(row["envelope"]) for row in signed)
+            await head.append(KeyRevoked(at=head.now, by=by, key=key, because=because, pending=pending))
 
     async def entries(self, after: int = 0, limit: int | None = None) -> tuple[RecordedEntry, ...]:
         """The entries after `after`, as stored."""

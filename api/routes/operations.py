@@ -38,7 +38,9 @@ class Checked(BaseModel):
 
 
 class PendingLong(BaseModel):
-    """A decision that has had no receipt for more than a minute."""
+    """A decision that has had no receipt for more than a minute, or whose row somebody changed: `amiss` says what is
+    wrong with it, if anything is.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -46,6 +48,7 @@ class PendingLong(BaseModel):
     review_id: ReviewId
     kind: str
     received_at: datetime
+    amiss: str | None
 
 
 class DiscrepancyOut(BaseModel):

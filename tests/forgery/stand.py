@@ -209,7 +209,7 @@ class Stand:
         await self.pool.execute(
             """
             insert into decisions (id, review_id, kind, person, envelope, digest, received_at, next_attempt_at, proof)
-            values ($1, $2, $3, $4, $5, $6, clock_timestamp(), clock_timestamp() + interval '1 day', $7)
+            values ($1, $2, $3, $4, $5, $6, clock_timestamp(), clock_timestamp() + interval '30 minutes', $7)
             """,
             row or forged.id,
             review,

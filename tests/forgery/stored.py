@@ -42,6 +42,8 @@ from tests.support.system import OPERATOR, example, new_id
 
 _PACK = "insert into policy_packs (digest, id, version, content) values ($1, $2, $3, $4)"
 
+HIDDEN = ("digest = repeat('0', 64)", "received_at = '9999-01-01'", "received_at = 'infinity'", "status = 'pending'")
+
 Make = Callable[[Stand, Envelope], Forged]
 
 
@@ -504,6 +506,21 @@ async def a_settled_decision_made_pending_again(stand: Stand) -> None:
         stand.tried += 1
         said = auditor.of((*auditor.events, twice)).difference or ""
         assert said.startswith(f"entry {len(auditor.events) + 1}: the decision {good.id} was settled by entry"), said
+
+
+@family
+async def a_decision_hidden_among_those_that_wait(stand: Stand) -> None:
+    """Dated ahead, put off for ever, and with another digest, by who may write rows: it is delivered, and taken as it was
+    made.
+    """
+    review = await stand.opened()
+    for change in stand.rng.sample(HIDDEN, len(HIDDEN)):
+        good, seq = signed(await stand.envelope(review)), (await stand.state(review)).seq
+        await stand.plant(review, good)
+        await stand.pool.execute(f"update decisions set {change}, next_attempt_at = 'infinity' where id = $1", good.id)
+        stand.tried += 1
+        assert isinstance(await stand.became(review, seq), Accepted)
+        stand.controls += 1
 
 
 @family

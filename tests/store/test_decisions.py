@@ -18,6 +18,7 @@ from domain.drafts import Draft
 from domain.people import Assigned
 from store.database import connect
 from store.decisions import GRACE, IdReusedError, NoRoleError, NotFoundError, PendingError
+from store.ledgers import Ledgers
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
 from tests.support.harness import Harness, harness, until
@@ -52,6 +53,36 @@ async def test_a_new_decision_is_left_to_whoever_stored_it(system: Harness) -> N
     assert [] == list(await system.decisions.due(10))
     left = await system.database.pool.fetchval("select min(next_attempt_at) - now() from decisions")
     assert timedelta(seconds=1) < left <= timedelta(seconds=30)
+
+
+HIDDEN = """
+update decisions set digest = repeat('0', 64), received_at = '9999-01-01', next_attempt_at = 'infinity' where id = $1
+"""
+
+
+async def test_a_decision_whose_row_is_changed_is_told_of_and_decided_all_the_same(system: Harness) -> None:
+    """Whoever can write rows can't have one that was taken vanish: it is listed, with what is wrong with it, comes before
+    a deadline by the date that is signed, is handed on, and applied as it was made.
+    """
+    review = await opened(system, tier=3)
+    other = await system.store(review, REVIEWERS[1], Question(), "Who answers?")
+    delivery = await system.store(review, REVIEWERS[0], Question(), "Who asks?")
+    assert () == await system.decisions.pending_long(10)
+    await system.database.pool.execute(HIDDEN, delivery.decision)
+    await system.database.pool.execute("update decisions set received_at = 'infinity' where id = $1", other.decision)
+    wrong = "it is dated ahead", "its delivery was put off", "its digest is not that of its content"
+    said = {waiting.id: waiting.amiss for waiting in await system.decisions.pending_long(10)}
+    assert {delivery.decision: ", ".join(wrong), other.decision: wrong[0]} == said
+    async with Ledgers(system.database).head(review) as head:
+        pending = await head.pending(head.now)
+    assert [other.decision, delivery.decision] == [stored.envelope.decision_id for stored in pending]
+    (due,) = await system.decisions.due(10)
+    assert (delivery.decision, delivery.digest) == (due.decision, due.digest)
+    assert [] == list(await system.decisions.due(10))
+    assert (await commit(system, review, arrived(due))).became == "accepted"
+    receipt = await system.decisions.receipt(delivery.decision)
+    assert receipt is not None
+    assert "accepted" == receipt.status
 
 
 async def test_two_dispatchers_claim_nothing_twice_and_leave_nothing(system: Harness) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from domain.assessment import AnswersError
 from domain.calendar import MONDAY_TO_FRIDAY
+from domain.canonical import sha256
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.completions import Completion, required
 from domain.decisions import Envelope, Revision, Submission
@@ -185,9 +186,11 @@ async def past_of(system: Harness) -> Past:
 
 
 async def _decisions(database: Database) -> dict[UUID, Stored]:
-    rows = await database.pool.fetch("select id, envelope, digest, proof from decisions")
+    rows = await database.pool.fetch("select id, envelope, proof from decisions")
     return {
-        row["id"]: Stored(Envelope.model_validate_json(row["envelope"]), row["digest"], Proof.read(row["proof"]))
+        row["id"]: Stored(
+            Envelope.model_validate_json(row["envelope"]), sha256(row["envelope"]), Proof.read(row["proof"])
+        )
         for row in rows
     }
 
