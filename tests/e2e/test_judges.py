@@ -12,7 +12,20 @@ from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers
 from tests.support.harness import SIGNER
-from tests.support.system import AUDITOR, AUTHOR, JUN, KEI, OWNER, PACK, RIN, SIGNATORIES, System, example, sheet
+from tests.support.system import (
+    AUDITOR,
+    AUTHOR,
+    JUN,
+    KEI,
+    OPERATOR,
+    OWNER,
+    PACK,
+    RIN,
+    SIGNATORIES,
+    System,
+    example,
+    sheet,
+)
 
 HEAD, TAKER = SIGNATORIES["business_unit_head"], "olga.owner"
 OTHER_HEADS = ("cy.head", "ed.head")
@@ -95,6 +108,21 @@ async def test_who_stepped_aside_is_asked_for_nothing_of_it_in_another_role(own_
     assert [] == await waits_for(system, RIN, review)
     (first,) = (await rin.get("/inbox", limit=1)).json()["items"]
     assert another == first["review"]
+
+
+async def test_a_reviewer_of_the_unit_or_on_the_staff_finds_it_nowhere(own_system: System) -> None:
+    """In no list, in no inbox, under no address; another reviewer does."""
+    system = own_system
+    proposal = example(3, staff=(Assigned(person=KEI, role="engineer"),))
+    table = f"person,name,unit,role,office\nuna.reviewer,Una,{proposal.business_unit},reviewer,\n"
+    assert 200 == (await system.person(OPERATOR).put_in("/people/import", table, "text/csv")).status_code
+    review = await system.opened(proposal)
+    for person, sees in (("una.reviewer", False), (KEI, False), (RIN, True)):
+        listed = (await system.person(person).get("/reviews")).json()["reviews"]
+        assert sees is (review in {row["id"] for row in listed})
+        assert sees is bool(await waits_for(system, person, review))
+        answered = await system.person(person).get(f"/reviews/{review}")
+        assert (200 if sees else 404) == answered.status_code
 
 
 async def test_two_of_three_heads_sign(own_system: System) -> None:
