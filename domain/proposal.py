@@ -100,7 +100,7 @@ def _country(code: str) -> str:
 
 
 def _file_name(name: str) -> str:
-    if "/" in name or "\\" in name or name in {".", ".."}:
+    if "/" in name or "\\" in name or not name.strip(". "):
         raise ValueError("must be a file name without a folder")
     return name
 

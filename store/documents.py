@@ -11,7 +11,10 @@ from store.database import Database
 
 _DOCUMENT = "insert into documents (digest, media_type, content) values ($1, $2, $3) on conflict do nothing"
 
-_UPLOADED = "select distinct digest from uploads where digest = any($1) and person = any($2)"
+_UPLOADED = """
+select d.digest, d.media_type from documents d where d.digest = any($1)
+and exists (select from uploads u where u.digest = d.digest and u.person = any($2))
+"""
 
 _UPLOAD = "insert into uploads (digest, person) values ($1, $2) on conflict do nothing"
 
@@ -50,9 +53,11 @@ class Documents:
         row = await self._database.pool.fetchrow(_DOCUMENT_AT, digest)
         return None if row is None else Document(**dict(row))
 
-    async def not_uploaded(self, digests: Sequence[Digest], people: Sequence[PersonId]) -> set[Digest]:
-        """Those of these addresses at which there is no document that one of these people uploaded."""
+    async def uploaded(self, digests: Sequence[Digest], people: Sequence[PersonId]) -> dict[Digest, str]:
+        """Those of these addresses at which there is a document that one of these people uploaded, each with the kind that
+        it is kept as.
+        """
         if not digests:
-            return set()
+            return {}
         rows = await self._database.pool.fetch(_UPLOADED, list(digests), list(people))
-        return set(digests) - {row["digest"] for row in rows}
+        return {row["digest"]: row["media_type"] for row in rows}

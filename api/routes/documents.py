@@ -34,7 +34,7 @@ _NO_SUCH_DOCUMENT = "There is no such document, or it is not yours to see."
 
 
 class DocumentOut(BaseModel):
-    """A document that is kept; `digest` is its address."""
+    """A document that is kept; `digest` is its address, `media_type` the kind that its first uploader gave it."""
 
     digest: Digest
     media_type: str
@@ -62,8 +62,9 @@ async def upload(request: Request, response: Response, caller: TheCaller, servic
         limit = services.settings.document_max_bytes
         raise ContentTooLarge(f"A document has at most {limit} bytes.", limit=limit)
     digest = await services.documents.keep(content, media_type, caller.person)
+    kept = await services.documents.uploaded([digest], [caller.person])
     response.headers["Location"] = f"/documents/{digest}"
-    return DocumentOut(digest=digest, media_type=media_type, size=len(content))
+    return DocumentOut(digest=digest, media_type=kept[digest], size=len(content))
 
 
 @router.get(

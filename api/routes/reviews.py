@@ -346,17 +346,15 @@ def _assessed(pack: PolicyPack, given: Proposal) -> Assessment:
 
 
 async def _check_documents(services: Services, given: Proposal, at: str) -> None:
-    digests = [document.digest for document in given.documents]
-    missing = await services.documents.not_uploaded(digests, given.proposers)
-    if missing:
-        raise Invalid.at(
-            *(
-                FieldError(
-                    pointer=f"{at}/documents/{n}/digest",
-                    detail="its owner or author uploaded no such document",
-                    type="missing",
-                )
-                for n, document in enumerate(given.documents)
-                if document.digest in missing
-            )
-        )
+    kept = await services.documents.uploaded([document.digest for document in given.documents], given.proposers)
+    mistakes: list[FieldError] = []
+    for n, document in enumerate(given.documents):
+        kind = kept.get(document.digest)
+        if kind is None:
+            detail = "its owner or author uploaded no such document"
+            mistakes.append(FieldError(pointer=f"{at}/documents/{n}/digest", detail=detail, type="missing"))
+        elif kind != document.media_type:
+            detail = f"it is kept as {kind}"
+            mistakes.append(FieldError(pointer=f"{at}/documents/{n}/media_type", detail=detail, type="media_type"))
+    if mistakes:
+        raise Invalid.at(*mistakes)

@@ -146,6 +146,30 @@ async def test_a_proposal_names_documents_that_are_there(system: System) -> None
     assert (422, pointers) == (response.status_code, [error["pointer"] for error in response.json()["errors"]])
 
 
+async def test_a_proposal_says_of_a_document_what_it_is_kept_as(system: System) -> None:
+    """The kind by which it is served; at the submission as at a revision."""
+    content = b"<script>alert('An example.')</script>"
+    await upload(system, content, "text/plain")
+    wrong = example(1, documents=(named(content, "page.html", "text/html"),)).model_dump(mode="json")
+    response = await system.person(AUTHOR).post("/reviews", {"review": new_id(), "proposal": wrong})
+    place = "/proposal/documents/0/media_type"
+    said = {"pointer": place, "type": "media_type", "detail": "it is kept as text/plain"}
+    assert (422, [said]) == (response.status_code, response.json()["errors"])
+
+    review = await system.opened(example(1, documents=(named(content, "page.txt", "text/plain"),)))
+    await system.person(REVIEWERS[0]).accepted(review, "change_request", reason="Call it what it is.")
+    response = await system.person(OWNER).say(review, "revision", proposal=wrong)
+    assert (422, [place]) == (response.status_code, [error["pointer"] for error in response.json()["errors"]])
+
+
+async def test_a_document_stays_of_the_kind_that_it_came_as(system: System) -> None:
+    """Whoever uploads it again as another is told so."""
+    content = b"The same document, as two kinds."
+    await upload(system, content, "text/plain")
+    again = await system.person(AUTHOR).put_in("/documents", content, "text/markdown")
+    assert (201, "text/plain") == (again.status_code, again.json()["media_type"])
+
+
 async def test_a_document_is_what_its_digest_says(system: System) -> None:
     """The address is computed from what arrived; nobody can give another one, or replace what is there."""
     owner = system.person(OWNER)
