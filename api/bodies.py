@@ -33,6 +33,11 @@ BODY_SECONDS = 20.0
 
 BODY_RATE = 16 * KIB
 
+_SINGLE = ("Content-Type", "Idempotency-Key", "Last-Event-ID", "Origin", "Sec-Fetch-Site")
+"""The headers that we read and that have one value: of two, whoever is in between may have read the other."""
+
+_UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
+
 _MAX_INTEGER = 2**53 - 1
 
 
@@ -118,7 +123,7 @@ class BoundedRequest(Request):
 
 
 class BoundedRoute(APIRoute):
-    """A route whose requests are bounded, and which takes JSON as JSON only."""
+    """A route whose requests are bounded and say each thing once, and which takes JSON as JSON only."""
 
     body_limit: ClassVar[int] = 256 * KIB
 
@@ -132,8 +137,11 @@ class BoundedRoute(APIRoute):
 
         async def bounded(request: Request) -> Response:
             await self.admit(request)
-            if takes_json and _has_body(request) and not _is_json(request):
-                raise UnsupportedMediaType("The body must be application/json.", headers={"Accept": "application/json"})
+            _check_headers(request)
+            if takes_json and _has_body(request) and not (_is_json(request) and _is_utf8(request)):
+                raise UnsupportedMediaType(
+                    "The body must be application/json, in UTF-8.", headers={"Accept": "application/json"}
+                )
             return await handler(BoundedRequest(request.scope, request.receive, self.body_limit))
 
         return bounded
@@ -165,13 +173,13 @@ def body_of(*media_types: str) -> dict[str, object]:
 
 
 def media_type_of(request: Request, *allowed: str) -> str:
-    """The kind of body that a request brings, which must be one of these.
+    """The kind of body that a request brings, which must be one of these; CSV, which we read ourselves, in UTF-8.
 
     Raises:
         UnsupportedMediaType: it is another.
     """
     given = _media_type(request)
-    if given not in allowed:
+    if given not in allowed or (allowed == (CSV,) and not _is_utf8(request)):
         accept = ", ".join(sorted(allowed))
         raise UnsupportedMediaType(f"Taken here: {accept}.", headers={"Accept": accept})
     return given
@@ -219,6 +227,19 @@ def _deeper_than(value: object, limit: int) -> bool:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return any(isinstance(inner, dict | list) for inner in level)
+
+
+def _check_headers(request: Request) -> None:
+    for name in _SINGLE:
+        if len(request.headers.getlist(name)) > 1:
+            raise MalformedRequest(f"There is more than one {name} header.", header=name)
+
+
+def _is_utf8(request: Request) -> bool:
+    _, _, parameters = request.headers.get("content-type", "").partition(";")
+    named = (parameter.partition("=") for parameter in parameters.split(";"))
+    charsets = [value.strip().strip('"').lower() for name, _, value in named if name.strip().lower() == "charset"]
+    return all(charset in _UTF8 for charset in charsets)
 
 
 def _has_body(request: Request) -> bool:

@@ -78,8 +78,8 @@ class RequestContext:
 
 
 def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    given = Headers(scope=scope).getlist(REQUEST_ID_HEADER)
+    return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else str(uuid4())
 
 
 def _secure(headers: MutableHeaders) -> None:

@@ -112,6 +112,9 @@ async def test_a_request_has_an_id(client: httpx2.AsyncClient) -> None:
     assert str(UUID(made)) == made
     given_id = "client-0001.a_b"
     assert (await client.get("/v1/page", headers={"X-Request-ID": given_id})).headers["x-request-id"] == given_id
+    two = [("X-Request-ID", given_id), ("X-Request-ID", "client-0002")]
+    made = (await client.get("/v1/page", headers=two)).headers["x-request-id"]
+    assert str(UUID(made)) == made
 
 
 @pytest.mark.parametrize("bad", ["", "short", "a" * 65, "with space", "<script>", "x\ty-padding", ".hidden-file"])
@@ -279,7 +282,15 @@ async def test_a_body_has_longer_the_more_of_it_there_is(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", None]
+    "media_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "",
+        None,
+        "application/json; charset=utf-16",
+    ],
 )
 async def test_a_body_of_another_kind(client: httpx2.AsyncClient, media_type: str | None) -> None:
     """JSON has to be called JSON: what a browser's form can send is not."""
@@ -288,11 +299,22 @@ async def test_a_body_of_another_kind(client: httpx2.AsyncClient, media_type: st
     assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")
 
 
-@pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8", "application/ld+json"])
+@pytest.mark.parametrize(
+    "media_type", ["application/json", 'Application/JSON; x=1; Charset="UTF-8"', "application/ld+json"]
+)
 async def test_what_is_json(client: httpx2.AsyncClient, media_type: str) -> None:
     """With parameters and with the +json suffix."""
     answer = await client.post("/v1/anything/a", content=b'{"value": 1}', headers={"Content-Type": media_type})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Idempotency-Key", "Last-Event-ID", "Origin", "Sec-Fetch-Site"])
+async def test_what_is_said_once_is_not_said_twice(client: httpx2.AsyncClient, name: str) -> None:
+    """Of two values, another reader takes the other one."""
+    headers = [("Content-Type", "application/json"), *([] if name == "Content-Type" else [(name, "a")]), (name, "b")]
+    answer = await client.post("/v1/anything/a", content=b'{"value": 1}', headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["header"] == name
 
 
 HOSTILE = {

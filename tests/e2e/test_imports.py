@@ -42,6 +42,12 @@ async def known(system: System) -> tuple[int, int, int]:
     return row[0], row[1], row[2]
 
 
+async def test_a_table_in_another_encoding_is_said_to_be_one(system: System) -> None:
+    """It is not read as if it were UTF-8."""
+    response = await system.person(OPERATOR).put_in("/people/import", f"{PEOPLE}\n", "text/csv; charset=Shift_JIS")
+    assert (415, "text/csv") == (response.status_code, response.headers["Accept"])
+
+
 async def test_people_are_entered_with_their_roles(system: System) -> None:
     """Several roles make several rows; what is there already stays as it is; a name can change."""
     text = f"{PEOPLE}\npia.person,Pia,Example,reviewer,\npia.person,Pia,Example,officer,deputy_officer\n"
