@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from domain import council, principles
+from domain import council, principles, training
 from domain.entitlement import eligible, entitles, officers, steps_left
 from domain.people import Holder, Role
 from domain.route import CouncilRule, SignatoryStep
@@ -170,6 +170,11 @@ def _whoever(review: Review, holders: tuple[Holder, ...]) -> Iterator[Part]:
         "revision",
         lambda holder: holder.grant.role is Role.OWNER and entitles(review, "revision", holder.grant),
     )
+    if training.is_open(review):
+        kept = {*training.unheard(review), *review.aside}
+        entering = [holder for holder in holders if holder.grant.role is Role.TRAINING_OFFICER]
+        able = frozenset(holder.actor for holder in entering) - kept
+        yield Part(Stage.TRAINING, "enter what was completed in training", 1, able, held=bool(entering))
     in_question = review.stage is Stage.PRINCIPLE_REVIEW or _is_to_consult(review)
     if in_question and not _is_up_to_the_officer(review):
         yield _officer(review, holders)

@@ -14,14 +14,26 @@ from domain.route import Phase
 from domain.stages import Stage
 from domain.state import Review
 from domain.turns import Turn
+from domain.values import PersonId
 
 
 def checked(review: Review, facts: Facts, at: datetime) -> TrainingChecked:
     """What the staff's training amounts to now."""
     staff = () if review.subject is None else review.subject.staff
     requirements = () if review.route is None or not review.route.training_required else review.route.requirements
-    parties = {*review.proposed_by, *review.assigned}
-    return TrainingChecked(at=at, check=check(staff, requirements, facts.completions, at, parties))
+    return TrainingChecked(at=at, check=check(staff, requirements, facts.completions, at, unheard(review)))
+
+
+def unheard(review: Review) -> frozenset[PersonId]:
+    """Those whose word on what the staff have learned does not count here."""
+    return frozenset((*review.proposed_by, *review.assigned))
+
+
+def is_open(review: Review) -> bool:
+    """Whether somebody has, or may have, to enter completions yet: what the staff have was not found to be enough."""
+    if review.route is None or not review.route.training_required or Stage.TRAINING in review.passed:
+        return False
+    return review.training is None or bool(review.training.gaps)
 
 
 def refuse_word(review: Review) -> Refusal | None:

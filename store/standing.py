@@ -53,7 +53,7 @@ select jsonb_build_object(
             'lent_by', a.lent_by
         ) order by a.id)
         from acting($6) a
-        where a.role in ('reviewer', 'council_member')
+        where a.role in ('reviewer', 'council_member', 'training_officer')
             or (a.role in ('officer', 'signatory') and a.office = any($4))
             or (a.role = 'owner' and a.holder = any($5))
     ), '[]') end,
@@ -73,7 +73,7 @@ from registry r
 @dataclass(frozen=True)
 class Named:
     """Whose roles a review may need at the moment `at`: the holders of the offices that its route names, and those who
-    stand for the proposal, beside all reviewers and members of the Council.
+    stand for the proposal, beside all reviewers, members of the Council and training officers.
     """
 
     offices: tuple[str, ...]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decisions import ChangeRequest, Reason, Recusal, RegistryChanged
-from domain.entitlement import REGISTRY
+from domain.decisions import ChangeRequest, Conflict, Reason, Recusal, RegistryChanged, TrainingRecorded
+from domain.entitlement import REGISTER, REGISTRY
 from domain.events import Accepted, Blocked, Event, Unblocked
 from domain.fulfilment import Part, lacking, short
 from domain.narrative import tell
@@ -25,6 +25,7 @@ from tests.domain.builders import (
     COUNCIL,
     DAY,
     DEPUTY,
+    ENGINEER,
     GRANTS,
     HEAD,
     HEAD_DEPUTY,
@@ -40,6 +41,7 @@ from tests.domain.builders import (
     RIN,
     SECOND,
     START,
+    TRAINER,
     UNIT,
     Case,
     answers,
@@ -161,6 +163,36 @@ def test_each_part_of_the_route_needs_somebody(gone: tuple[str, ...], said: list
     case.disabled |= set(gone)
     registry_speaks(case)
     assert said == told(case)
+
+
+def test_training_needs_somebody_whose_word_on_it_counts() -> None:
+    """Until it is found complete: a training officer who neither proposes it, nor is on its staff, nor stepped aside."""
+    nobody = "Nobody can enter what was completed in training: nobody who may act has the role."
+    kept = "Nobody can enter what was completed in training: whoever has the role is kept from this proposal."
+    case = Case(route(training=True), grants=[each for each in GRANTS if each.person != TRAINER])
+    assert [nobody] == told(case)
+    assert Stage.TRAINING is case.review.blocked[0].stage
+    for person in (OWNER, AUTHOR, ENGINEER):
+        case.grants.append(grant(person, Role.TRAINING_OFFICER))
+        registry_speaks(case)
+        assert [kept] == told(case)
+    case.grants.append(grant(RIN, Role.TRAINING_OFFICER))
+    registry_speaks(case)
+    assert [] == told(case)
+    case.accepts(RIN, Conflict())
+    assert [kept] == told(case)
+    case.agree_by(JUN)
+    assert [True, True] == [turn.blocking for turn in waits_for(case.review) if turn.kinds == ("grant",)]
+    case.grants.append(grant(TRAINER, Role.TRAINING_OFFICER))
+    registry_speaks(case)
+    assert [] == told(case)
+    case.trained()
+    case.accepts(REGISTER.person, TrainingRecorded())
+    without(case, TRAINER)
+    registry_speaks(case)
+    assert [] == told(case)
+    untaught = Case(grants=[each for each in GRANTS if each.person != TRAINER])
+    assert [] == told(untaught)
 
 
 def test_a_quorum_that_is_lost_while_the_council_is_asked_is_missed_at_once() -> None:

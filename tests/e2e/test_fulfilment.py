@@ -6,11 +6,22 @@ from datetime import timedelta
 
 from domain.events import Blocked, Unblocked
 from domain.ledger import Entry
+from domain.people import Assigned
 from domain.verification import verify
 from store.registers import Registers
 from tests.support.harness import SIGNER, until
 from tests.support.mail import MailServer, mail_server
-from tests.support.system import AUDITOR, OFFICER, OPERATOR, REVIEWERS, SIGNATORIES, System, example, sheet
+from tests.support.system import (
+    AUDITOR,
+    OFFICER,
+    OPERATOR,
+    REVIEWERS,
+    SIGNATORIES,
+    TRAINING_OFFICER,
+    System,
+    example,
+    sheet,
+)
 
 HEAD, DEPUTY = SIGNATORIES["business_unit_head"], "be.deputy"
 
@@ -109,3 +120,15 @@ async def test_an_absence_that_ends_by_itself_is_noticed(own_system: System) -> 
     system.clock.ahead += timedelta(days=2)
     await until(lambda: unblocked(system, review), seconds=30)
     assert ["blocked", "unblocked"] == await entries(system, review)
+
+
+async def test_a_training_officer_lost_is_missed_and_found_again(own_system: System) -> None:
+    """While the staff have something to learn: nobody else could say that they learned it."""
+    system = own_system
+    review = await system.opened(example(3, staff=(Assigned(person="one.newcomer", role="engineer"),)))
+    await revoke(system, TRAINING_OFFICER)
+    await until(lambda: asked(system, OPERATOR, review), seconds=30)
+    (what,) = await asked(system, OPERATOR, review)
+    assert what.startswith("Nobody can enter what was completed in training")
+    await system.granted(("new.trainer", "training_officer", ""))
+    await until(lambda: unblocked(system, review), seconds=30)

@@ -154,7 +154,7 @@ def _named(review: Review, proposed: Proposed | None, everybody: Iterable[Holder
     offices = {route.officer, route.deputy_officer, *steps}
     for holder in everybody:
         match holder.grant.role:
-            case Role.REVIEWER | Role.COUNCIL_MEMBER:
+            case Role.REVIEWER | Role.COUNCIL_MEMBER | Role.TRAINING_OFFICER:
                 yield holder
             case Role.OFFICER | Role.SIGNATORY if holder.grant.office in offices:
                 yield holder
