@@ -9,7 +9,7 @@ from domain import dsse
 from domain.canonical import sha256
 from domain.decisions import Envelope, Reason, Revision, Submission, governed_by
 from domain.drafts import stored_bytes
-from domain.entitlement import SERVICES, entitles, not_entitled
+from domain.entitlement import SERVICES, entitles, meaning, not_entitled
 from domain.events import Mandate
 from domain.facts import Facts, SigningKey, Standing
 from domain.people import Delegation, Grant
@@ -26,7 +26,7 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
 
     It must be made under a role that is in force now, by its holder or by whom the holder left it to, against no rule of
     separation, on a review where that role entitles to it; and where the route asks for it, with the person's own
-    renewed sign-in. Whether it is signed at all, `unsigned` says.
+    renewed sign-in. Whether it is signed at all, `unsigned` says, and `misstated` whether it means what it says.
     """
     if envelope.review != review.id:
         return Refusal(Reason.INVALID, "It was made about another review.")
@@ -66,6 +66,16 @@ def mandate(review: Review, envelope: Envelope, proof: Proof, facts: Facts) -> M
         delegation=None if lent is None else lent.id,
         lent_by=lent_by,
     )
+
+
+def misstated(review: Review, envelope: Envelope, grant: Grant) -> Refusal | None:
+    """The refusal of a decision that would stand on the record with another meaning than it has, made under this grant.
+
+    It is asked last: what a review has become since the decision was stored says more of why it can't be taken.
+    """
+    if envelope.meaning == meaning(review, envelope.kind, grant, envelope.person):
+        return None
+    return Refusal(Reason.INVALID, "It says that it means something else than it does.")
 
 
 def unsigned(envelope: Envelope, digest: Digest, proof: Proof, keys: Iterable[SigningKey]) -> Refusal | None:

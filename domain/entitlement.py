@@ -87,6 +87,7 @@ _MEANINGS = {
     "no_opinion": "goes on without an opinion of the Council",
     "extension": "extends the time",
     "ruling": "rules on the review",
+    "signature": "signs, out of turn",
     "claim": "says that they will do it, before others",
     "release": "gives back what they claimed",
     "reassignment": "says who should do it, or ends a claim",
@@ -260,13 +261,13 @@ def meaning(review: Review, kind: str, grant: Grant, person: PersonId) -> str:
     """What a decision of `kind` means that `person` makes under `grant`, in words that stand beside their name."""
     said = _meaning(review, kind, grant)
     own = grant.person == person or grant.role is Role.SERVICE or kind == "conflict"
-    return said if own else f"for {grant.person}: {said}"[:200]
+    return said if own else _on_a_line(f"for {grant.person}: {said}")
 
 
 def _meaning(review: Review, kind: str, grant: Grant) -> str:
     step = current_step(review)
-    if kind == "signature" and step is not None:
-        return step.meaning if grant.office == step.office else f"as deputy, {step.meaning}"[:200]
+    if kind == "signature" and step is not None and grant.office in step.offices:
+        return step.meaning if grant.office == step.office else _on_a_line(f"as deputy, {step.meaning}")
     if kind == "declining":
         return "declines the proposal as signatory"
     if kind == "verdict_sheet":
@@ -274,6 +275,11 @@ def _meaning(review: Review, kind: str, grant: Grant) -> str:
     if kind == "opinion":
         return f"gives an opinion for the {grant.office} seat of the Advisory Council"
     return _MEANINGS.get(kind, kind)
+
+
+def _on_a_line(said: str) -> str:
+    # As an envelope keeps it, which has no space at its end: what it means is compared with what it says.
+    return said[:200].rstrip()
 
 
 def _rule_for(review: Review, grant: Grant) -> Eligible | None:

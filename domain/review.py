@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 
 from domain import claims, conflicts, council, deadlines, fulfilment, principles, revisions, sign_off, training
-from domain.authority import mandate, unpublished, unsigned
+from domain.authority import mandate, misstated, unpublished, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.decisions import (
@@ -285,7 +285,9 @@ def _mandate(review: Review, command: Take, facts: Facts, at: datetime) -> Manda
     if refusal is not None:
         return refusal
     under = mandate(review, envelope, proof, facts)
-    return under if isinstance(under, Refusal) else _refuses(review, envelope, under, facts, at) or under
+    if isinstance(under, Refusal):
+        return under
+    return _refuses(review, envelope, under, facts, at) or misstated(review, envelope, under.grant) or under
 
 
 def _refuses_to_hear(review: Review, envelope: Envelope, at: datetime) -> Refusal | None:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from domain.assessment import AnswersError
-from domain.authority import mandate, unpublished, unsigned
+from domain.authority import mandate, misstated, unpublished, unsigned
 from domain.canonical import sha256
 from domain.decisions import Discrepancy, Envelope, Revision
 from domain.dsse import KeyId
@@ -346,6 +346,9 @@ class _Authority:
             return f"the decision {envelope.decision_id} of {envelope.person} was not theirs to make: {found.detail}"
         if found != under:
             return f"the decision {envelope.decision_id} was made under something else than the entry says"
+        refused = misstated(review, envelope, under.grant)
+        if refused is not None:
+            return f"the decision {envelope.decision_id}: {refused.detail}"
         return self._not_pinned(review, event)
 
     def _not_pinned(self, review: Review, event: Accepted) -> str | None:

@@ -355,3 +355,19 @@ def test_what_the_service_itself_says_rests_on_nobodys_word_for_a_person() -> No
     case = AuditedCase()
     case.accepts(REGISTRY.person, RegistryChanged())
     assert (True, 1) == (case.audit().holds, case.audit().spoken)
+
+
+def test_a_signature_is_not_told_with_another_meaning() -> None:
+    """By whoever has the service's key too."""
+    case = AuditedCase()
+    case.accepts(RIN, sheet())
+    case.sign(HEAD)
+    place, there = next(
+        (n, e) for n, e in enumerate(case.events) if isinstance(e, Accepted) and e.envelope.role is Role.SIGNATORY
+    )
+    command = taken(there.envelope.model_copy(update={"meaning": "merely takes note"}))
+    told = there.model_copy(update={"envelope": command.envelope, "digest": command.digest, "proof": command.proof})
+    assert (
+        f"entry {place + 1}: the decision {there.envelope.decision_id}: It says that it means something else than it does."
+        == (case.audit([*case.events[:place], told]).difference)
+    )

@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from domain import dsse
+from domain import dsse, sign_off
 from domain.commands import Take
-from domain.decisions import Envelope, Question, Reason, Withdrawal
+from domain.decisions import Envelope, Question, Reason, Signature, Withdrawal
 from domain.drafts import stored_bytes
-from domain.dsse import DECISION, REGISTRY, Ed25519Signer, Signature
+from domain.dsse import DECISION, REGISTRY, Ed25519Signer
+from domain.dsse import Signature as ServicesSignature
 from domain.events import Accepted, Refused
 from domain.facts import Facts, SigningKey
 from domain.people import Delegation, Role
@@ -29,9 +30,13 @@ from tests.domain.builders import (
     AUTHOR,
     DAY,
     GRANTS,
+    HEAD,
+    HEAD_DEPUTY,
     OUTSIDER,
     OWNER,
     REVIEWERS,
+    SECOND,
+    SECOND_DEPUTY,
     SIGNER,
     START,
     Case,
@@ -86,7 +91,7 @@ def test_a_decision_without_a_signature_that_holds_is_refused(forgery: str) -> N
         "other key": (OTHER.signature(DECISION, data),),
         "other type": (SIGNER.signature(REGISTRY, data),),
         "other bytes": (SIGNER.signature(DECISION, data + b" "),),
-        "swapped id": (Signature(keyid=SIGNER.keyid, sig=OTHER.signature(DECISION, data).sig),),
+        "swapped id": (ServicesSignature(keyid=SIGNER.keyid, sig=OTHER.signature(DECISION, data).sig),),
         "not base64": (good.model_copy(update={"sig": "§"}),),
     }[forgery]
     command = taken(said).model_copy(update={"proof": Proof(signatures=signatures)})
@@ -155,7 +160,8 @@ def under_delegation(case: Case, said: Envelope, delegation: Delegation | None) 
 def test_a_delegate_acts_under_the_givers_grant_and_both_names_stand_on_record() -> None:
     """Who acted, and for whom."""
     case = Case()
-    said = case.envelope(REVIEWERS[0], sheet()).model_copy(update={"person": OUTSIDER})
+    own = case.envelope(REVIEWERS[0], sheet())
+    said = own.model_copy(update={"person": OUTSIDER, "meaning": f"for {REVIEWERS[0]}: {own.meaning}"})
     delegation = lent(case, REVIEWERS[0], OUTSIDER)
     accepted = answer(case, taken(said), under_delegation(case, said, delegation))
     assert isinstance(accepted, Accepted)
@@ -354,3 +360,51 @@ def test_what_the_service_says_of_a_decision_is_signed_in_over_too(changed: dict
     other = said.model_copy(update=changed)
     assert stepping_up(case, token(said), other) is Reason.STEP_UP_REQUIRED
     assert stepping_up(case, token(other), other) is not Reason.STEP_UP_REQUIRED
+
+
+def test_a_decision_means_what_it_says() -> None:
+    """Whatever the service signed: the words beside a name are those of the act, the role and the office."""
+    case = Case()
+    case.agree()
+    said = case.envelope(HEAD, Signature(basis=sign_off.basis(case.review)))
+    assert "approves" == said.meaning
+    for other in ("merely takes note", "as deputy, approves", f"for {OWNER}: approves", "Approves"):
+        forged = taken(said.model_copy(update={"meaning": other}))
+        refused = answer(case, forged)
+        assert isinstance(refused, Refused)
+        assert (Reason.INVALID, "It says that it means something else than it does.") == (
+            refused.reason,
+            refused.detail,
+        )
+    assert isinstance(answer(case, taken(said)), Accepted)
+
+
+def test_what_the_review_became_is_told_before_what_a_decision_says() -> None:
+    """Two signatures that are on their way at once: the second was signed before its turn, and is stale."""
+    case = Case(route(signatories=2))
+    case.agree()
+    basis = sign_off.basis(case.review)
+    first, second = (case.envelope(person, Signature(basis=basis)) for person in (HEAD, SECOND))
+    assert ("approves", "signs, out of turn") == (first.meaning, second.meaning)
+    assert isinstance(answer(case, taken(first)), Accepted)
+    assert reason(case, taken(second)) is Reason.STALE
+    assert reason(case, taken(first.model_copy(update={"decision_id": uuid4()}))) is Reason.SEPARATION_OF_DUTIES
+    assert isinstance(case.sign(SECOND), Accepted)
+    assert case.review.certificate is not None
+    assert ["approves", "agrees"] == [sealed.meaning for sealed in case.review.certificate.signatures]
+
+
+def test_only_a_deputy_signs_as_deputy() -> None:
+    """Nobody else whose turn it is not."""
+    case = Case(route(signatories=2))
+    case.agree()
+    said = {
+        person: case.envelope(person, Signature(basis=sign_off.basis(case.review))).meaning
+        for person in (HEAD, HEAD_DEPUTY, SECOND, SECOND_DEPUTY)
+    }
+    assert {
+        HEAD: "approves",
+        HEAD_DEPUTY: "as deputy, approves",
+        SECOND: "signs, out of turn",
+        SECOND_DEPUTY: "signs, out of turn",
+    } == said

@@ -193,6 +193,17 @@ def under_a_role_that_is_not_held(stand: Stand, envelope: Envelope) -> Forged:
     return signed(envelope.model_copy(update={"role": stand.rng.choice(roles)}))
 
 
+def with_another_meaning(stand: Stand, envelope: Envelope) -> Forged:
+    """Signed by the service: what the act means, in words that it does not mean."""
+    others = (
+        "merely takes note",
+        "as deputy, asks the owner",
+        f"for {OTHER}: {envelope.meaning}",
+        envelope.meaning.upper(),
+    )
+    return signed(envelope.model_copy(update={"meaning": stand.rng.choice(others)}))
+
+
 def by_who_has_no_role(stand: Stand, envelope: Envelope) -> Forged:
     """Signed by the service: by an engineer, by nobody known, by the owner about their own proposal."""
     person = stand.rng.choice(("hana.owner", "aki.author", "eve.evil", "ringi:reconciler", "ringi:bootstrap"))
@@ -230,6 +241,7 @@ QUESTIONS: tuple[Make, ...] = (
     moved_to_another_moment,
     under_a_grant_of_somebody_else,
     under_a_role_that_is_not_held,
+    with_another_meaning,
     by_who_has_no_role,
     as_the_service_itself,
 )
