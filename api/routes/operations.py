@@ -76,8 +76,8 @@ class Doctor(BaseModel):
 
 
 class RepairIn(In):
-    """Start a lost review anew; with `terminate`, also one whose workflow runs and does not answer, holds something else
-    than the record does, or is none of ours: that is terminated first.
+    """Restart a lost review from its ledger. With `terminate`, a workflow that still runs, but does not answer, contradicts the
+    record, or is none of ours, is terminated first.
     """
 
     terminate: Annotated[bool, Field(strict=True)] = False

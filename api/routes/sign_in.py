@@ -159,8 +159,8 @@ async def step_up(
     return_to: LocalPath = HOME,
     waiting: SignInCookie = None,
 ) -> Response:
-    """Lead a signed-in browser to the identity provider again, from the page that showed the decision. What it signs in
-    over is that. Sent again afterwards, it is taken.
+    """Lead the browser to the identity provider, to sign in over the decision that the page showed. Send the decision again
+    afterwards: then it is taken.
     """
     return _leave(await services.sign_in.leave_again(session, nonce, return_to, waiting))
 
