@@ -103,7 +103,15 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.oidc_issuer is None:
         raise SettingsError("RINGI_OIDC_ISSUER is not set.")
     opened = partial(_opened, settings=settings, issuer=settings.oidc_issuer, signer=signer_of(settings))
-    app = FastAPI(title=TITLE, version=version("ringi"), lifespan=opened, docs_url=None, redoc_url=None)
+    # A redirect would lead to whatever host the request named.
+    app = FastAPI(
+        title=TITLE,
+        version=version("ringi"),
+        lifespan=opened,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     for router in FOR_KNOWN_PEOPLE:
         app.include_router(router, dependencies=[Depends(authenticated)])
     for router in OPEN:

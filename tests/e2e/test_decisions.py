@@ -431,6 +431,14 @@ async def test_an_address_that_makes_no_sense_is_refused(system: System, path: s
         problem(await system.person(name).get(path), 422, "invalid")
 
 
+@pytest.mark.parametrize("path", ["/reviews/", "/me/", "/docs/", "/readyz/"])
+async def test_an_address_with_a_slash_too_many_is_none(system: System, path: str) -> None:
+    """Nobody is led to the host that a request names."""
+    response = await system.person(OWNER).get(path, headers={"Host": "elsewhere.example"})
+    assert "Location" not in response.headers
+    problem(response, 404, "not-found")
+
+
 async def test_lists_are_paged(system: System) -> None:
     """The newest first; a page says where the next one begins."""
     reviews = [await system.opened(example(1)) for _ in range(3)]
