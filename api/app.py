@@ -62,9 +62,11 @@ from store.notices import Notices
 from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
-from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError
+from store.registry import InTheWayError, KeyNotInForceError, Registrar, RegistryRefusedError
+from store.registry_check import RegistryCheck
 from store.reviews import Reviews
 from store.sessions import Sessions
+from store.states import UnreadableError
 from store.webhooks import UNNAMED, Webhooks
 
 TITLE = "Ringi"
@@ -121,7 +123,9 @@ def create_app(settings: Settings) -> FastAPI:
     install_description(app)
     for kind in AWAY:
         app.add_exception_handler(kind, away)
-    app.add_exception_handler(KeyNotInForceError, _unsigned)
+    app.add_exception_handler(KeyNotInForceError, _for_now)
+    app.add_exception_handler(InTheWayError, _for_now)
+    app.add_exception_handler(UnreadableError, _for_now)
     app.add_middleware(RecordsRefusals)
     app.add_middleware(RequestContext)
     return app
@@ -177,7 +181,11 @@ def _services(
     )
     courier = TemporalCourier(client, settings.task_queue, settings.messages_per_run)
     book = Reconciliations(database, decisions)
-    probes = {"identity provider": _publishes(provider), "signing key": _counts(registers.registry)}
+    probes = {
+        "identity provider": _publishes(provider),
+        "signing key": _counts(registers.registry),
+        "registry": _agrees(RegistryCheck(database)),
+    }
     return Services(
         settings=settings,
         registers=registers,
@@ -218,7 +226,7 @@ def _checks(app: FastAPI) -> dict[str, Check]:
     return {"database": database_answers, "temporal": temporal_answers, "signing_key": key_counts}
 
 
-async def _unsigned(request: Request, error: Exception) -> Response:
+async def _for_now(request: Request, error: Exception) -> Response:
     return problem_response(Unavailable(str(error)), getattr(request.state, "request_id", None))
 
 
@@ -235,6 +243,16 @@ def _counts(registrar: Registrar) -> Probe:
         if not await registrar.in_force():
             raise IllError("What the API signs does not count: its key is not in force.")
         return "What the API signs counts."
+
+    return probe
+
+
+def _agrees(check: RegistryCheck) -> Probe:
+    async def probe() -> str:
+        difference = await check.first_difference()
+        if difference is not None:
+            raise IllError(difference)
+        return f"{check.entries} entries hold, and the tables agree with them."
 
     return probe
 

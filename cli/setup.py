@@ -12,7 +12,7 @@ from runtime.packs import FileError, shipped_packs
 from store.database import FAILING, connect
 from store.migrate import MigrationError, migrate
 from store.registers import PublishedOtherwiseError, Registers
-from store.registry import KeyNotInForceError, RegistryRefusedError
+from store.registry import InTheWayError, KeyNotInForceError, RegistryRefusedError
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 """Proposals and people to try Ringi with."""
@@ -50,7 +50,7 @@ async def set_up(owner_url: str, app_url: str, signer: Signer, operator: PersonI
                 await registers.ensure_operator(operator)
     except MigrationError as error:
         raise SetUpError(f"The database can't be migrated: {error}") from error
-    except KeyNotInForceError as error:
+    except (KeyNotInForceError, InTheWayError) as error:
         raise SetUpError(str(error)) from error
     except (PublishedOtherwiseError, FileError) as error:
         raise SetUpError(f"The policy packs can't be published: {error}.") from error
@@ -76,6 +76,6 @@ async def enter_examples(app_url: str, signer: Signer, operator: PersonId | None
             registers = Registers(database, signer)
             await registers.ensure_operator(OPERATOR)
             await registers.enter_people(people, roles, by=operator or OPERATOR)
-    except (*FAILING, RegistryRefusedError) as error:
+    except (*FAILING, RegistryRefusedError, InTheWayError) as error:
         raise SetUpError(f"The example people can't be entered: {error}.") from error
     return len(people)

@@ -28,11 +28,11 @@ class Entry(Value):
 
 
 class Recorded(Value):
-    """An entry as stored: its exact bytes, as text, and their hash."""
+    """An entry as stored: its exact bytes, as text, and what is stored as their hash."""
 
     seq: int
     data: str
-    hash: Digest
+    hash: str
 
 
 def append(review_id: ReviewId, seq: int, previous: Digest, events: Sequence[Event]) -> tuple[Recorded, ...]:

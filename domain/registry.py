@@ -253,9 +253,12 @@ Held = tuple[PersonId, Role, str | None]
 
 
 class InvitationState(Value):
-    """What became of an invitation: whose it is, until when it holds, and whether its link was used or taken back."""
+    """What became of an invitation: whose it is, for what, until when it holds, and whether its link was used or taken
+    back.
+    """
 
     person: PersonId
+    reviews: tuple[ReviewId, ...] = ()
     expires_at: Instant
     status: Literal["open", "used", "revoked"] = "open"
 
@@ -316,8 +319,9 @@ class Registry:
                 self.delegations[delegation.id] = delegation
             case DelegationEnded(delegation=delegation_id):
                 self.delegations.pop(delegation_id, None)
-            case Invited(invitation=invitation, person=person, expires_at=expires_at):
-                self.invitations[invitation] = InvitationState(person=person, expires_at=expires_at)
+            case Invited(invitation=invitation):
+                state = InvitationState(person=event.person, reviews=event.reviews, expires_at=event.expires_at)
+                self.invitations[invitation] = state
             case InvitationUsed(invitation=invitation):
                 self._invitation_is(invitation, "used")
             case InvitationRevoked(invitation=invitation):

@@ -323,10 +323,17 @@ def _stored(row: asyncpg.Record | None) -> StoredDecision | None:
         return None
     if envelope.decision_id != row["id"]:  # nor do we file one decision under the id of another
         return None
-    told = (Entry.model_validate_json(data).event for data in row["naming"])
-    settled = row["status"] != "pending" or any(settles(event) == envelope.decision_id for event in told)
+    told = (settles(event) for event in map(_event, row["naming"]) if event is not None)
+    settled = row["status"] != "pending" or envelope.decision_id in told
     digest = sha256(row["envelope"])
     return StoredDecision(envelope=envelope, digest=digest, settled=settled, proof=Proof.read(row["proof"]))
+
+
+def _event(data: bytes) -> Event | None:
+    try:
+        return Entry.model_validate_json(data).event
+    except ValidationError:  # as above, on the ledger: the auditor finds it
+        return None
 
 
 def _proposes(envelope: Envelope) -> bool:

@@ -68,7 +68,7 @@ where ended_at is null and (id = any($1) or giver = any($2) or taker = any($2))
 """
 
 _INVITATIONS = """
-select id, person, expires_at,
+select id, person, reviews, expires_at,
     case when revoked_at is not null then 'revoked' when used_at is not null then 'used' else 'open' end as status
 from invitations where id = any($1)
 """
@@ -146,6 +146,16 @@ class KeyNotInForceError(Exception):
         )
 
 
+class InTheWayError(Exception):
+    """What somebody else wrote stands on the registry's record where its next entry belongs; the message says so."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(
+            f"Nothing can be put on the registry's record: a row that is none of its entries stands in the place of entry {seq}. "
+            "Whoever owns the database has to take it away."
+        )
+
+
 class RegistryHead:
     """The head of the registry, locked. `now` is what entries are dated: never before the entry before."""
 
@@ -170,6 +180,7 @@ class RegistryHead:
         Raises:
             RegistryRefusedError: a rule forbids one of them; none is on record.
             KeyNotInForceError: nothing that this process signs counts.
+            InTheWayError: what is none of its entries stands in their place.
         """
         registry = await self._part(events)
         entries: list[RecordedEntry] = []
@@ -238,16 +249,19 @@ class RegistryHead:
         return registry
 
     async def _write(self, entries: Sequence[RecordedEntry]) -> None:
-        await self._connection.execute(
-            _APPEND,
-            [entry.seq for entry in entries],
-            [entry.data.encode() for entry in entries],
-            [entry.hash for entry in entries],
-            [_signatures.dump_json(entry.signatures) for entry in entries],
-            self._seq,
-            self._hash,
-            self.now,
-        )
+        try:
+            await self._connection.execute(
+                _APPEND,
+                [entry.seq for entry in entries],
+                [entry.data.encode() for entry in entries],
+                [entry.hash for entry in entries],
+                [_signatures.dump_json(entry.signatures) for entry in entries],
+                self._seq,
+                self._hash,
+                self.now,
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise InTheWayError(entries[0].seq) from error
 
     async def _bring_up_to_date(self, event: RegistryEvent) -> None:
         run = self._connection.execute
@@ -356,13 +370,17 @@ class Registrar:
 
     async def entries(self, after: int = 0, limit: int | None = None) -> tuple[RecordedEntry, ...]:
         """The entries after `after`, as stored."""
-        rows = await self._database.pool.fetch(_ENTRIES, after, limit)
-        return tuple(map(_recorded, rows))
+        return await entries_after(self._database.pool, after, limit)
 
     async def _locked(self, connection: Connection) -> RegistryHead:
         row = await connection.fetchrow(_LOCK)
         assert row is not None
         return RegistryHead(connection, self._signer, row, await self._database.now(connection))
+
+
+async def entries_after(connection: Connection | Pool, after: int, limit: int | None) -> tuple[RecordedEntry, ...]:
+    """The registry's entries after `after`, at most `limit`, as stored."""
+    return tuple(map(_recorded, await connection.fetch(_ENTRIES, after, limit)))
 
 
 async def keys_in_force(connection: Connection | Pool) -> frozenset[PublicKey]:

@@ -229,4 +229,5 @@ class Reviews:
 
 
 def _recorded(row: asyncpg.Record) -> Recorded:
-    return Recorded(seq=row["seq"], data=row["data"].decode(), hash=row["hash"])
+    # What is no text is shown as far as it can be: to say what is wrong with it is the auditor's.
+    return Recorded(seq=row["seq"], data=row["data"].decode(errors="backslashreplace"), hash=row["hash"])

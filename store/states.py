@@ -10,6 +10,17 @@ import asyncpg
 from domain.state import Review, Subject
 from domain.values import ReviewId
 
+
+class UnreadableError(ValueError):
+    """What is stored of a review makes no sense; the message says so to whoever asked for it."""
+
+    def __init__(self, review: ReviewId) -> None:
+        super().__init__(
+            f"What is stored of the review {review} can't be read: somebody changed it. Its record is on the ledger all the same; "
+            "an operator finds more in `ringi doctor`."
+        )
+
+
 _log = logging.getLogger(__name__)
 
 
@@ -26,10 +37,13 @@ def state_of(review_id: ReviewId, row: asyncpg.Record) -> Review:
     """The review of a whole row; of one that was submitted and not opened yet, only who stands for it is known.
 
     Raises:
-        ValueError: its state makes no sense.
+        UnreadableError: its state makes no sense.
     """
     if row["state"] is not None:
-        return review_in(review_id, row["state"])
+        try:
+            return review_in(review_id, row["state"])
+        except ValueError as error:
+            raise UnreadableError(review_id) from error
     names = ("title", "business_unit", "owner", "author")
     return Review(id=review_id, subject=Subject(**{name: row[name] for name in names}, staff=()))
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio.service import RPCError
 
 from activities.naming import workflow_id_for
@@ -22,6 +22,7 @@ from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Evidence
 from runtime.history import readable_history
 from runtime.witness import workflow_state
+from store.states import UnreadableError
 
 router = APIRouter(route_class=KnownRoute, tags=["record"])
 
@@ -42,7 +43,7 @@ class TimelineEntry(BaseModel):
     what: str
     said: str | None
     on_digest: Digest | None
-    hash: Digest
+    hash: str
 
 
 class Timeline(BaseModel):
@@ -75,14 +76,19 @@ class History(BaseModel):
 
 
 @router.get(
-    "/reviews/{review_id}/timeline", summary="Read the ledger in plain words", responses=problems(401, 404, 422)
+    "/reviews/{review_id}/timeline", summary="Read the ledger in plain words", responses=problems(401, 404, 422, 503)
 )
 async def timeline(review: ReadableReview, services: TheServices, after: After = 0, limit: Limit = 100) -> Timeline:
     """Every entry in plain words: who, when, what, on which digest."""
     recorded = await services.reviews.entries(review.id, after, limit)
     entries: list[TimelineEntry] = []
     for stored in recorded:
-        event = Entry.model_validate_json(stored.data).event
+        try:
+            event = Entry.model_validate_json(stored.data).event
+        except ValidationError as error:
+            raise Unavailable(
+                f"Entry {stored.seq} of the record can't be read: `ringi audit verify` says what is wrong."
+            ) from error
         entries.append(TimelineEntry(seq=stored.seq, at=event.at, hash=stored.hash, **tell(event).model_dump()))
     return Timeline(review=review.id, entries=entries, next=recorded[-1].seq if len(recorded) == limit else None)
 
@@ -122,14 +128,19 @@ async def signed_envelope(review: AuditableReview, decision_id: UUID, services: 
     return dsse.envelope(dsse.DECISION, data, proof.signatures)
 
 
-@router.get("/reviews/{review_id}/evidence", summary="Take the whole record along", responses=problems(401, 403, 404))
+@router.get(
+    "/reviews/{review_id}/evidence", summary="Take the whole record along", responses=problems(401, 403, 404, 503)
+)
 async def evidence(review: AuditableReview, services: TheServices) -> Evidence:
     """The ledger's exact bytes, the read model, the workflow's word, and the texts of the proposals and policy packs that
     the record names, to be checked by whoever takes them.
     """
     for _ in range(_ATTEMPTS):  # the review may move on between the two looks
         workflow = await workflow_state(services.temporal, review.id)
-        record = await services.reviews.record(review.id)
+        try:
+            record = await services.reviews.record(review.id)
+        except ValidationError as error:
+            raise UnreadableError(review.id) from error
         if record is None:
             raise NotFound("The review has no record.")
         entries, read_model = record

@@ -37,7 +37,7 @@ async def test_a_review_is_lost_told_and_brought_back(
 
     await until(told, seconds=30)
     findings = {f["name"]: f["status"] for f in (await operator.get("/doctor")).json()["findings"]}
-    for name in ("database", "migrations", "temporal", "workers", "identity provider", "signing key"):
+    for name in ("database", "migrations", "temporal", "workers", "identity provider", "signing key", "registry"):
         assert "well" == findings[name], findings
     assert "ill" == findings["schedule"]
 

@@ -58,6 +58,7 @@ from store.decisions import Decisions
 from store.reconciliations import Reconciliations
 from store.registers import Registers
 from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError, packs_on_record
+from store.registry_check import RegistryCheck
 from store.standing import look, standing_of
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
@@ -676,3 +677,62 @@ async def test_only_operators_change_who_may_do_what(registers: Registers) -> No
     ):
         with pytest.raises(RegistryRefusedError, match="This is for operators"):
             await act
+
+
+# Whoever has the application's role.
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "update registry set seq = seq - 1",
+            "The registry's record ends with entry 12; its head says 11, or another hash.",
+        ),
+        ("update registry set hash = repeat('0', 64)", "The registry's record ends with entry 12; its head says 12,"),
+        (
+            "insert into signing_keys (id, public, added_at) values ('k', 'x', now())",
+            "The key k is in the tables, and not on",
+        ),
+        ("update signing_keys set revoked_at = null", f"Of the key {OTHER.keyid} the tables say something else than"),
+        (
+            "insert into issuer_keys (id, key) values ('k', '{}')",
+            "The identity provider's key k is in the tables, and not",
+        ),
+        (
+            "update people set unit = 'V' where id = 'a.person'",
+            "Of the person a.person the tables say something else than",
+        ),
+        ("update people set disabled_at = null", "Of the person b.person the tables say something else than"),
+        (
+            "update people set email_digest = repeat('1', 64) where id = 'a.person'",
+            "Of the person a.person the tables say",
+        ),
+        (
+            "insert into grants (id, person, role) values ('g', 'a.person', 'officer')",
+            "The grant g is in the tables, and not",
+        ),
+        ("update grants set revoked_at = now() where role = 'operator'", "The grant grant-"),
+        ("update delegations set taker = 'b.person'", "Of the delegation delegation-"),
+        ("update delegations set ended_at = now()", "The delegation delegation-"),
+    ],
+)
+async def test_a_table_that_says_something_else_than_the_record(registers: Registers, change: str, said: str) -> None:
+    """Is found, and named; as they are written by us, they agree."""
+    check = RegistryCheck(registers._database)
+    people = [Person(id=f"{name}.person", name=name, unit="U", email=f"{name}@x.example") for name in "ab"]
+    await registers.enter_people(people, [("a.person", Role.REVIEWER, None)], by=OPERATOR)
+    assert await check.first_difference() is None
+    await registers.disable("b.person", OPERATOR, "Left.")
+    until = datetime.now(UTC) + timedelta(days=1)
+    await registers.registry.add_key(OTHER.public, by=OPERATOR)
+    await registers.registry.revoke_key(OTHER.keyid, "Old.", by=OPERATOR)
+    await registers.delegate("a.person", OPERATOR, [Role.REVIEWER], (None, until), by="a.person")
+    issuer_key = IssuerKey(id="1" * 64, issuer="https://login.example", audience="w", jwk={"kty": "EC", "crv": "P-256"})
+    await registers.see_issuer_key(issuer_key)
+    await registers.publish(shipped_packs()[0])
+    assert await check.first_difference() is None
+    assert 0 == check.entries - await registers._pool.fetchval("select seq from registry")
+    await registers._pool.execute(change)
+    assert (await check.first_difference() or "").startswith(said)
+    assert (await RegistryCheck(registers._database).first_difference() or "").startswith(said)
