@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from domain.canonical import canonical_bytes, sha256
 from domain.dsse import REGISTRY, KeyId, PublicKey, Signature, key_id, signed_by
 from domain.facts import SigningKey, Standing
-from domain.people import DELEGABLE, Delegation, Grant, Role, Seat
+from domain.people import DELEGABLE, Delegation, Grant, Holder, Role, Seat
 from domain.proof import IssuerKey, thumbprint
 from domain.values import Digest, Instant, Line, MailAddress, PersonId, Prose, ReviewId, Slug, Value
 
@@ -362,6 +362,26 @@ class Registry:
             grants=tuple(g for g in self.grants.values() if g.person == person or g.person in givers),
             delegations=delegations,
         )
+
+    def holders(self, moment: datetime) -> tuple[Holder, ...]:
+        """Everybody who holds a role and may act at this moment, themselves or by whom they left it to."""
+        found: list[Holder] = []
+        for grant in self.grants.values():
+            between = (d for d in self.delegations.values() if d.giver == grant.person)
+            away = next((d for d in between if d.covers(grant.role, moment)), None)
+            taker = None if away is None else away.taker
+            if {grant.person, taker} & self.disabled:
+                continue
+            found.append(
+                Holder(
+                    grant=grant,
+                    unit=self.units.get(grant.person),
+                    delegate=taker,
+                    delegate_unit=None if taker is None else self.units.get(taker),
+                    lent_by=None if away is None else away.lent_by,
+                )
+            )
+        return tuple(found)
 
 
 def held(grant: Grant) -> Held:

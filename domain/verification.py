@@ -248,11 +248,11 @@ class _Texts:
             return f"the text of {missing} is not with the evidence"
         except (ValidationError, AnswersError):
             return "nothing can come of the proposal by this policy pack"
-        facts = Facts(proposed=proposed, units={} if authority is None else authority.units)
+        facts = Facts(proposed=proposed) if authority is None else authority.facts(proposed, event.at)
         found = puts_forward(before, after, taken, facts, event.at)
         if isinstance(found, Refusal):
             return f"the proposal was not to be taken: {found.detail}"
-        # Who held which role is asked for nothing that entitles anybody; without the registry, nor is where people belong.
+        # Whom the words keep away is told for people to read, and entitles nobody; the rest needs the registry.
         as_told = ("kept_away",) if authority is not None else ("kept_away", "units", "carried")
         found = found.model_copy(update={name: getattr(event, name) for name in as_told})
         differs = [name for name in Assessed.model_fields if getattr(found, name) != getattr(event, name)]
@@ -309,10 +309,10 @@ class _Authority:
                 seen.setdefault(event.key.id, number)
         return tuple(SeenKey(key, seen[id_]) for id_, key in self._keys.items())
 
-    @property
-    def units(self) -> dict[PersonId, str]:
-        """Where people belonged when the last decision was applied that was checked."""
-        return self._audit.registry.units
+    def facts(self, proposed: Proposed, moment: datetime) -> Facts:
+        """What the registry said of people when the last decision was applied that was checked, which was at this moment."""
+        registry = self._audit.registry
+        return Facts(proposed=proposed, units=dict(registry.units), holders=registry.holders(moment))
 
     @property
     def founder(self) -> KeyId | None:

@@ -15,7 +15,7 @@ from domain.dsse import REGISTRY
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts, Proposed, Standing, propose
 from domain.ledger import GENESIS, append
-from domain.people import Grant, Role
+from domain.people import Grant, Holder, Role
 from domain.proof import IssuerKey, SignedIn, itself, thumbprint
 from domain.proposal import Proposal, content_digest
 from domain.registry import (
@@ -87,6 +87,10 @@ class AuditedCase(Case):
         """What it says of this person."""
         return self.known().standing(person or "")
 
+    def holders(self) -> tuple[Holder, ...]:
+        """Who may act by what it says."""
+        return self.known().holders(self.now)
+
     def facts(self, envelope: Envelope | None = None) -> Facts:
         """The registers, as the store would read them for this decision."""
         registry = self.known()
@@ -112,10 +116,22 @@ class AuditedCase(Case):
         return verify(self.evidence(events), recorded(self.registry), SIGNER.keyid, issuers)
 
 
-class WrittenCase(AuditedCase):
-    """The same of a proposal that is really written, and assessed by the shipped pack; `its` are its fields."""
+_LOWEST = PACK.tiers[0]
+PANELS = PACK.model_copy(
+    update={
+        "tiers": (
+            _LOWEST.model_copy(update={"reviewers": _LOWEST.reviewers.model_copy(update={"needed": 2, "panel": 3})}),
+            *PACK.tiers[1:],
+        )
+    }
+)
+"""The shipped pack, but for the panel that the lowest tier has."""
 
-    pack_digest = PACK.digest
+
+class WrittenCase(AuditedCase):
+    """The same of a proposal that is really written, and assessed by a real pack; `its` are its fields."""
+
+    pack_digest = PANELS.digest
 
     def __init__(self, *, grants: Iterable[Grant] = (), by: str = AUTHOR, **its: object) -> None:
         self.texts: dict[Digest, Proposal] = {}
@@ -131,13 +147,13 @@ class WrittenCase(AuditedCase):
 
     def proposed(self, digest: Digest) -> Proposed:
         """What the pack makes of this text, in place of the present one."""
-        return propose(PACK, self.texts[digest], self.texts.get(self.review.content_digest))
+        return propose(PANELS, self.texts[digest], self.texts.get(self.review.content_digest))
 
     def evidence(self, events: Sequence[Event] | None = None) -> Evidence:
         """The evidence, with the texts."""
         update = {
             "proposals": tuple(canonical_bytes(text).decode() for text in self.texts.values()),
-            "packs": (canonical_bytes(PACK).decode(),),
+            "packs": (canonical_bytes(PANELS).decode(),),
         }
         return super().evidence(events).model_copy(update=update)
 

@@ -15,10 +15,13 @@ from domain.drafts import stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.entitlement import REGISTRY
 from domain.events import Accepted, Assessed, Refused
-from domain.people import Role
+from domain.people import Delegation, Role
 from domain.proof import Proof
 from domain.registry import (
     BOOTSTRAP,
+    Delegated,
+    DelegationEnded,
+    Disabled,
     Granted,
     GrantRevoked,
     IssuerKeySeen,
@@ -26,10 +29,12 @@ from domain.registry import (
     KeyRevoked,
     Member,
     PeopleEntered,
+    RegistryEvent,
 )
 from domain.review import CLOCKS_APART, fold
 from domain.verification import IMPORT_UNDER_WAY, UNDER_WAY, SeenKey, verify
 from tests.domain.builders import (
+    AUDITOR,
     AUTHOR,
     DAY,
     ENGINEER,
@@ -37,11 +42,13 @@ from tests.domain.builders import (
     HEAD,
     HOUR,
     JUN,
+    KEI,
     OPERATOR,
     OUTSIDER,
     OWNER,
     RIN,
     START,
+    UNIT,
     grant,
     route,
     sheet,
@@ -232,6 +239,52 @@ def test_nothing_else_is_told_of_a_proposal_than_comes_of_it(what: str, number: 
     assert f"entry {place + 1}: its {name} is not what comes of the proposal and the policy pack" == said
     alone = verify(case.evidence([*case.events[:place], forged]))
     assert alone.holds is (name in ("carried", "units"))
+
+
+LEFT = Delegation(
+    id="d", giver=KEI, taker=AUDITOR, roles=(Role.REVIEWER,), starts_at=START, ends_at=START + DAY, by=KEI
+)
+
+
+def carrying(*put: RegistryEvent) -> WrittenCase:
+    """A proposal of which other people are to work on it, after Rin agreed and an auditor did for Kei, who was away, and this was
+    put on record of people.
+    """
+    case = WrittenCase()
+    assert case.review.route is not None
+    case.registry.append(Delegated(at=START, by=KEI, delegation=LEFT))
+    case.accepts(RIN, sheet("privacy", on=case.review.route.principles))
+    case.accepts(AUDITOR, sheet("fairness", on=case.review.route.principles))
+    case.now += 2 * HOUR
+    case.registry += put
+    case.accepts(JUN, ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=case.written(staff=[{"person": ENGINEER, "role": "engineer"}])))
+    return case
+
+
+@pytest.mark.parametrize(
+    ("put", "stand"),
+    [
+        ((), {RIN, KEI}),
+        ((revoked(),), {KEI}),
+        ((Disabled(at=START + HOUR, by=OPERATOR, person=KEI, because="They left."),), {RIN}),
+        ((DelegationEnded(at=START + HOUR, by=KEI, delegation="d"),), {RIN, KEI}),
+        ((PeopleEntered(at=START + HOUR, by=OPERATOR, people=(Member(person=RIN, unit=UNIT),)),), {KEI}),
+    ],
+)
+def test_verdicts_are_carried_by_what_the_registry_says(put: tuple[RegistryEvent, ...], stand: set[str]) -> None:
+    """Whose stand, and that nobody else's do, is found by who has it: who lost their role, or was moved to its unit."""
+    case = carrying(*put)
+    place, event = assessed_in(case)[1]
+    assert stand == set(event.carried)
+    assert case.audit().difference is None
+    for person in (RIN, KEI):
+        carried = {name: on for name, on in event.carried.items() if name != person}
+        if person not in event.carried:
+            carried = {**event.carried, person: ("privacy",)}
+        forged = event.model_copy(update={"carried": carried})
+        said = case.audit([*case.events[:place], forged]).difference
+        assert f"entry {place + 1}: its carried is not what comes of the proposal and the policy pack" == said
 
 
 def test_staff_who_judged_are_found_although_the_record_is_told_without_them() -> None:
