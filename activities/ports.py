@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -131,6 +131,28 @@ class Found:
     difference: Difference
 
 
+@dataclass(frozen=True)
+class Checked:
+    """The check of a review's record by itself, None if there is no such review; whether it must have a workflow; and the
+    digest of the rows that were there when the check began.
+    """
+
+    record: Verification | None = None
+    expected: bool = False
+    rows: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many reviews are compared at most: of those that `changed`; `in_depth` with the open ones in turn that did not;
+    and of the `closed` ones that did not.
+    """
+
+    changed: int
+    in_depth: int
+    closed: int
+
+
 class Book(Protocol):
     """Where the reconciler writes down what it finds, and reads what is on record."""
 
@@ -149,16 +171,21 @@ class Book(Protocol):
     async def differing(self) -> Sequence[str]:
         """The reviews of which something is written down that differed when it was last compared."""
 
-    async def due(self, running: Mapping[str, str], changed: int, in_turn: int) -> Sequence[str]:
-        """The reviews that changed since they were last compared, or whose workflow is in another run than then, and
-        those that were not compared for longest; so many of each at most.
+    async def altered(self, reviews: Sequence[str]) -> Sequence[str]:
+        """Those of these reviews whose rows are not as they were left: they end elsewhere than the ledger, or are other
+        ones, with no entry more, than when they were last compared.
+        """
+
+    async def due(self, running: Mapping[str, str], done: Collection[str], limits: Limits) -> Sequence[str]:
+        """Of the reviews that are not `done`, those that have changed since they were last compared, first of all those
+        whose workflow is in another run than then; and those that were not compared for longest.
         """
 
     async def known(self, review: str) -> Known:
         """What was known of its workflow when it was last compared."""
 
-    async def check(self, review: str) -> tuple[Verification | None, bool]:
-        """The check of its record by itself, None if there is no such review; and whether it must have a workflow."""
+    async def check(self, review: str) -> Checked:
+        """The check of its record by itself."""
 
     async def compared(self, review: str, look: Look, found: Sequence[Difference]) -> Sequence[Difference]:
         """Write down what differs at this look, and that nothing else does any more; return what is new."""

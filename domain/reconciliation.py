@@ -63,13 +63,15 @@ class Known(Value):
 @dataclass(frozen=True)
 class Look:
     """One look at a review. `record` is the check of its record by itself, None if there is no such review; `expected`
-    says whether it was submitted long enough ago to have a workflow. `word` is None if the workflow did not answer.
+    says whether it was submitted long enough ago to have a workflow. `word` is None if the workflow did not answer. `rows`
+    is the digest of the read model's rows as they were then.
     """
 
     record: Verification | None
     expected: bool
     sighting: Sighting
     word: Word | None
+    rows: Digest | None = None
 
     def expecting(self) -> Look:
         """The same look, at a review that is expected to have a workflow, however young it is."""

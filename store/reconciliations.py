@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import ValidationError
 
-from activities.ports import Delivery, Found, LastRound
+from activities.ports import Checked, Delivery, Found, LastRound, Limits
 from domain.discrepancies import ON_RECORD, Difference, Differs
 from domain.ledger import GENESIS, Entry
 from domain.reconciliation import Known, Look
@@ -19,7 +19,7 @@ from domain.verification import Evidence, Verification, WorkflowState, verify
 from store.database import Connection, Database
 from store.decisions import Decisions, PendingError
 from store.registry import KeyNotInForceError
-from store.reviews import Reviews
+from store.reviews import ROWS_DIGEST, Reviews
 
 # A workflow that ended is known to Temporal for its namespace's retention, which is an hour at least.
 _LAST_ROUND = """
@@ -44,24 +44,46 @@ _OPEN = "select id from reviews where outcome is null order by id"
 
 _DIFFERING = "select distinct review_id from discrepancies where cleared_at is null and review_id is not null"
 
-_CHANGED = """
+# One with other entries than at the last comparison has other rows, too: it has changed.
+_ALTERED = f"""
 select r.id from reviews r
 left join comparisons c on c.review_id = r.id
-left join unnest($1::text[], $2::text[]) as running (review_id, run) on running.review_id = r.id
-where (r.seq > 0 or r.submitted_at < clock_timestamp() - interval '1 minute')
-and (c.compared_at is null or c.entries <> r.seq or running.run <> c.run)
-order by c.compared_at nulls first, r.updated_at limit $3
-"""
+left join lateral (select l.seq, l.hash from ledger l where l.review_id = r.id order by l.seq desc limit 1) last on true
+where r.id = any($1) and (
+    r.seq <> coalesce(last.seq, 0) or r.head <> coalesce(last.hash, $2)
+    or (c.entries = r.seq and c.rows_digest <> {ROWS_DIGEST})
+)
+"""  # noqa: S608 - put together of constants
 
-_IN_TURN = "select review_id from comparisons order by compared_at, review_id limit $1"
+_IS_DONE = "exists (select from unnest($1::text[]) as done (id) where done.id = r.id)"
+
+# Whatever has waited longest comes first, so that none waits for ever; but no crowd of new reviews comes before one that
+# was reset.
+_CHANGED = f"""
+select r.id from reviews r
+left join comparisons c on c.review_id = r.id
+left join unnest($3::text[], $4::text[]) as running (review_id, run) on running.review_id = r.id
+where (r.seq > 0 or r.submitted_at < clock_timestamp() - interval '1 minute')
+and (c.compared_at is null or c.entries <> r.seq or running.run <> c.run) and not {_IS_DONE}
+order by coalesce(running.run <> c.run, false) desc, coalesce(c.compared_at, r.submitted_at) limit $2
+"""  # noqa: S608 - put together of constants
+
+_IN_TURN = f"""
+select r.id from comparisons c join reviews r on r.id = c.review_id
+where c.compared_at is not null and (r.outcome is null) = $3 and not {_IS_DONE}
+order by c.compared_at, r.id limit $2
+"""  # noqa: S608 - put together of constants
 
 _KNOWN = "select run, chain, seen, signals from comparisons where review_id = $1"
 
-_EXPECTED = "select submitted_at < clock_timestamp() - interval '1 minute' from reviews where id = $1"
+_ROWS = f"""
+select r.submitted_at < clock_timestamp() - interval '1 minute' as expected, {ROWS_DIGEST} as rows
+from reviews r where r.id = $1
+"""  # noqa: S608 - put together of constants
 
 _COMPARED = """
-insert into comparisons (review_id, entries, compared_at) values ($1, $2, clock_timestamp())
-on conflict (review_id) do update set entries = $2, compared_at = clock_timestamp()
+insert into comparisons (review_id, entries, rows_digest, compared_at) values ($1, $2, $3, clock_timestamp())
+on conflict (review_id) do update set entries = $2, rows_digest = $3, compared_at = clock_timestamp()
 """
 
 _LEARNT = "update comparisons set run = $2, chain = $3, seen = $4, signals = $5 where review_id = $1"
@@ -139,11 +161,17 @@ class Reconciliations:
         """The reviews of which something is written down."""
         return [row["review_id"] for row in await self._pool.fetch(_DIFFERING)]
 
-    async def due(self, running: Mapping[str, str], changed: int, in_turn: int) -> Sequence[str]:
+    async def altered(self, reviews: Sequence[str]) -> Sequence[str]:
+        """Those whose rows are not as they were left."""
+        return [row["id"] for row in await self._pool.fetch(_ALTERED, reviews, GENESIS)]
+
+    async def due(self, running: Mapping[str, str], done: Collection[str], limits: Limits) -> Sequence[str]:
         """The reviews to be compared now."""
-        rows = await self._pool.fetch(_CHANGED, list(running.keys()), list(running.values()), changed)
-        turns = await self._pool.fetch(_IN_TURN, in_turn)
-        return list(dict.fromkeys((*(row["id"] for row in rows), *(row["review_id"] for row in turns))))
+        runs = list(running.keys()), list(running.values())
+        due = [row["id"] for row in await self._pool.fetch(_CHANGED, list(done), limits.changed, *runs)]
+        for limit, is_open in ((max(0, limits.in_depth - len(due)), True), (limits.closed, False)):
+            due += [row["id"] for row in await self._pool.fetch(_IN_TURN, [*done, *due], limit, is_open)]
+        return due
 
     async def known(self, review: str) -> Known:
         """What was known of its workflow."""
@@ -154,19 +182,25 @@ class Reconciliations:
             else Known(run=row["run"], chain=row["chain"], seq=row["seen"], signals=row["signals"])
         )
 
-    async def check(self, review: str) -> tuple[Verification | None, bool]:
+    async def check(self, review: str) -> Checked:
         """The check of its record by itself."""
+        # First of all: so whatever is changed from here on is other rows than these.
+        row = await self._pool.fetchrow(_ROWS, review)
+        if row is None:
+            return Checked()
+        return Checked(await self._verified(review), **dict(row))
+
+    async def _verified(self, review: str) -> Verification | None:
         try:
             record = await self._reviews.record(review)
         except ValueError as error:
-            return await self._by_the_ledger(review, error), await self._pool.fetchval(_EXPECTED, review)
+            return await self._by_the_ledger(review, error)
         if record is None:
-            return None, False
+            return None
         alone = WorkflowState(status="gone")
         evidence = Evidence(review=review, entries=record[0], read_model=record[1], workflow=alone)
         async with self._verifying:  # in a thread, and one at a time: commits are not to wait for it
-            verification = await asyncio.to_thread(verify, evidence)
-        return verification, await self._pool.fetchval(_EXPECTED, review)
+            return await asyncio.to_thread(verify, evidence)
 
     async def _by_the_ledger(self, review: str, error: ValueError) -> Verification:
         """What is to be said of a review whose rows make no sense: that they do not, and how far its ledger goes."""
@@ -183,7 +217,7 @@ class Reconciliations:
         """Write down what differs at this look; return what is new."""
         async with self._database.transaction() as connection:
             if look.record is not None:
-                await connection.execute(_COMPARED, review, look.record.entries)
+                await connection.execute(_COMPARED, review, look.record.entries, look.rows)
                 if look.word is not None:
                     word = look.word
                     await connection.execute(_LEARNT, review, word.run, word.chain, word.seq, word.signals)

@@ -40,11 +40,12 @@ where ($2::timestamptz is null or submitted_at < $2) and (owner = $3 or author =
 order by submitted_at desc limit $1
 """
 
-_ROW = """
-select seq, head, state, stage, phase, outcome, closed_at, title, business_unit, owner, author, tier, aside, assigned,
-    units
-from reviews where id = $1
-"""
+_COLUMNS = (
+    *("seq", "head", "state", "stage", "phase", "outcome", "closed_at", "aside", "assigned", "units"),
+    *Heading.model_fields,
+)
+
+_ROW = f"select {', '.join(_COLUMNS)} from reviews where id = $1"  # noqa: S608 - of constants
 
 _TURNS = f"select {', '.join(COLUMNS)} from turns where review_id = $1 order by position"  # noqa: S608 - of constants
 
@@ -62,6 +63,20 @@ _RECEIPTS = """
 select id as decision, status, reason, detail, seq, settled_at as at from decisions
 where review_id = $1 and status <> 'pending' order by seq, id
 """
+
+# In binary: as text, moments would be written in whatever time zone a session has.
+ROWS_DIGEST = f"""encode(sha256(record_send(row(
+    {", ".join(f"r.{name}" for name in _COLUMNS)},
+    array(
+        select record_send(row({", ".join(f"t.{name}" for name in COLUMNS)}))
+        from turns t where t.review_id = r.id order by t.position
+    ),
+    array(
+        select record_send(row(d.id, d.status, d.reason, d.detail, d.seq, d.settled_at))
+        from decisions d where d.review_id = r.id and d.status <> 'pending' order by d.seq, d.id
+    )
+))), 'hex')"""  # noqa: S608 - put together of constants
+"""The digest, as an expression of SQL, of all rows that `record` reads of the review `r` but its ledger."""
 
 _ENTRIES = "select seq, data, hash from ledger where review_id = $1 and seq > $2 order by seq limit $3"
 

@@ -329,7 +329,7 @@ async def test_the_last_round_is_not_known(
     said: str | None,
 ) -> None:
     """Temporal was restored, or it was so long ago that it may have let it go: what is open is compared, and it is said."""
-    monkeypatch.setattr(reconciler, "IN_TURN", 0)
+    monkeypatch.setattr(reconciler, "IN_DEPTH", 0)
     pool = system.database.pool
     async with system.worker():
         review = await system.submit()
@@ -565,6 +565,26 @@ async def test_a_read_model_that_is_no_fold(system: Harness, soon: None) -> None
         await system.database.pool.execute("update reviews set title = $2 where id = $1", review, title)
         await go_round(system)
         await well(system, review)
+
+
+async def test_more_open_reviews_than_come_in_turn(
+    system: Harness, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read model that is no fold is noticed in the next round, whichever it is."""
+    async with system.worker():
+        reviews = [await system.submit() for _ in range(6)]
+        await go_round(system)
+        monkeypatch.setattr(reconciler, "IN_DEPTH", 2)
+        last = await system.database.pool.fetchval(
+            "select review_id from comparisons order by compared_at desc limit 1"
+        )
+        title = await system.database.pool.fetchval("select title from reviews where id = $1", last)
+        await system.database.pool.execute("update reviews set title = 'Another' where id = $1", last)
+        await go_round(system)
+        assert list(await rows(system, last)) == [Differs.RECORD]
+        await system.database.pool.execute("update reviews set title = $2 where id = $1", last, title)
+        await go_round(system)
+        await well(system, *reviews)
 
 
 async def test_a_receipt_that_no_entry_gives(system: Harness, soon: None) -> None:
