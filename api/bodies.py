@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -46,27 +47,22 @@ def parse_json(data: bytes) -> JsonValue:
 
     Raises:
         MalformedRequest: it is not JSON in UTF-8; or a name occurs twice in one object, a number is not finite or an
-            integer beyond ±(2^53 - 1), a surrogate stands alone, or it is nested deeper than `MAX_DEPTH`.
+            integer beyond ±(2^53 - 1), a surrogate stands alone, or it is nested deeper than `MAX_DEPTH`. It says where.
     """
     try:
         text = data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("The body is not UTF-8.", position=error.start) from None
+    try:
         value: JsonValue = _DECODER.decode(text)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise MalformedRequest("The body is not UTF-8.", position=error.start) from None
-    except UnicodeEncodeError:
-        raise MalformedRequest("A surrogate stands alone in a string.") from None
     except json.JSONDecodeError as error:
-        raise MalformedRequest(
-            "The body is not JSON.", position=error.pos, line=error.lineno, column=error.colno
-        ) from None
-    except _NotInteroperableError as error:
-        raise MalformedRequest(str(error)) from None
-    except RecursionError:
-        raise MalformedRequest(_TOO_DEEP) from None
+        raise _malformed("The body is not JSON.", text, error.pos) from None
+    except (_NotInteroperableError, UnicodeEncodeError, RecursionError):
+        raise _malformed(*_first_fault(text)) from None
     if _deeper_than(value, MAX_DEPTH):
-        raise MalformedRequest(_TOO_DEEP)
+        raise _malformed(*_first_fault(text))
     return value
 
 
@@ -186,23 +182,27 @@ def media_type_of(request: Request, *allowed: str) -> str:
 
 
 class _NotInteroperableError(Exception):
-    """JSON by its grammar, but readers differ over what it says."""
+    """JSON by its grammar, but readers differ over what it says: `_first_fault` finds where."""
 
 
+_TWICE = "A name occurs twice in one object."
+_TOO_LARGE = "An integer is beyond ±(2^53 - 1)."
+_NOT_FINITE = "A number is not finite."
+_ALONE = "A surrogate stands alone in a string."
 _TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _NotInteroperableError("A name occurs twice in one object.")
+        raise _NotInteroperableError(_TWICE)
     return members
 
 
 def _integer(digits: str) -> int:
     # The length first: a number of a million digits takes its time.
     if len(digits) > 17 or abs(value := int(digits)) > _MAX_INTEGER:
-        raise _NotInteroperableError("An integer is beyond ±(2^53 - 1).")
+        raise _NotInteroperableError(_TOO_LARGE)
     return value
 
 
@@ -211,10 +211,64 @@ def _float(digits: str) -> float:
 
 
 def _constant(_: str) -> float:
-    raise _NotInteroperableError("A number is not finite.")
+    raise _NotInteroperableError(_NOT_FINITE)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+_TOKEN = re.compile(
+    r"""(?P<string>"(?:[^"\\]++|\\.)*+")(?P<name>[ \t\n\r]*+:)?"""
+    r"|(?P<constant>NaN|-?Infinity)"
+    r"|(?P<float>-?[0-9]++(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?+|[eE][+-]?[0-9]++))|(?P<integer>-?[0-9]++)"
+    r"|(?P<open>[\[{])|(?P<close>[\]}])"
+)
+
+
+def _first_fault(text: str) -> tuple[str, str, int]:
+    """The first place at which readers differ over a text that is JSON up to there; what it is, the text, and where.
+
+    The decoder knows no places, and this is slow: it is for a text that is refused already.
+    """
+    names: list[set[str]] = []
+    for token in _TOKEN.finditer(text):
+        fault = _fault(token, names)
+        if fault is not None:
+            return fault, text, token.start()
+    raise AssertionError("the decoder found a fault, and there is none")
+
+
+def _fault(token: re.Match[str], names: list[set[str]]) -> str | None:
+    """What is wrong with a token, inside of objects and arrays with these names so far."""
+    match token.lastgroup:
+        case "open":
+            names.append(set())
+            return _TOO_DEEP if len(names) > MAX_DEPTH else None
+        case "close":
+            names.pop()
+        case "constant":
+            return _NOT_FINITE
+        case "float":
+            return _NOT_FINITE if math.isinf(float(token[0])) else None
+        case "integer":
+            return _TOO_LARGE if len(token[0]) > 17 or abs(int(token[0])) > _MAX_INTEGER else None
+        case _:
+            string = token["string"]
+            if "\\" in string:
+                string = f'"{json.loads(string)}"'
+                if any("\ud800" <= character <= "\udfff" for character in string):
+                    return _ALONE
+            if token["name"] is not None:
+                if string in names[-1]:
+                    return _TWICE
+                names[-1].add(string)
+    return None
+
+
+def _malformed(what: str, text: str, position: int) -> MalformedRequest:
+    before = text[:position]
+    line, column = before.count("\n") + 1, position - before.rfind("\n")
+    return MalformedRequest(what, position=position, line=line, column=column)
 
 
 def _deeper_than(value: object, limit: int) -> bool:

@@ -355,16 +355,50 @@ async def test_hostile_json(client: httpx2.AsyncClient, body: bytes) -> None:
     answer = await client.post("/v1/anything/a", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert answer.json()["type"] == "urn:ringi:problem:malformed-request"
+    assert "position" in answer.json()
 
 
-async def test_malformed_json_says_where(client: httpx2.AsyncClient) -> None:
-    """Offset, line and column."""
-    answer = await client.post(
-        "/v1/anything/a", content=b'{"value":\n  oops}', headers={"Content-Type": "application/json"}
-    )
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("oops", "not JSON"),
+        ("NaN", "not finite"),
+        ("-Infinity", "not finite"),
+        ("1e400", "not finite"),
+        ("-1.5E+999", "not finite"),
+        ("9007199254740992", "integer"),
+        ("-" + "9" * 5_000, "integer"),
+        ("9" * 30 + "e", "integer"),
+        ('"\\ud800 oops"', "surrogate"),
+        ('"\\\\ \\" \\udc00"', "surrogate"),
+    ],
+    ids=lambda value: value[:12],
+)
+async def test_malformed_json_says_where(client: httpx2.AsyncClient, value: str, what: str) -> None:
+    """Offset, line and column; it does not repeat what is there."""
+    before = '{"a": [{"稟": {"b": 1}}, "}: NaN \\" [", 1.5e3, -0, {"b": "b"}], "value":\n  '
+    body = f"{before}{value}}}".encode()
+    answer = await client.post("/v1/anything/a", content=body, headers={"Content-Type": "application/json"})
     document = answer.json()
-    assert (document["position"], document["line"], document["column"]) == (12, 2, 3)
+    assert (answer.status_code, document["position"], document["line"], document["column"]) == (400, len(before), 2, 3)
+    assert what in document["detail"]
     assert "oops" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ('{"a": {"b": 1, "c": "b", "b": 1}, "b": 1}', '"b": 1}, '),
+        ('{"a": [{"b": 1}, {"b": 1}], "b" : "b", "\\u0061" : 1}', '"\\u0061"'),
+        ('{"a": NaN, "a": 1}', "NaN"),
+        ("[" * MAX_DEPTH + "], [[1]" + "]" * MAX_DEPTH, "[1"),
+    ],
+)
+def test_the_first_place_is_said(body: str, place: str) -> None:
+    """Of a name that comes again, of what is nested too deep, and of two faults."""
+    with pytest.raises(MalformedRequest) as refused:
+        parse_json(body.encode())
+    assert refused.value.members["position"] == body.index(place)
 
 
 @pytest.mark.parametrize(
