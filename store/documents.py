@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from domain.canonical import sha256
 from domain.values import Digest, PersonId
 from store.database import Database
@@ -22,6 +24,8 @@ _DOCUMENT_AT = """
 select d.digest, d.media_type, d.content, array(select person from uploads u where u.digest = d.digest) as uploaded_by
 from documents d where d.digest = $1
 """
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,14 @@ class Documents:
         return digest
 
     async def at(self, digest: Digest) -> Document | None:
-        """The document at this address, or None."""
+        """The document at this address, or None; what is there and has another digest is none."""
         row = await self._database.pool.fetchrow(_DOCUMENT_AT, digest)
-        return None if row is None else Document(**dict(row))
+        if row is None:
+            return None
+        if sha256(row["content"]) != digest:
+            _log.error("what is stored as a document is not what its digest says", digest=digest)
+            return None
+        return Document(**dict(row))
 
     async def uploaded(self, digests: Sequence[Digest], people: Sequence[PersonId]) -> dict[Digest, str]:
         """Those of these addresses at which there is a document that one of these people uploaded, each with the kind that
