@@ -124,7 +124,7 @@ class Answers:
         )
 
     def _settled_after(self, stored: Stored, seq: int) -> bool:
-        said = (_decision(event) for event in self._ledgers[stored.envelope.review][:seq])
+        said = (decision_of(event) for event in self._ledgers[stored.envelope.review][:seq])
         return stored.envelope.decision_id not in said
 
     def _not_as_stored(self, asked: Asked, registries: Iterable[Registry]) -> str | None:
@@ -176,6 +176,7 @@ def _sealed(asked: Asked, review: Review, held: Standing, received: datetime) ->
     return seal(asked.draft, review, review.pack_digest, held, received)
 
 
-def _decision(event: Event) -> UUID | None:
+def decision_of(event: Event) -> UUID | None:
+    """The decision that an entry settles, or turns away."""
     envelope = getattr(event, "envelope", None)
     return getattr(event, "decision", None) if envelope is None else envelope.decision_id

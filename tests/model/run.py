@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ import httpx2
 from cli.setup import OPERATOR
 from domain.decisions import Receipt
 from domain.entitlement import ROLES
+from domain.events import Event
 from domain.people import DELEGABLE, Holder, Role
 from domain.policy import read_pack
 from domain.registry import Registry, RegistryEntry
@@ -29,7 +30,7 @@ from domain.state import Review
 from domain.turns import Turn, falls_to
 from tests.domain.packs import pack_data
 from tests.model import people, sayings
-from tests.model.answers import Answers, Asked
+from tests.model.answers import Answers, Asked, decision_of
 from tests.model.people import OFFICES, UNITS, Member
 from tests.model.sayings import Body, Speech
 from tests.support.fleet import Fleet
@@ -47,11 +48,16 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Report:
-    """What a run came to: what was answered how often, what became of decisions, and whatever no model explains."""
+    """What a run came to: what was answered how often, what became of decisions, and whatever no model explains.
+
+    `happened` says how many decisions came late, were doubled (said again, and answered with the receipt that there was),
+    and reordered (on the ledger after one that was received later).
+    """
 
     problems: list[str]
     answered: Counter[str]
     became: Counter[str]
+    happened: Counter[str]
     outcomes: Counter[str]
     runs: int
 
@@ -84,6 +90,7 @@ class Model:
         self._seen: Counter[str] = Counter()
         self._cases: list[Case] = []
         self._problems: list[str] = []
+        self._doubled = 0
 
     async def run(self, *, cases: int, days: int, acts: int) -> Report:
         """So many reviews for so many days, each with so many acts a day and a quarter of that in each night but the last."""
@@ -93,6 +100,7 @@ class Model:
                 self._clients.append(await stack.enter_async_context(client))
             await self._enter()
             await asyncio.gather(*(self._submit(number) for number in range(cases)))
+            await self._each(self._err)
             for day in range(days):
                 await self._each(lambda case: self._day(case, acts))
                 if day < days - 1:
@@ -204,6 +212,18 @@ class Model:
         self._keep(Receipt.model_validate_json(response.content))
         self._cases.append(case)
 
+    async def _err(self, case: Case) -> None:
+        """What chance may leave out: something on a text that nobody was shown, and what somebody else is to say."""
+        await self._surely(case, "withdrawal", digest=sayings.GARBAGE)
+        await self._surely(case, "verdict_sheet")
+
+    async def _surely(self, case: Case, kind: str, **content: Any) -> None:
+        """The owner says it: they can read it, whatever was taken from them."""
+        person = case.speech.proposal.owner
+        review = await self._system.state(case.review)
+        said = case.speech.say(review, kind, datetime.now(UTC))
+        await self._say(case, person, {**said, "digest": review.content_digest, **content, "id": str(_uuid(case.rng))})
+
     async def _day(self, case: Case, acts: int) -> None:
         for _ in range(acts):
             review = await self._system.state(case.review)
@@ -261,6 +281,8 @@ class Model:
                 await self._train(gaps)
             person, body = await self._something(case, review, right=1)
             await self._say(case, person, body)
+        if (await self._system.state(case.review)).closed:
+            await self._surely(case, "withdrawal")
 
     # What is said, and what becomes of it.
 
@@ -348,6 +370,7 @@ class Model:
 
     def _keep(self, receipt: Receipt) -> None:
         self._told.acknowledged[receipt.decision_id] = receipt.review
+        self._doubled += receipt in self._told.receipts[receipt.decision_id]
         self._told.receipts[receipt.decision_id].add(receipt)
         self._seen[receipt.review] = max(self._seen[receipt.review], receipt.seq)
 
@@ -360,15 +383,28 @@ class Model:
         reviews = [case.review for case in self._cases]
         promises = await kept(self._system, reviews, self._told)
         ledgers = {review: await self._system.ledger(review) for review in reviews}
-        wrong = Answers(ledgers, await past_of(self._system), self._asked).wrong()
+        past = await past_of(self._system)
+        wrong = Answers(ledgers, past, self._asked).wrong()
         receipts = [receipt for given in self._told.receipts.values() for receipt in given]
+        became = Counter(str(receipt.reason or receipt.status) for receipt in receipts)
+        happened = {"late": became["late"], "doubled": self._doubled}
+        received_at = {decision: stored.envelope.received_at for decision, stored in past.decisions.items()}
+        happened["reordered"] = sum(reordered(ledger, received_at) for ledger in ledgers.values())
         return Report(
             problems=[*self._problems, *promises.lost, *promises.doubled, *promises.problems, *wrong],
             answered=Counter(f"{asked.status} {asked.reason or ''}".strip() for asked in self._asked),
-            became=Counter(str(receipt.reason or receipt.status) for receipt in receipts),
+            became=became,
+            happened=Counter(happened),
             outcomes=Counter([str((await self._system.state(review)).outcome) for review in reviews]),
             runs=sum(account.runs for account in promises.accounts),
         )
+
+
+def reordered(ledger: Sequence[Event], received_at: Mapping[UUID, datetime]) -> int:
+    """How many decisions stand on this ledger after one that was received later."""
+    settled = [decision_of(event) for event in ledger if getattr(event, "ordinal", None) is None]
+    received = [received_at[decision] for decision in settled if decision is not None and decision in received_at]
+    return sum(max(received[:number]) > moment for number, moment in enumerate(received) if number)
 
 
 def _uuid(rng: random.Random) -> UUID:
