@@ -71,7 +71,7 @@ async def test_of_two_who_claim_at_the_same_instant_one_has_it(system: System) -
     } <= set(await system.told(review))
     await system.signed_off(review)
     evidence = await system.person(AUDITOR).evidence(review)
-    result = verify(evidence, evidence.registry)
+    result = verify(evidence, await Registers(system.database, SIGNER).registry.entries())
     assert result.holds, result.difference
 
 
@@ -92,7 +92,7 @@ async def test_a_claim_runs_out_while_its_maker_does_nothing(own_system: System)
     assert any(f"({JUN}); next in line: reviewer." in what for what in await system.told(review))
     await system.person(RIN).accepted(review, "verdict_sheet", verdicts=sheet())
     evidence = await system.person(AUDITOR).evidence(review)
-    assert verify(evidence, evidence.registry).holds
+    assert verify(evidence, await Registers(system.database, SIGNER).registry.entries()).holds
 
 
 async def test_the_claim_of_who_loses_the_role_ends(system: System) -> None:
@@ -112,4 +112,4 @@ async def test_the_claim_of_who_loses_the_role_ends(system: System) -> None:
     assert "The claim of new.reviewer is ended: what they claimed falls to them no more." in await system.told(review)
     assert [] == (await system.at(review)).claims
     evidence = await system.person(AUDITOR).evidence(review)
-    assert verify(evidence, evidence.registry).holds
+    assert verify(evidence, await Registers(system.database, SIGNER).registry.entries()).holds

@@ -6,6 +6,8 @@ from api.schemas import ReviewOut
 from domain.proposal import Proposal
 from domain.stages import Stage
 from domain.verification import verify
+from store.registers import Registers
+from tests.support.harness import SIGNER
 from tests.support.system import (
     AUDITOR,
     JUN,
@@ -99,7 +101,9 @@ async def test_one_answer_is_changed_and_one_principle_is_judged_anew(system: Sy
         what.endswith(f"To be judged anew: privacy. Verdicts carried: {RIN} on {', '.join(OTHERS)}.") for what in told
     )
     assert "Reopened the verdicts on transparency that were carried." in told
-    assert verify(await system.person(AUDITOR).evidence(review)).holds
+    evidence = await system.person(AUDITOR).evidence(review)
+    result = verify(evidence, await Registers(system.database, SIGNER).registry.entries())
+    assert result.holds, result.difference
 
 
 async def test_nothing_that_is_judged_changed_and_nobody_is_asked_again(system: System) -> None:

@@ -60,6 +60,7 @@ from store.registers import Registers
 from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError, packs_on_record
 from store.registry_check import RegistryCheck
 from store.standing import look, standing_of
+from store.turns import holder
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
 from tests.support.harness import EXAMPLES, SIGNER, TIER_1, Harness, harness
@@ -310,6 +311,9 @@ async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int
                 assert set(getattr(ours, name)) == set(getattr(theirs, name)), (person, name)
             nothing: dict[str, Any] = {"grants": (), "delegations": ()}
             assert ours.model_copy(update=nothing) == theirs.model_copy(update=nothing)
+        for moment in (head.now, head.now + timedelta(days=4)):
+            acting = await pool.fetch("select person as who, * from acting($1)", moment)
+            assert set(folded.holders(moment)) == {holder(row) for row in acting}
         assert folded.keys == await registry.keys()
         assert [*folded.packs.values()] == [*(await packs_on_record(pool)).values()]
         rows = await pool.fetch("select id, email_digest, email_by from people where email_digest is not null")
