@@ -346,6 +346,8 @@ def _refuses_content(review: Review, envelope: Envelope, voice: PersonId) -> Ref
         case Question():
             if len(review.questions) >= 20:
                 return Refusal(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
+            if sum(not {envelope.person, voice}.isdisjoint(asked.by.people) for asked in review.questions) >= 5:
+                return Refusal(Reason.OUT_OF_STAGE, "Five of your questions are open; the owner's answers come first.")
         case QuestionAnswer(question=question):
             if all(asked.by.decision != question for asked in review.questions):
                 return Refusal(Reason.UNKNOWN_REFERENCE, "No open question has this id.")

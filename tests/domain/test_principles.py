@@ -21,6 +21,7 @@ from domain.decisions import (
     Verdict,
     VerdictSheet,
 )
+from domain.events import Refused
 from domain.people import Role
 from domain.review import waits_for
 from domain.route import Phase
@@ -215,9 +216,27 @@ def test_a_question_is_asked_and_answered_without_a_change_request() -> None:
 def test_there_is_an_end_to_questions() -> None:
     """Twenty open questions wait for their answers before there is another."""
     case = Case()
-    for _ in range(20):
+    for number in range(20):
+        case.accepts(REVIEWERS[number % 4], Question())
+    assert Reason.OUT_OF_STAGE is case.refusal(OFFICER, Question())
+
+
+def test_nobody_uses_up_the_questions_of_all() -> None:
+    """Five open ones of one person, and of whoever acts in their place, wait for an answer; others ask theirs."""
+    case = Case()
+    for _ in range(5):
         case.accepts(REVIEWERS[0], Question())
-    assert Reason.OUT_OF_STAGE is case.refusal(REVIEWERS[1], Question())
+    refused = case.take(case.envelope(REVIEWERS[0], Question()))
+    assert isinstance(refused, Refused)
+    assert (Reason.OUT_OF_STAGE, "Five of your questions are open") == (
+        refused.reason,
+        refused.detail.partition(";")[0],
+    )
+    case.delegates(REVIEWERS[0], OUTSIDER, Role.REVIEWER)
+    assert Reason.OUT_OF_STAGE is case.refusal(OUTSIDER, Question())
+    case.accepts(REVIEWERS[1], Question())
+    case.accepts(OWNER, QuestionAnswer(question=case.review.questions[0].by.decision))
+    case.accepts(OUTSIDER, Question())
 
 
 def undecided() -> Case:

@@ -162,7 +162,7 @@ async def test_servers_killed_while_decisions_keep_coming(mortal: Mortal, system
         await until(lambda: _asked(people, 27))
 
         await mortal.temporal.child.kill()
-        _let(people, 6)
+        _let(people, 5)
         await until(lambda: _pending(system, len(people)))  # stored, although nobody takes them now
         await mortal.temporal.start()
 
@@ -177,7 +177,7 @@ async def test_servers_killed_while_decisions_keep_coming(mortal: Mortal, system
             for delivery in late:
                 assert (await system.receipt(delivery)).status == "accepted"
             for review in reviews:
-                await settled_once(system, review, stored=6 * len(PEOPLE) + 1)
+                await settled_once(system, review, stored=5 * len(PEOPLE) + 1)
             await asyncio.gather(*(system.approve(review) for review in reviews))
             for review in reviews:
                 await system.agrees(review)
@@ -224,8 +224,8 @@ class _Asker:
         self._person = person
 
     async def ask(self) -> None:
-        """Six questions in all, each as soon as there is a receipt for the one before."""
-        while len(self.asked) < 6:
+        """Five questions in all, each as soon as there is a receipt for the one before."""
+        while len(self.asked) < 5:
             await until(self._allowed)
             text = f"Question {len(self.asked)}?"
             draft = await _surely(lambda: self._system.draft(self.review, self._person, Question(), text))  # noqa: B023 - awaited here
