@@ -392,9 +392,10 @@ def held(grant: Grant) -> Held:
 def refuse(registry: Registry, event: RegistryEvent) -> str | None:
     """Why this can't be put on record after what the registry says, in a sentence for whoever asked for it, if it can't.
 
-    `registry` need only hold what the event speaks of, and who the operators are.
+    `registry` need only hold what the event speaks of, who the operators are, and which of these are disabled.
     """
-    return _refuse_anybody_else(registry, event) or _refuse_it(registry, event)
+    said = _refuse_anybody_else(registry, event) or _refuse_it(registry, event)
+    return said or ("Your account is disabled here." if event.by in registry.disabled else None)
 
 
 def _refuse_anybody_else(registry: Registry, event: RegistryEvent) -> str | None:
@@ -420,7 +421,12 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
                 return "One of these grants is there twice."
             return next((said for grant in grants if (said := _refuse_grant(registry, grant, by)) is not None), None)
         case GrantRevoked(grant=grant):
-            return None if grant in registry.grants else "No grant with this id is in force."
+            if grant not in registry.grants:
+                return "No grant with this id is in force."
+            # Nobody disables themselves, so by their being disabled the operators do not end.
+            rest = {person for held_by, person in registry.operators.items() if held_by != grant}
+            last = grant in registry.operators and rest <= registry.disabled
+            return "This is the only operator; grant the role to somebody else first." if last else None
         case Disabled(person=person, by=by):
             if person == by:
                 return "Nobody disables themselves."
@@ -551,7 +557,8 @@ def _refuse_delegation(registry: Registry, delegation: Delegation, event: Regist
         return "Nobody makes themselves another's delegate."
     if not delegation.roles or not set(delegation.roles) <= DELEGABLE:
         return f"What can be left to another: {', '.join(sorted(DELEGABLE))}."
-    if delegation.starts_at < event.at - SKEW and delegation.ends_at > event.at:
+    skew = SKEW if event.by == delegation.giver else timedelta(0)  # nobody is made absent for what is past
+    if delegation.starts_at < event.at - skew and delegation.ends_at > event.at:
         return "A delegation starts now or later."
     if delegation.ends_at <= max(delegation.starts_at, event.at):
         return "A delegation ends after it starts, and not in the past."

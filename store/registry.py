@@ -227,19 +227,20 @@ class RegistryHead:
             for row in await self._connection.fetch(_DELEGATIONS, ended, parties):
                 registry.delegations[row["id"]] = Delegation.model_validate(dict(row))
         givers = [delegation.giver for delegation in registry.delegations.values()]
-        people = {*givers, *(event.by for event in events)} | {person for event in events for person in _people(event)}
-        for row in await self._connection.fetch(_PEOPLE, list(people)):
-            registry.units[row["id"]] = row["unit"]
-            if row["email_digest"] is not None:
-                registry.addresses[row["id"]] = row["email_digest"], row["email_by"]
-            if row["disabled"]:
-                registry.disabled.add(row["id"])
         grants = [grant for event in events for grant in _grants(event)]
         holders = [*givers, *(person for event in events for person in _holders(event))]
         for row in await self._connection.fetch(_GRANTS, grants, holders):
             registry.grant(Grant.model_validate(dict(row)))
             if not row["in_force"]:
                 registry.revoke(row["id"])
+        operators = registry.operators.values()
+        people = {*givers, *operators, *(event.by for event in events), *(p for e in events for p in _people(e))}
+        for row in await self._connection.fetch(_PEOPLE, list(people)):
+            registry.units[row["id"]] = row["unit"]
+            if row["email_digest"] is not None:
+                registry.addresses[row["id"]] = row["email_digest"], row["email_by"]
+            if row["disabled"]:
+                registry.disabled.add(row["id"])
         if any(isinstance(event, PackPublished) for event in events):
             registry.packs.update(await packs_on_record(self._connection))
         invited = [e.invitation for e in events if isinstance(e, Invited | InvitationUsed | InvitationRevoked)]
