@@ -124,9 +124,9 @@ async def test_each_commit_whose_answer_is_to_be_lost_is_waited_for(tmp_path: Pa
     (case, *_) = draw(SEED, decisions=40, faults=0).cases
     faults = (Fault(COMMIT_SWALLOWED, after=0, which=0, seconds=0),) * 3
     async with no_fleet(tmp_path, says_nothing) as fleet, echoing() as fleet.before_postgres:
-        storm = asyncio.create_task(Storm(Plan(SEED, (case,), faults), fleet, longest=3).run())
+        storm = asyncio.create_task(Storm(Plan(SEED, (case,), faults), fleet, longest=8).run())
         for _ in range(2):
-            await asyncio.wait_for(commits(fleet.before_postgres), 5)
+            await asyncio.wait_for(commits(fleet.before_postgres), 8)
         report = await storm
     assert (report.kinds, report.idle) == ({COMMIT_SWALLOWED: 2}, {COMMIT_SWALLOWED: 1})
     assert report.unrecovered == {COMMIT_SWALLOWED: 2}

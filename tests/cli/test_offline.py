@@ -254,12 +254,12 @@ def test_it_is_said_on_which_keys_renewed_sign_ins_rest(tmp_path: Path) -> None:
     result = ringi(*verify)
     assert 0 == result.exit_code
     assert f"Renewed sign-ins rest on the key {key}" in result.stdout
-    assert "of https://login.example (for ringi-web), by entry 4 of the registry; not pinned" in result.stdout
+    assert "of https://login.example (for ringi-web), by entry 5 of the registry; not pinned" in result.stdout
     said = "3 decisions rest on the service's word for the person; 1 of them also on the identity provider's ID token"
     assert said in result.stdout
     result = ringi(*verify, "--issuer-key", other, "--issuer-key", key.upper())
     assert 0 == result.exit_code
-    assert "by entry 4 of the registry; pinned." in result.stdout
+    assert "by entry 5 of the registry; pinned." in result.stdout
     result = ringi(*verify, "--issuer-key", other)
     assert 1 == result.exit_code
     assert f"rests on the key {key}, which is none of those that were named" in result.stdout
