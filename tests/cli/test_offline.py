@@ -250,21 +250,21 @@ def test_it_is_said_on_which_keys_renewed_sign_ins_rest(tmp_path: Path) -> None:
     evidence = case.evidence().model_copy(update={"registry": recorded(case.registry)})
     file.write_text(evidence.model_dump_json())
     verify = ("audit", "verify", "--record-alone", "--file", file)
-    key, other = published(PROVIDER).id, published(THIEF).id
+    key, other, entry = published(PROVIDER).id, published(THIEF).id, len(case.registry)
     result = ringi(*verify)
     assert 0 == result.exit_code
     assert f"Renewed sign-ins rest on the key {key}" in result.stdout
-    assert "of https://login.example (for ringi-web), by entry 5 of the registry; not pinned" in result.stdout
+    assert f"of https://login.example (for ringi-web), by entry {entry} of the registry; not pinned" in result.stdout
     said = "3 decisions rest on the service's word for the person; 1 of them also on the identity provider's ID token"
     assert said in result.stdout
     result = ringi(*verify, "--issuer-key", other, "--issuer-key", key.upper())
     assert 0 == result.exit_code
-    assert "by entry 5 of the registry; pinned." in result.stdout
+    assert f"by entry {entry} of the registry; pinned." in result.stdout
     result = ringi(*verify, "--issuer-key", other)
     assert 1 == result.exit_code
     assert f"rests on the key {key}, which is none of those that were named" in result.stdout
     told = json.loads(ringi(*verify, "--json", "--issuer-key", key).stdout)
-    known = {"key": key, "issuer": "https://login.example", "audience": "ringi-web", "entry": 4}
+    known = {"key": key, "issuer": "https://login.example", "audience": "ringi-web", "entry": entry}
     assert ([known], True, 3, 1) == tuple(
         told[name] for name in ("issuer_keys", "issuer_keys_pinned", "decisions", "signed_in")
     )
