@@ -40,19 +40,11 @@ def may_read(review: Review, person: PersonId, standing: Standing) -> bool:
     return any(_opens(review, person, grant, standing) for grant in standing.grants)
 
 
-def reads_all(grants: Iterable[Grant]) -> bool:
-    """Whether one of these grants opens every review, but for conflicts of interest."""
-    return any(grant.role in _EVERYWHERE for grant in grants)
-
-
-def oversees(grants: Iterable[Grant]) -> bool:
-    """Whether one of these grants opens every review whatever unit it comes from."""
-    return any(grant.role in _OVERSEEING for grant in grants)
-
-
-def judging(grants: Iterable[Grant]) -> frozenset[PersonId]:
-    """Whose grants, among these, open every review but for a conflict of interest of theirs."""
-    return frozenset(grant.person for grant in grants if grant.role in _EVERYWHERE - _OVERSEEING)
+def opening_all(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Those of these grants that open every review, but for conflicts of interest: nothing of how far it has come, nor of
+    its route, is asked for them.
+    """
+    return tuple(grant for grant in grants if grant.role in _EVERYWHERE)
 
 
 def may_audit(person: PersonId, grants: Iterable[Grant]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from domain.decisions import Reason
-from domain.people import Grant, Role
+from domain.people import Grant, Role, belongs_to
 from domain.proposal import Proposal
 from domain.refusal import Refusal
 from domain.route import OWN, Eligible, SignatoryStep
@@ -135,7 +135,7 @@ def eligible(review: Review, rule: Eligible, grant: Grant, unit: str | None) -> 
     """Whether the holder of this grant, who belongs to `unit`, is one of those whom the rule allows."""
     stands_in = isinstance(rule, SignatoryStep) and grant.office in rule.offices[1:]
     named = not rule.people or grant.person in rule.people or stands_in
-    return named and (rule.unit is None or unit in units_of(review, rule))
+    return named and (rule.unit is None or belongs_to(unit, units_of(review, rule)))
 
 
 def officer_offices(review: Review) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from domain.values import Instant, Line, MailAddress, PersonId, Slug, Value, Written
 
@@ -92,6 +95,20 @@ class Holder(Value):
     def actor_unit(self) -> Line | None:
         """The unit of whoever acts."""
         return self.unit if self.delegate is None else self.delegate_unit
+
+
+def belongs_to(unit: str | None, units: Iterable[str]) -> bool:
+    """Whether somebody of this unit belongs to one of these. People write their names, so it is the same one in upper and
+    lower case, in wide and in composed characters, and however it is spaced.
+    """
+    return unit is not None and _spelt_alike(unit) in map(_spelt_alike, units)
+
+
+@lru_cache(maxsize=4096)
+def _spelt_alike(unit: str) -> str:
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", unit).casefold())
+    seen = (character for character in folded if unicodedata.category(character) != "Cf")
+    return " ".join("".join(seen).split())
 
 
 class Assigned(Written):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from domain.decisions import Reason
 from domain.entitlement import ROLES, speaks_for_the_unit
-from domain.people import Grant, Holder, Role
+from domain.people import Grant, Holder, Role, belongs_to
 from domain.state import Review
 from domain.turns import Turn
 from domain.values import PersonId
@@ -86,7 +86,7 @@ def _of_its_unit(review: Review, actor: Actor) -> bool:
     """Whether they belong to the unit that the proposal comes from, and don't sign for it."""
     office = None if actor.under is None else actor.under.office
     signs_for_it = actor.role is Role.SIGNATORY and speaks_for_the_unit(review, office)
-    return actor.unit in review.units and not signs_for_it
+    return belongs_to(actor.unit, review.units) and not signs_for_it
 
 
 RULES: tuple[Rule, ...] = (

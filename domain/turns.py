@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from domain.people import Holder, Role
+from domain.people import Holder, Role, belongs_to
 from domain.stages import Stage
 from domain.values import Instant, Line, PersonId, Prose, Slug, Value
 
@@ -60,8 +60,8 @@ def falls_to(turn: Turn, holder: Holder) -> bool:
         and turn.person in (None, grant.person)
         and people.isdisjoint(turn.not_for)
         and (not turn.people or grant.person in turn.people)
-        and (not turn.units or holder.unit in turn.units)
-        and units.isdisjoint(turn.not_units)
+        and (not turn.units or belongs_to(holder.unit, turn.units))
+        and not any(belongs_to(unit, turn.not_units) for unit in units)
         and {grant.by, holder.lent_by}.isdisjoint(turn.not_granted_by)
         and (grant.by != holder.actor or turn.role is Role.OWNER)  # whoever stands for a proposal judges nothing
         and (holder.actor == grant.person or holder.actor not in turn.own_voice_only)

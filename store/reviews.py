@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
-from domain.access import judging, oversees
+from domain.access import may_read, opening_all
 from domain.canonical import canonical_bytes, sha256
 from domain.events import Assessed
 from domain.facts import Standing
 from domain.ledger import Entry, Recorded, Settlement
 from domain.people import Role
 from domain.proposal import Proposal
-from domain.state import Review
-from domain.turns import Turn
+from domain.state import Review, Subject
+from domain.turns import Turn, falls_to
 from domain.values import Digest, PersonId, ReviewId
 from domain.verification import Heading, ReadModel, named_by
 from store.database import Database
 from store.states import readable, state_of
-from store.turns import COLUMNS, FALLS_TO, turn
+from store.turns import COLUMNS, FALLS_TO, holder, turn
 
-_HEADS = "select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews"
+_OF_PROPOSER = """
+select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at from reviews
+where (owner = $1 or author = $1) and ($3::timestamptz is null or submitted_at < $3)
+order by submitted_at desc limit $2
+"""
 
-# The twin of `domain.access.may_read` for those whose roles open every review.
-_ALL = f"""
-{_HEADS}
-where ($2::timestamptz is null or submitted_at < $2) and (owner = $3 or author = $3 or (
-    not $3 = any (aside) and ($5 or (
-        state is not null and not $3 = any (assigned) and ($4::text is null or not $4 = any (units)) and exists (
-            select from unnest($6::text[], $7::text[]) as judge (id, unit)
-            where not judge.id = any (aside) and not judge.id = any (assigned)
-            and (judge.unit is null or not judge.unit = any (units))
-        )
-    ))
-))
-order by submitted_at desc limit $1
+_ALL = """
+select id, title, business_unit, owner, author, tier, stage, outcome, submitted_at, closed_at, seq, aside, assigned, units
+from reviews where $1::timestamptz is null or submitted_at < $1 order by submitted_at desc
 """
 
 _COLUMNS = (
@@ -51,13 +46,18 @@ _TURNS = f"select {', '.join(COLUMNS)} from turns where review_id = $1 order by 
 
 _INBOX = f"""
 with mine as materialized (select * from acting($2) where person = $1)
-select t.*, r.id, r.title, r.state, nullif(mine.holder, $1) as for_person
+select t.*, r.id, r.title, r.state
 from turns t join reviews r on r.id = t.review_id
-cross join lateral (select a.holder from mine a where {FALLS_TO} order by a.holder <> $1 limit 1) mine
-where t.role in (select role from mine)
+where t.role in (select role from mine) and exists (select from mine a where {FALLS_TO})
 and ($3::text[] is null or t.role = any ($3)) and ($4::text[] is null or t.review_id = any ($4))
 order by t.due_at nulls last, t.since, t.review_id, t.position
 """  # noqa: S608 - put together of constants
+
+# Their own before what others left to them.
+_MINE = "select person as who, * from acting($2) where person = $1 order by holder <> $1, id"
+
+_AS_ONE: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
+"""A transaction that reads as of one moment."""
 
 _RECEIPTS = """
 select id as decision, status, reason, detail, seq, settled_at as at from decisions
@@ -127,14 +127,7 @@ class Reviews:
 
     async def of_proposer(self, person: PersonId, limit: int, before: datetime | None = None) -> tuple[Listed, ...]:
         """The reviews that a person owns or wrote, the newest first, submitted before `before`."""
-        rows = await self._pool.fetch(
-            f"{_HEADS} where (owner = $1 or author = $1) and ($3::timestamptz is null or submitted_at < $3)"
-            " order by submitted_at desc limit $2",
-            person,
-            limit,
-            before,
-        )
-        return tuple(Listed(**dict(row)) for row in rows)
+        return tuple(_listed(row) for row in await self._pool.fetch(_OF_PROPOSER, person, limit, before))
 
     async def all(
         self, person: PersonId, standing: Standing, limit: int, before: datetime | None = None
@@ -142,37 +135,42 @@ class Reviews:
         """All reviews that `person` may read by a role that opens every one, the newest first, submitted before
         `before`: but those that they stepped aside from, and those that a conflict of interest keeps them from judging.
         """
-        judges = list(judging(standing.grants))
-        units = [standing.units.get(judge) for judge in judges]
-        rows = await self._pool.fetch(
-            _ALL, limit, before, person, standing.units.get(person), oversees(standing.grants), judges, units
-        )
-        return tuple(Listed(**dict(row)) for row in rows)
+        by = standing.model_copy(update={"grants": opening_all(standing.grants)})
+        found: list[Listed] = []
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            cursor = await connection.cursor(_ALL, before)
+            while len(found) < limit and (rows := await cursor.fetch(limit)):
+                found += [_listed(row) for row in rows if may_read(_outlined(row), person, by)]
+        return tuple(found[:limit])
 
     async def inbox(
         self,
         person: PersonId,
         limit: int,
-        may_read: Callable[[Review], bool],
+        sees: Callable[[Review], bool],
         roles: Collection[Role] | None = None,
         reviews: Collection[ReviewId] | None = None,
     ) -> tuple[InboxItem, ...]:
         """What waits for this person, by roles that they hold or were left, or by name, the most urgent first: in these
-        roles and reviews alone, where they are given. What they may not read is left out, but for operators, who are
-        asked for roles and see no more of the review than its title.
+        roles and reviews alone, where they are given. What they don't see is left out, but for operators, who are asked
+        for roles and are told no more of the review than its title.
         """
         found: list[InboxItem] = []
-        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+        async with self._pool.acquire() as connection, connection.transaction(**_AS_ONE):
             now = await self._database.now(connection)
+            mine = [holder(row) for row in await connection.fetch(_MINE, person, now)]
             cursor = await connection.cursor(_INBOX, person, now, roles, reviews)
             while len(found) < limit and (rows := await cursor.fetch(limit)):
                 states = readable(rows)
-                items = (
-                    InboxItem(state=states[row["id"]], title=row["title"], turn=turn(row), for_person=row["for_person"])
-                    for row in rows
-                    if row["id"] in states
-                )
-                found += [item for item in items if item.turn.role is Role.OPERATOR or may_read(item.state)]
+                for row in rows:
+                    its = turn(row)
+                    by = next((each.grant.person for each in mine if falls_to(its, each)), None)
+                    state = states.get(row["id"])
+                    if state is None or by is None or not (its.role is Role.OPERATOR or sees(state)):
+                        continue
+                    found.append(
+                        InboxItem(state=state, title=row["title"], turn=its, for_person=None if by == person else by)
+                    )
         return tuple(found[:limit])
 
     async def proposal(self, digest: Digest) -> Proposal | None:
@@ -217,7 +215,7 @@ class Reviews:
         """The whole ledger of a review and what the read model says of it, as of one moment."""
         async with (
             self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
+            connection.transaction(**_AS_ONE),
         ):
             row = await connection.fetchrow(_ROW, review_id)
             if row is None:
@@ -241,6 +239,17 @@ class Reviews:
             receipts=tuple(Settlement.model_validate(dict(each)) for each in receipts),
         )
         return tuple(_recorded(entry) for entry in entries), model
+
+
+def _listed(row: asyncpg.Record) -> Listed:
+    return Listed(**{each.name: row[each.name] for each in fields(Listed)})
+
+
+def _outlined(row: asyncpg.Record) -> Review:
+    """As much of a review as it takes to know who may read it by a role that opens every one."""
+    subject = Subject(**{name: row[name] for name in ("title", "business_unit", "owner", "author")}, staff=())
+    known = {name: row[name] for name in ("seq", "aside", "assigned", "units")}
+    return Review(id=row["id"], subject=subject, **known)
 
 
 def _recorded(row: asyncpg.Record) -> Recorded:

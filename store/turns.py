@@ -1,4 +1,4 @@
-"""Whose turn it is, in the tables: the twin of `domain.turns.falls_to`."""
+"""Whose turn it is, in the tables: the twin of `domain.turns.falls_to`, but for units, which the core compares."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ FALLS_TO = """(
     t.role = a.role and (t.office is null or t.office = a.office) and (t.person is null or t.person = a.holder)
     and not a.holder = any (t.not_for) and not a.person = any (t.not_for)
     and (t.people = '{}' or a.holder = any (t.people))
-    and (t.units = '{}' or a.holder_unit = any (t.units))
-    and not a.holder_unit = any (t.not_units) and not a.unit = any (t.not_units)
     and (a.granted_by is null or not a.granted_by = any (t.not_granted_by))
     and (a.lent_by is null or not a.lent_by = any (t.not_granted_by))
     and (a.granted_by is distinct from a.person or t.role = 'owner')
     and (a.person = a.holder or not a.person = any (t.own_voice_only))
     and (not t.taken or a.holder = any (t.claimed_by))
 )"""
-"""Whether the turn `t` falls to whom the row `a` of `acting` says, in their own place or in another's."""
+"""Whether the turn `t` falls to whom the row `a` of `acting` says, in their own place or in another's, unless the unit of
+somebody keeps it from them.
+"""
 
 INSERT = (
     f"insert into turns (review_id, position, {', '.join(COLUMNS)})"  # noqa: S608 - put together of constants

@@ -34,7 +34,7 @@ from api.schemas import (
     review_out,
 )
 from api.services import NO_SUCH_REVIEW, Caller, NamedReview, ReadableReview, Services, TheCaller, TheServices
-from domain.access import reads_all
+from domain.access import opening_all
 from domain.assessment import AnswersError, Assessment, assess
 from domain.certificate import Certificate
 from domain.decisions import Receipt, Submission
@@ -115,7 +115,7 @@ async def list_reviews(
     caller: TheCaller, services: TheServices, limit: Limit = 50, before: Moment | None = None
 ) -> ReviewList:
     """The reviews that the caller owns or wrote; for reviewers, officers, training officers and auditors, all of them."""
-    if reads_all(caller.standing.grants):
+    if opening_all(caller.standing.grants):
         listed = await services.reviews.all(caller.person, caller.standing, limit, before)
     else:
         listed = await services.reviews.of_proposer(caller.person, limit, before)

@@ -190,6 +190,29 @@ def test_nobody_judges_what_comes_from_their_own_unit(content: AnyContent) -> No
     case.accepts(RIN, content)
 
 
+@pytest.mark.parametrize(
+    "spelt", [UNIT.upper(), f" {UNIT.replace(' ', '   ')}", UNIT.replace("E", "\N{FULLWIDTH LATIN CAPITAL LETTER E}")]
+)
+def test_a_unit_is_the_same_one_however_its_name_is_spelt(spelt: str) -> None:
+    """In upper and lower case, in wide characters, spaced otherwise; and one that is only like it is another."""
+    case = Case()
+    case.units |= {RIN: spelt, JUN: f"{UNIT} II", HEAD: spelt, KEI: spelt}
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(RIN, sheet())
+    assert not case.may_read(RIN)
+    (turn,) = (turn for turn in waits_for(case.review) if turn.role is Role.REVIEWER)
+    assert {JUN, MAO} == {holder.actor for holder in case.holders() if falls_to(turn, holder)}
+    case.accepts(JUN, sheet())
+    assert Reason.CONFLICT_OF_INTEREST is getattr(case.sign(HEAD), "reason", None)
+    its = route()
+    kept_to = its.reviewers.model_copy(update={"unit": "Ethics and Law"})
+    other = Case(its.model_copy(update={"reviewers": kept_to}))
+    other.units[RIN] = "ethics  AND law"
+    (turn,) = (turn for turn in waits_for(other.review) if turn.role is Role.REVIEWER)
+    assert {RIN} == {holder.actor for holder in other.holders() if falls_to(turn, holder)}
+    assert Reason.NOT_ENTITLED is other.refusal(JUN, sheet())
+    other.accepts(RIN, sheet())
+
+
 def test_a_unit_excludes_in_every_role_that_judges_and_in_no_other() -> None:
     """Officer, signatory, council; auditors and training officers look on."""
     case = Case(route(council=True, deputies=False))

@@ -111,10 +111,11 @@ async def test_who_stepped_aside_is_asked_for_nothing_of_it_in_another_role(own_
 
 
 async def test_a_reviewer_of_the_unit_or_on_the_staff_finds_it_nowhere(own_system: System) -> None:
-    """In no list, in no inbox, under no address; another reviewer does."""
+    """In no list, in no inbox, under no address, however the name of the unit is spelt; another reviewer does."""
     system = own_system
     proposal = example(3, staff=(Assigned(person=KEI, role="engineer"),))
-    table = f"person,name,unit,role,office\nuna.reviewer,Una,{proposal.business_unit},reviewer,\n"
+    unit = proposal.business_unit.upper().replace(" ", "  ")
+    table = f"person,name,unit,role,office\nuna.reviewer,Una,{unit},reviewer,\n"
     assert 200 == (await system.person(OPERATOR).put_in("/people/import", table, "text/csv")).status_code
     review = await system.opened(proposal)
     for person, sees in (("una.reviewer", False), (KEI, False), (RIN, True)):
