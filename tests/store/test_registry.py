@@ -60,7 +60,6 @@ from store.registers import Registers
 from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError, packs_on_record
 from store.registry_check import RegistryCheck
 from store.standing import look, standing_of
-from store.turns import holder
 from tests.conftest import DatabaseUrls, Servers
 from tests.store.reviews import ONLINE, arrived, commit, opened, sheet_of
 from tests.support.harness import EXAMPLES, SIGNER, TIER_1, Harness, harness
@@ -262,11 +261,10 @@ class Generated:
                 reviews=("r-1",),
                 expires_at=at + timedelta(days=1),
             ),
-            IssuerKeySeen(at=at, by=SIGN_IN, key=published(self.draw.randint(1, 1000))),
             IssuerKeySeen(
                 at=at,
-                by=self.draw.choice([SIGN_IN, by]),
-                key=published(self.draw.randint(1, 3), self.draw.choice(["ringi-web", person])),
+                by=self.draw.choice([SIGN_IN, SIGN_IN, by]),
+                key=published(self.draw.randint(1, 3), self.draw.choice(["ringi-web", "ringi-web", person])),
             ),
             PackPublished(
                 at=at,
@@ -286,7 +284,7 @@ async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int
     taken = refused = 0
     for founding in await registry.entries(0, 10):
         folded.apply(RegistryEntry.model_validate_json(founding.data).event)
-    for _ in range(300):
+    for _ in range(250):
         async with registry.head() as head:
             event = generated.event(head.now)
         said = refuse(folded, event)
@@ -311,9 +309,6 @@ async def test_the_tables_say_what_the_fold_says(registers: Registers, seed: int
                 assert set(getattr(ours, name)) == set(getattr(theirs, name)), (person, name)
             nothing: dict[str, Any] = {"grants": (), "delegations": ()}
             assert ours.model_copy(update=nothing) == theirs.model_copy(update=nothing)
-        for moment in (head.now, head.now + timedelta(days=4)):
-            acting = await pool.fetch("select person as who, * from acting($1)", moment)
-            assert set(folded.holders(moment)) == {holder(row) for row in acting}
         assert folded.keys == await registry.keys()
         assert [*folded.packs.values()] == [*(await packs_on_record(pool)).values()]
         rows = await pool.fetch("select id, email_digest, email_by from people where email_digest is not null")
@@ -733,8 +728,7 @@ async def test_a_table_that_says_something_else_than_the_record(registers: Regis
     await registers.registry.add_key(OTHER.public, by=OPERATOR)
     await registers.registry.revoke_key(OTHER.keyid, "Old.", by=OPERATOR)
     await registers.delegate("a.person", OPERATOR, [Role.REVIEWER], (None, until), by="a.person")
-    issuer_key = IssuerKey(id="1" * 64, issuer="https://login.example", audience="w", jwk={"kty": "EC", "crv": "P-256"})
-    await registers.see_issuer_key(issuer_key)
+    await registers.see_issuer_key(published())
     await registers.publish(shipped_packs()[0])
     assert await check.first_difference() is None
     assert 0 == check.entries - await registers._pool.fetchval("select seq from registry")
