@@ -22,6 +22,7 @@ from domain.commands import Take
 from domain.decisions import AnyContent, Envelope, Finding, Question, Verdict, VerdictSheet
 from domain.drafts import Draft, seal, stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
+from domain.entitlement import meaning
 from domain.events import Accepted, Event, Refused
 from domain.facts import Facts
 from domain.ledger import Recorded, append
@@ -165,7 +166,7 @@ class Stand:
     async def envelope(
         self, review: str, person: str = REVIEWER, content: AnyContent | None = None, **changes: Any
     ) -> Envelope:
-        """What the API would store of this person now; changed."""
+        """What the API would store of this person now; changed. Under another's `grant`, it says so, unless told otherwise."""
         state = await self.state(review)
         standing = (await self.facts(person)).standing
         draft = Draft(
@@ -180,6 +181,9 @@ class Stand:
             now = await self.place.system.database.now(connection)
         sealed = seal(draft, state, state.pack_digest, standing, now)
         assert sealed is not None
+        for grant in standing.grants:
+            if grant.id == changes.get("grant"):
+                changes = {"meaning": meaning(state, sealed.kind, grant, person), **changes}
         return sealed.model_copy(update=changes)
 
     # Trying.

@@ -514,7 +514,8 @@ async def a_settled_decision_made_pending_again(stand: Stand) -> None:
             await stand.signal(review, b"{}")
             await stand.dealt_with(review, seq)
         auditor = await stand.auditor(review)
-        twice = next(e for e in auditor.events if getattr(e, "digest", None) == good.digest)
+        once = next(e for e in auditor.events if getattr(e, "digest", None) == good.digest)
+        twice = once.model_copy(update={"at": auditor.events[-1].at})
         stand.tried += 1
         said = auditor.of((*auditor.events, twice)).difference or ""
         assert said.startswith(f"entry {len(auditor.events) + 1}: the decision {good.id} was settled by entry"), said
