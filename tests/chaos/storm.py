@@ -457,7 +457,8 @@ class Storm:
                 if await system.database.pool.fetchval(_STORED_BY, decision, at):
                     self._problems.append(f"{decision}: stored, and whoever sent it was told that nothing was taken")
             reviews = [case.review for case in self.plan.cases]
-            return await kept(system, reviews, self._told, stuck=stuck)
+            faults = len(self._strikes) + len(self.idle)  # each keeps a worker at most from a task of one review
+            return await kept(system, reviews, self._told, stuck=stuck, gone=faults)
 
 
 _AT_POSTGRES = frozenset(

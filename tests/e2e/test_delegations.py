@@ -54,7 +54,7 @@ async def test_a_delegation_that_starts_while_a_decision_waits_moves_it(own_syst
     ("by", "said", "sentence"),
     [
         (REVIEWER, {"taker": REVIEWER}, "own delegate"),
-        (REVIEWERS[1], {"giver": REVIEWER}, "by whom they are"),
+        (REVIEWERS[1], {"giver": REVIEWER}, "Only whoever holds roles"),
         (OPERATOR, {"giver": REVIEWER, "taker": OPERATOR}, "Nobody makes themselves"),
         (REVIEWER, {"roles": ["auditor"]}, "What can be left"),
         (REVIEWER, {"taker": "nobody.known"}, "nobody with the id"),

@@ -45,10 +45,10 @@ async def long_winded(system: Harness, review: str) -> None:
 
 
 async def sound(system: Harness, review: str) -> None:
-    """The review goes on, and Temporal was never told too much."""
+    """The review goes on, after the worker that opened it was ended, and Temporal was never told too much."""
     await system.approve(review)
     await system.agrees(review)
-    await system.replays(review, await system.histories(review))
+    await system.replays(review, await system.histories(review), gone=1)
 
 
 @pytest.mark.timeout(180)

@@ -91,6 +91,7 @@ class Model:
         self._cases: list[Case] = []
         self._problems: list[str] = []
         self._doubled = 0
+        self._gone = 0
 
     async def run(self, *, cases: int, days: int, acts: int) -> Report:
         """So many reviews for so many days, each with so many acts a day and a quarter of that in each night but the last."""
@@ -105,6 +106,7 @@ class Model:
                 await self._each(lambda case: self._day(case, acts))
                 if day < days - 1:
                     late: list[Asked] = []
+                    self._gone += len(self._fleet.workers)
                     async with self._fleet.without(self._fleet.workers):
                         await self._each(lambda case: self._night(case, acts // 4, late))  # noqa: B023 - awaited here
                     await self._fleet.ready()
@@ -381,7 +383,7 @@ class Model:
 
     async def _report(self) -> Report:
         reviews = [case.review for case in self._cases]
-        promises = await kept(self._system, reviews, self._told)
+        promises = await kept(self._system, reviews, self._told, gone=self._gone)
         ledgers = {review: await self._system.ledger(review) for review in reviews}
         past = await past_of(self._system)
         wrong = Answers(ledgers, past, self._asked).wrong()

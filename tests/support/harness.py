@@ -339,16 +339,20 @@ class Harness:
                 return events
             request.next_page_token = answer.next_page_token
 
-    async def replays(self, review: str, runs: Sequence[Sequence[HistoryEvent]]) -> None:
-        """No task of these runs failed for good, and every run can be replayed."""
+    async def replays(self, review: str, runs: Sequence[Sequence[HistoryEvent]], *, gone: int = 0) -> None:
+        """No task of these runs failed for good, or was given up more often than a worker was `gone`; and every run can
+        be replayed.
+        """
+        assert_no_task_failed_for_good([event for history in runs for event in history], gone=gone)
         for history in runs:
-            assert_no_task_failed_for_good(history)
             await self.replayer.replay_workflow(WorkflowHistory(workflow_id_for(review), history))
 
-    async def account(self, review: str) -> Account:
-        """Replay every run, hold every signal in history against the record, and give their numbers."""
+    async def account(self, review: str, *, gone: int = 0) -> Account:
+        """Replay every run, hold every signal in history against the record, and give their numbers; as often as a
+        worker was `gone`, a task may have been given up.
+        """
         runs = await self.histories(review)
-        await self.replays(review, runs)
+        await self.replays(review, runs, gone=gone)
         return await self.account_of(review, runs)
 
     async def account_of(self, review: str, runs: Sequence[Sequence[HistoryEvent]]) -> Account:
@@ -417,8 +421,12 @@ def taken(event: HistoryEvent) -> Taken:
     return Taken(attributes.signal_name, b"".join(payload.data for payload in payloads), len(payloads))
 
 
-def assert_no_task_failed_for_good(history: Sequence[HistoryEvent]) -> None:
-    """A workflow task may fail because another signal came in, and for no other reason."""
+def assert_no_task_failed_for_good(history: Sequence[HistoryEvent], *, gone: int = 0) -> None:
+    """A workflow task may fail because another signal came in, and for no other reason; and be given up for a worker
+    that is gone (it was killed, it ended, it stood still, or it was cut off): one for each, and otherwise none.
+    """
+    given_up = [event for event in history if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT]
+    assert len(given_up) <= gone, given_up
     for event in history:
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
             attributes = event.workflow_task_failed_event_attributes

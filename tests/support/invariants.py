@@ -83,9 +83,11 @@ class Kept:
     accounts: list[Account]
 
 
-async def kept(system: Harness, reviews: Sequence[str], told: Told, *, stuck: Sequence[str] = ()) -> Kept:
-    """Hold everything that is known of these reviews against every promise; of those that are `stuck`,
-    the record alone.
+async def kept(
+    system: Harness, reviews: Sequence[str], told: Told, *, stuck: Sequence[str] = (), gone: int = 0
+) -> Kept:
+    """Hold everything that is known of these reviews against every promise; of those that are `stuck`, the record alone.
+    So many times, a worker was `gone`.
     """
     problems: list[str] = []
     accounts: list[Account] = []
@@ -100,7 +102,7 @@ async def kept(system: Harness, reviews: Sequence[str], told: Told, *, stuck: Se
     for review in (review for review in reviews if review not in stuck):
         runs = await system.histories(review)
         await ask("I8", review, i8_every_open_review_has_its_workflow(system, review))
-        await ask("I7", review, i7_no_workflow_task_failed(system, review, runs))
+        await ask("I7", review, i7_no_workflow_task_failed(system, review, runs, gone=gone))
         account = await ask("I6", review, i6_every_signal_is_settled(system, review, runs))
         accounts += [] if account is None else [account]
     await ask("I8", "all", i8_the_doctor_finds_nothing(system))
@@ -233,9 +235,11 @@ async def i6_every_signal_is_settled(system: Harness, review: str, runs: Runs) -
     return await system.account_of(review, runs)
 
 
-async def i7_no_workflow_task_failed(system: Harness, review: str, runs: Runs) -> None:
-    """No task of a workflow failed, but where another signal came in, and every run replays: none is wedged, or was."""
-    await system.replays(review, runs)
+async def i7_no_workflow_task_failed(system: Harness, review: str, runs: Runs, *, gone: int = 0) -> None:
+    """No task of a workflow failed, but where another signal came in, none was given up but for a worker that was gone,
+    and every run replays: none is wedged, or was.
+    """
+    await system.replays(review, runs, gone=gone)
 
 
 async def i8_every_open_review_has_its_workflow(system: Harness, review: str) -> None:

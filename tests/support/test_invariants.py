@@ -17,7 +17,7 @@ from domain.decisions import Question, Reopening
 from domain.events import Accepted, Event, Refused
 from domain.ledger import GENESIS, append
 from tests.conftest import DatabaseUrls, Servers
-from tests.support.harness import Harness, harness
+from tests.support.harness import Harness, assert_no_task_failed_for_good, harness
 from tests.support.invariants import (
     Found,
     Told,
@@ -139,6 +139,19 @@ async def test_a_task_that_failed_is_found(system: Harness) -> None:
     )
     with pytest.raises(AssertionError):
         await i7_no_workflow_task_failed(system, review, [[*history, failed]])
+
+
+async def test_a_task_that_was_given_up_although_no_worker_was_gone_is_found(system: Harness) -> None:
+    async with system.worker():
+        review = await system.submit()
+        (history,) = await system.histories(review)
+    given_up = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+    for gone in (0, 1):
+        assert_no_task_failed_for_good([*history, *[given_up] * gone], gone=gone)
+        with pytest.raises(AssertionError):
+            assert_no_task_failed_for_good([*history, *[given_up] * (gone + 1)], gone=gone)
+    with pytest.raises(AssertionError):
+        await i7_no_workflow_task_failed(system, review, [history, [given_up]])
 
 
 async def test_what_the_doctor_finds_is_found(system: Harness) -> None:

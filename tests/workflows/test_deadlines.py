@@ -209,7 +209,7 @@ async def test_what_was_received_in_time_is_decided_first(half: Half) -> None:
         ]
         assert order[-3:] == ["lea.lawyer", "FellDue", "Refused"]
         await half.system.agrees(half.review)
-        await half.system.account(half.review)
+        await half.system.account(half.review, gone=1)
 
 
 async def test_the_clock_stands_still_while_the_owner_answers(half: Half) -> None:
