@@ -75,7 +75,7 @@ TOO_MANY = {
     "POST /reviews": "Its proposal is covered by POST /assessments.",
     "POST /reviews/{review_id}/decisions": "Seventeen kinds of decision, one with a proposal: 1,800 cases, and a minute.",
 }
-"""What takes so long that only a soak covers it, or follows its links, and why."""
+"""What takes so long that only a soak covers it, or follows its links with all else, and why."""
 
 NO_SUCCESS = {
     **NOT_CALLED,
@@ -89,10 +89,10 @@ WHO = {
     "POST /documents": (OWNER,),
     "GET /documents/{digest}": (OWNER,),
     "POST /reviews/{review_id}/decisions": (
+        REVIEWERS[0],
         COUNCIL[1],
         OFFICER,
         OWNER,
-        REVIEWERS[0],
         SIGNATORIES["business_unit_head"],
     ),
     "POST /reviews/{review_id}/repair": (OPERATOR,),
@@ -510,6 +510,19 @@ async def test_what_links_lead_to_is_there(own_place: Place, temporal_client: Cl
     outcome = await run(world, but=operations.keys() - tried, **phases)
     assert {} == outcome.wrong, told(outcome.wrong)
     assert set() == followed - outcome.succeeded
+
+
+async def test_what_was_submitted_is_decided_about(own_place: Place, temporal_client: Client) -> None:
+    """As above, with what is too many there: a few proposals are submitted, and decisions made on those by their links."""
+    world = await world_of(own_place, temporal_client)
+    world.steady = True
+    stateful = {"max-steps": 6, "generation": {"mode": "positive", "max-examples": 4}}
+    phases = {"examples": OFF, "coverage": OFF, "fuzzing": OFF, "stateful": stateful}
+    outcome = await run(world, but=(await described(own_place)).keys() - TOO_MANY.keys(), **phases)
+    assert {} == outcome.wrong, told(outcome.wrong)
+    assert outcome.succeeded == TOO_MANY.keys()
+    asked = await own_place.system.database.pool.fetch("select review_id from decisions where kind = 'question'")
+    assert {row["review_id"] for row in asked} - world.decided.keys(), "no decision was made on what was submitted here"
 
 
 async def described(place: Place) -> dict[str, Any]:
