@@ -144,7 +144,7 @@ async def test_the_evidence_holds_while_decisions_come_in(system: System) -> Non
     reviewer, auditor = system.person(REVIEWERS[0]), system.person(AUDITOR)
 
     async def ask() -> None:
-        for number in range(10):
+        for number in range(5):
             await reviewer.accepted(review, "question", reason=f"Question {number}?")
 
     asking = asyncio.create_task(ask())

@@ -28,6 +28,10 @@ from tests.support.system import AUTHOR, REVIEWERS, example
 PROPOSAL = example(1)
 
 
+AN_ENTRY = b'"type":"accepted"'
+"""What nobody says to PostgreSQL but who writes an entry on a ledger (its statement is said once on a connection alone)."""
+
+
 @dataclass(frozen=True)
 class Doubled:
     """Two APIs and two workers, and who looks into what became of it."""
@@ -133,6 +137,23 @@ async def test_two_people_take_the_same_place_in_the_same_moment(doubled: Double
     assert sorted(await doubled.settled(review)) == sorted(ids)
     ledger = await doubled.record.ledger(review)
     assert sum(isinstance(event, Accepted) and event.envelope.kind == "verdict_sheet" for event in ledger) == 1
+
+
+async def test_the_answer_to_the_commit_of_an_entry_is_lost(doubled: Doubled) -> None:
+    """Of the worker, which alone writes entries, and can't know that it did: it tries again, and there is one."""
+    review = await doubled.opened()
+    path = f"/reviews/{review}/decisions"
+    proxy = doubled.fleet.before_postgres
+    bodies = [question(number) for number in range(3)]
+    for body in bodies:
+        before = proxy.swallowed
+        lost = proxy.swallow(after=b"COMMIT", once=AN_ENTRY)
+        receipt = await doubled.receipt(0, path, REVIEWERS[0], body)
+        assert (str(receipt.decision_id), receipt.status) == (body["id"], "accepted")
+        assert lost.is_set()
+        assert proxy.swallowed == before + 1
+    assert await doubled.settled(review) == [body["id"] for body in bodies]
+    assert (await doubled.record.account(review)).stored == len(bodies)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["with an id", "without"])

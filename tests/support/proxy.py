@@ -18,9 +18,10 @@ _PIECE = 64 * 1024
 
 @dataclass(frozen=True, eq=False)
 class _Loss:
-    """An answer that is to be lost: the one to what a client says; and what tells that it was."""
+    """An answer that is to be lost: the one to what a client says, where it said `once`; and what tells that it was."""
 
     after: bytes
+    once: bytes
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -32,6 +33,9 @@ class _Connection:
     server: asyncio.StreamWriter
     deaf: _Loss | None = None
     """Whether it is cut as soon as the server answers, and the answer lost."""
+
+    said: set[_Loss] = field(default_factory=set)
+    """Those of which the client said what it has to say `once`."""
 
     ended: bool = False
     """Whether the client was told that the server says nothing more."""
@@ -116,16 +120,17 @@ class Proxy:
             connection.client.write_eof()
         return len(there)
 
-    def swallow(self, after: bytes | None = None) -> asyncio.Event:
+    def swallow(self, after: bytes | None = None, *, once: bytes = b"") -> asyncio.Event:
         """Lose an answer, then cut the connection: on every connection the next answer, or, where `after` is given, on
-        the first connection on which a client says it the answer to that. What was asked for is done all the same.
+        the first connection on which a client says it, and said `once` before, the answer to that. What was asked for is
+        done all the same.
 
         Asked for twice, it is done twice; and where there is no connection, or it goes before, it is done on the next.
 
         Returns:
             What is set as soon as an answer was lost.
         """
-        loss = _Loss(after or b"")
+        loss = _Loss(after or b"", once)
         there = [] if after is not None else [connection for connection in self._connections if connection.open]
         for connection in there:
             connection.deaf = connection.deaf or loss
@@ -171,7 +176,7 @@ class Proxy:
                 self.delayed += 1
                 await asyncio.sleep(self.delay)
             if asks and connection.deaf is None:
-                connection.deaf = self._loss_of_the_answer_to(data)
+                connection.deaf = self._loss_of_the_answer_to(connection, data)
             elif connection.deaf is not None and not asks:
                 self.swallowed += 1
                 connection.deaf.happened.set()
@@ -182,10 +187,11 @@ class Proxy:
         if not sink.transport.is_closing() and (asks or not connection.ended):
             sink.write_eof()
 
-    def _loss_of_the_answer_to(self, data: bytes) -> _Loss | None:
+    def _loss_of_the_answer_to(self, connection: _Connection, data: bytes) -> _Loss | None:
         self._losses = [loss for loss in self._losses if not loss.happened.is_set()]
+        connection.said.update(loss for loss in self._losses if loss.once in data)
         for loss in self._losses:
-            if loss.after in data:
+            if loss in connection.said and loss.after in data:
                 self._losses.remove(loss)
                 return loss
         return None

@@ -129,6 +129,20 @@ async def test_answers_that_are_to_be_lost_do_not_take_each_others_place(
     assert await ask(await talk(), b"commit") == b"COMMIT"
 
 
+async def test_an_answer_is_lost_where_the_client_said_something_once(
+    proxy: Proxy, talk: Callable[[], Awaitable[Talk]]
+) -> None:
+    one, other = await talk(), await talk()
+    lost = proxy.swallow(after=b"commit", once=b"insert")
+    for talking, said_before in ((one, b"insert"), (other, b"update")):
+        assert await ask(talking, said_before) == said_before.upper()
+    assert await ask(other, b"commit") == b"COMMIT"
+    assert not lost.is_set()
+    with pytest.raises(ConnectionResetError):
+        await ask(one, b"commit")
+    assert lost.is_set()
+
+
 @pytest.mark.parametrize("after", [b"commit", None])
 async def test_an_answer_that_a_cut_forestalls_is_lost_on_another_connection(
     proxy: Proxy, shouter: Shouter, talk: Callable[[], Awaitable[Talk]], after: bytes | None
