@@ -51,6 +51,11 @@ SCALARS: tuple[Any, ...] = (
 Signal = tuple[str, list[Payload]]
 
 
+def poisons(seed: int, good: bytes, count: int) -> list[Poison]:
+    """Poison for so many reviews. What each is sent hangs on the seed alone, not on who was sent something first."""
+    return [Poison(random.Random(f"{seed} {number}"), good) for number in range(count)]
+
+
 class Poison:
     """Poison around one good decision, given by its stored bytes."""
 

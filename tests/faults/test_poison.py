@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -38,7 +37,7 @@ from domain.events import Closed, Passed, Refused
 from domain.stages import Outcome, Stage
 from domain.state import Review
 from tests.conftest import DatabaseUrls, Servers
-from tests.faults.poison import Poison
+from tests.faults.poison import Poison, poisons
 from tests.support import soak
 from tests.support.harness import TIER_4, Account, Harness, harness, until
 from workflows.messages import Carried, StartReview, Tally
@@ -180,6 +179,16 @@ async def test_400_signals_at_once(system: Harness) -> None:
         await goes_on(system, review, poisoned=400)
 
 
+def test_a_seed_is_the_same_poison_whoever_is_sent_it_first() -> None:
+    good = json.dumps({"decision_id": str(UUID(int=1)), "content": {"kind": "question"}}).encode()
+    one, other = poisons(7, good, 3), poisons(7, good, 3)
+    in_turns = [[each.signal() for each in one] for _ in range(50)]
+    one_by_one = [[each.signal() for _ in range(50)] for each in other]
+    assert [list(signals) for signals in zip(*in_turns, strict=True)] == one_by_one
+    assert one_by_one[0] != one_by_one[1]
+    assert [each.signal() for each in poisons(8, good, 3)] != [signals[0] for signals in one_by_one]
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(300 + 2 * 60 * soak.MINUTES)
 async def test_generated_poison(system: Harness) -> None:
@@ -188,12 +197,11 @@ async def test_generated_poison(system: Harness) -> None:
     """
     seed, rounds, end = soak.seed(), 400 if soak.soaks() else 20, soak.until()
     print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
-    rng = random.Random(seed)
     async with system.worker():
         reviews = [await system.submit() for _ in range(5)]
-        generated = Poison(rng, stored_bytes(await _never_stored(system, reviews[0])))
+        good = stored_bytes(await _never_stored(system, reviews[0]))
 
-        async def flood(review: str) -> int:
+        async def flood(review: str, generated: Poison) -> int:
             for number in range(rounds):
                 if number >= 20 and time.monotonic() > end:
                     return number
@@ -207,7 +215,9 @@ async def test_generated_poison(system: Harness) -> None:
                 assert (await system.decide(review, "aki.author", answer, "Nobody.")).status == "accepted"
             return rounds
 
-        for review, number in zip(reviews, await asyncio.gather(*map(flood, reviews)), strict=True):
+        for review, number in zip(
+            reviews, await asyncio.gather(*map(flood, reviews, poisons(seed, good, 5))), strict=True
+        ):
             await goes_on(system, review, poisoned=50 * number, cancels=-(-number // 5))
 
 
