@@ -66,6 +66,7 @@ async def settled_once(system: Harness, review: str, *, stored: int, gone: int =
     return account
 
 
+@pytest.mark.timeout(300)
 async def test_worker_killed_at_the_line(mortal: Mortal, system: Harness, tmp_path: Path) -> None:
     """Ten times between the commit and its completion, and twice right before the transaction."""
     async with system.worker():

@@ -267,6 +267,7 @@ async def test_a_closed_review_that_is_reset(system: Harness, soon: None) -> Non
         assert before == await system.state(review)
 
 
+@pytest.mark.timeout(300)
 async def test_temporal_is_restored_to_an_older_backup(mortal: Mortal, tmp_path: Path) -> None:
     """With everything as it is set by default: within a minute what went missing is known, and made good on a word."""
     system = mortal.system
