@@ -87,6 +87,8 @@ class Report(BaseModel):
     idle: dict[str, int]
     """Those that came and found nothing to break, by kind."""
     ended: dict[str, int]
+    """The processes that ended without having been killed, by name; `gave_up` those that did while they began."""
+    gave_up: dict[str, int]
     recovery: dict[str, float]
     """Seconds from the end of a fault until a decision was accepted, by kind: of the fault for which it took longest."""
     unrecovered: dict[str, int]
@@ -102,11 +104,12 @@ class Report(BaseModel):
     @property
     def holds(self) -> bool:
         """Whether it was the storm that was planned, with its faults, a COMMIT among them of which nobody was told, in
-        time; all recovered from every fault; and every promise was kept.
+        time; no process ended by itself, but one that could not begin; all recovered from every fault; and every promise
+        was kept.
         """
         whole = self.decisions == self.planned and 2000 * self.faults >= FEWEST_FAULTS * self.planned
         whole = whole and self.kinds.get(planned.COMMIT_SWALLOWED, 0) >= 1
-        if self.unrecovered or any(seconds > RECOVERY[kind] for kind, seconds in self.recovery.items()):
+        if self.ended or self.unrecovered or any(seconds > RECOVERY[kind] for kind, seconds in self.recovery.items()):
             return False
         return whole and self.seconds <= LONGEST and not (self.lost or self.doubled or self.stuck or self.problems)
 
@@ -438,6 +441,7 @@ class Storm:
             never=dict(Counter(fault.kind for fault in self.never)),
             idle=dict(Counter(fault.kind for fault in self.idle)),
             ended=dict(fleet.ended),
+            gave_up=dict(fleet.gave_up),
             recovery=recovery,
             unrecovered=dict(unrecovered),
             **_percentiles("recovery", [strike.until(strike.recovered, ended) for strike in self._strikes]),

@@ -44,6 +44,8 @@ class Process:
     start: Callable[[], Awaitable[Child]]
     ready_url: str | None = None
     child: Child | None = None
+    begun: bool = False
+    """Whether it has answered since it was started; what has no URL does as soon as it is started."""
     holds: int = 0
     """How many faults that overlap want it down."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -74,7 +76,9 @@ class Fleet:
     workers: list[Process] = field(default_factory=list)
     servers: dict[str, Process] = field(default_factory=dict)
     ended: Counter[str] = field(default_factory=Counter)
-    """The processes that ended without having been killed, by name."""
+    """The processes that ended without having been killed, by name: none may."""
+    gave_up: Counter[str] = field(default_factory=Counter)
+    """The APIs and workers that ended while they began: they may, where a server that they need is away."""
 
     @property
     def processes(self) -> list[Process]:
@@ -110,19 +114,21 @@ class Fleet:
 
     async def watch(self) -> None:
         """Start again whatever has ended and is not held down; until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with httpx2.AsyncClient(trust_env=False, timeout=2) as client, asyncio.TaskGroup() as group:
             for process in self.processes:
-                group.create_task(self._keep(process))
+                group.create_task(self._keep(process, client))
 
-    async def _keep(self, process: Process) -> None:
+    async def _keep(self, process: Process, client: httpx2.AsyncClient) -> None:
         while True:
             async with process.changing:
                 if process.child is not None and process.child.returncode is not None:
-                    self.ended[process.name] += 1
+                    begun = process.begun or process.ready_url is None
+                    (self.ended if begun else self.gave_up)[process.name] += 1
                     process.child = None
                 if process.child is None and not process.holds:
                     with suppress(EmbeddedError):  # what is left of it may need a moment to go
-                        process.child = await process.start()
+                        process.begun, process.child = False, await process.start()
+            await _see_begin(process, client)
             await asyncio.sleep(0.05)
 
     async def ready(self, *, seconds: float = 90) -> None:
@@ -222,6 +228,14 @@ async def _entered(postgres: PostgresServer) -> None:
     async with connect(postgres.app_url) as database:
         missing = lecture.model_copy(update={"person": "ren.operator"})
         await Registers(database, SIGNER).enter_completions([*done, missing])
+
+
+async def _see_begin(process: Process, client: httpx2.AsyncClient) -> None:
+    child = process.child
+    if child is not None and not process.begun and process.ready_url is not None:
+        with suppress(httpx2.TransportError):
+            await client.get(f"{process.ready_url}/livez")
+            process.begun = process.child is child
 
 
 async def _is_ready(process: Process, client: httpx2.AsyncClient) -> bool:
