@@ -45,14 +45,16 @@ FEWEST_FAULTS = 60
 """To 2,000 decisions, and to fewer in proportion: with less than that it is no storm."""
 
 RECOVERY = {
-    **dict.fromkeys((planned.WORKER_KILLED, planned.WORKERS_KILLED, planned.API_KILLED), 30.0),
+    **dict.fromkeys((planned.WORKER_KILLED, planned.API_KILLED), 30.0),
+    planned.WORKERS_KILLED: 60.0,
     **dict.fromkeys((planned.POSTGRES_KILLED, planned.COMMIT_SWALLOWED, planned.POSTGRES_CUT), 20.0),
     **dict.fromkeys((planned.POSTGRES_SLOW, planned.POSTGRES_HALF_CLOSED, planned.POSTGRES_SHUT), 20.0),
     **dict.fromkeys((planned.TEMPORAL_KILLED, planned.TEMPORAL_SWALLOWED, planned.TEMPORAL_CUT), 60.0),
     **dict.fromkeys((planned.TEMPORAL_SLOW, planned.TEMPORAL_HALF_CLOSED, planned.TEMPORAL_SHUT), 60.0),
 }
 """Seconds from the end of a fault within which a decision is accepted again, on two processors that have other work, too,
-and whatever else breaks in the meantime. Twice what is wanted after a fault that comes alone.
+and whatever else breaks in the meantime. Twice what is wanted after a fault that comes alone; and where no worker is left, what
+they had begun is given up only after ten seconds.
 """
 
 _COMMIT = b"COMMIT"
@@ -385,11 +387,11 @@ class Storm:
                 proxy.delay = 0.0
                 return proxy.delayed > before
             case planned.POSTGRES_SHUT | planned.TEMPORAL_SHUT:
-                proxy.shut = True
+                before, proxy.shut = proxy.turned_away, True
                 cut = proxy.cut()
                 await asyncio.sleep(fault.seconds)
                 proxy.shut = False
-                return cut > 0
+                return cut + proxy.turned_away > before
             case _:
                 raise ValueError(f"{fault.kind} is no fault")
 

@@ -57,6 +57,7 @@ class Proxy:
         shut: whether whoever connects is turned away.
         swallowed: how many answers were lost so far.
         delayed: how many pieces of data were held up so far.
+        turned_away: how many connections were, so far.
     """
 
     def __init__(self, dial: Dial) -> None:
@@ -64,6 +65,7 @@ class Proxy:
         self.shut = False
         self.swallowed = 0
         self.delayed = 0
+        self.turned_away = 0
         self._dial = dial
         self._connections: set[_Connection] = set()
         self._losses: list[_Loss] = []
@@ -147,6 +149,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.shut:
+            self.turned_away += 1
             _reset(writer)
             return
         try:

@@ -189,5 +189,6 @@ async def test_slow_and_shut_until_it_calms_down(proxy: Proxy, talk: Callable[[]
     proxy.shut = True
     with pytest.raises(ConnectionResetError):
         await said((await talk())[0])
+    assert proxy.turned_away == 1
     proxy.calm()
     assert await ask(await talk(), b"calm") == b"CALM"
