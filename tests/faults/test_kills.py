@@ -210,7 +210,11 @@ async def test_histories_do_not_grow_while_the_database_is_down(mortal: Mortal, 
         await _started(mortal.postgres.start)
         assert (await system.receipt(delivery)).status == "accepted"
         await settled_once(system, review, stored=1)
-        assert len(await system.events(workflow_id_for(review))) - down < 15
+        events = await system.events(workflow_id_for(review))
+        # The dispatcher may have sent the signal again meanwhile; what the review itself asked for happened once.
+        again = sum(event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED for event in events[down:])
+        assert len(events) - down < 15 + 4 * again
+        assert sum(event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED for event in events) <= 2
         await system.approve(review)
 
 
