@@ -43,6 +43,9 @@ all are, in the same round.
 
 _AT_ONCE = 8
 
+_BEAT = 3.0
+"""Seconds between two signs of life."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -58,7 +61,16 @@ class Reconciler:
 
     @activity.defn
     async def reconcile(self) -> Reconciled:
-        """Go round once."""
+        """Go round once. While it does, Temporal hears of it often enough to miss a worker that is gone within seconds:
+        nothing that is waited for here waits without bounds.
+        """
+        beating = asyncio.create_task(_beat())
+        try:
+            return await self._go_round()
+        finally:
+            beating.cancel()
+
+    async def _go_round(self) -> Reconciled:
         restored = await self._is_restored()
         open_reviews = await self._book.open_reviews()
         running = await self._witness.running()
@@ -112,7 +124,6 @@ class Reconciler:
         found: list[str] = []
         for start in range(0, len(reviews), AT_A_TIME):
             found += await self._book.altered(reviews[start : start + AT_A_TIME])
-            _beat()
         return found[:AT_A_TIME]
 
     async def _compare(self, reviews: Sequence[str]) -> int:
@@ -141,7 +152,7 @@ class Reconciler:
         await _each(look, reviews)
         if not first:
             return 0
-        await _wait(PAUSE)
+        await asyncio.sleep(PAUSE)
         differ = sum(map(bool, await _each(look_again, tuple(first))))
         await self._enter_what_was_not()
         return differ
@@ -155,7 +166,6 @@ class Reconciler:
                 await self._enter(found)
             except ValueError as error:  # its rows are such that nothing more can be put on its record
                 _log.error("can't be put on record", extra={"review_id": found.review, "error": type(error).__name__})
-            _beat()
 
     async def _enter(self, found: Found) -> None:
         delivery = await self._book.enter(found)
@@ -199,7 +209,6 @@ async def _each(what: Callable[[str], Awaitable[T]], reviews: Sequence[str]) -> 
 
     async def one(review: str) -> T | None:
         async with room:
-            _beat()
             try:
                 return await what(review)
             except ValueError as error:
@@ -209,13 +218,7 @@ async def _each(what: Callable[[str], Awaitable[T]], reviews: Sequence[str]) -> 
     return list(await asyncio.gather(*map(one, reviews)))
 
 
-async def _wait(seconds: float) -> None:
-    while seconds > 0:
-        _beat()
-        await asyncio.sleep(min(seconds, 5))
-        seconds -= 5
-
-
-def _beat() -> None:
-    if activity.in_activity():
+async def _beat() -> None:
+    while True:
         activity.heartbeat()
+        await asyncio.sleep(_BEAT)

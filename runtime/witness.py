@@ -27,6 +27,9 @@ from workflows.proposal_review import ProposalReview
 
 _PATIENCE = timedelta(seconds=5)
 
+_PATIENCE_WITH_MANY = timedelta(seconds=20)
+"""The same for a page of a list, or of a history."""
+
 _NO_ANSWER = (WorkflowQueryFailedError, RuntimeError, ValueError, KeyError)
 """No worker answers, or one that can't go on with it, or one whose answer is none of ours."""
 
@@ -54,7 +57,7 @@ class TemporalWitness:
         queue = self._task_queue.replace("'", "''")
         query = f"WorkflowType = '{ProposalReview.__name__}' AND TaskQueue = '{queue}' AND ExecutionStatus = 'Running'"
         found: dict[str, str] = {}
-        async for execution in self._client.list_workflows(query, page_size=1000):
+        async for execution in self._client.list_workflows(query, page_size=1000, rpc_timeout=_PATIENCE_WITH_MANY):
             if not execution.id.startswith(_PREFIX):
                 continue
             try:
@@ -141,7 +144,12 @@ class TemporalWitness:
         handle = self._client.get_workflow_handle(workflow_id_for(review), run_id=run)
         signaled = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
         try:
-            return sum([event.event_type == signaled async for event in handle.fetch_history_events()])
+            return sum(
+                [
+                    event.event_type == signaled
+                    async for event in handle.fetch_history_events(rpc_timeout=_PATIENCE_WITH_MANY)
+                ]
+            )
         except RPCError as error:
             if error.status in _UNKNOWN:
                 return None

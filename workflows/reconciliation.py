@@ -22,7 +22,7 @@ class Reconciliation:
         return await workflow.execute_activity_method(
             Reconciler.reconcile,
             start_to_close_timeout=timedelta(minutes=30),
-            heartbeat_timeout=timedelta(seconds=30),
+            heartbeat_timeout=timedelta(seconds=15),
             retry_policy=RetryPolicy(maximum_attempts=2),
             summary="compare the record with Temporal",
         )
