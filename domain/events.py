@@ -222,6 +222,16 @@ class Passed(Happened):
     because: Prose
 
 
+class Moved(Happened):
+    """Of those who ever stood for the proposal, these belong to units by now that the record does not know it to come
+    from, as of the registry's entry number `registry`.
+    """
+
+    type: Literal["moved"] = "moved"
+    registry: int = Field(ge=0)
+    units: dict[PersonId, Line]
+
+
 class Unclaimed(Happened):
     """By the roles of now whoever held this claim can't do what they claimed, so it is ended."""
 
@@ -269,6 +279,7 @@ Event = Annotated[
     | Lapsed
     | Struck
     | Passed
+    | Moved
     | Unclaimed
     | Blocked
     | Unblocked

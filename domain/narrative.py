@@ -46,6 +46,7 @@ from domain.events import (
     Event,
     FellDue,
     Lapsed,
+    Moved,
     Passed,
     Paused,
     Refused,
@@ -170,6 +171,9 @@ def tell(event: Event) -> Told:
                 "no_opinion": "passed with no opinion obtained",
             }[event.result]
             return _engine(f"Stage {STAGES[event.stage]}: {how}.", event.because)
+        case Moved(units=units):
+            where = ", ".join(f"{person} ({unit})" for person, unit in sorted(units.items()))
+            return _engine(f"Who stands for it belongs to another unit by now, whose people don't judge it: {where}.")
         case Unclaimed(person=person):
             return _engine(f"The claim of {person} is ended: what they claimed falls to them no more.")
         case Blocked(lacking=lacks):

@@ -6,7 +6,7 @@ them; none has rules of its own. Each stage's rules are in its own module; here 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
 
@@ -55,6 +55,7 @@ from domain.events import (
     FellDue,
     Lapsed,
     Mandate,
+    Moved,
     Passed,
     Paused,
     Refused,
@@ -72,7 +73,7 @@ from domain.people import Holder, Role
 from domain.refusal import Refusal
 from domain.registry import BOOTSTRAP
 from domain.route import Phase
-from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, restricted, too_close
+from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, moved, restricted, too_close, with_moved
 from domain.stages import Outcome, Stage
 from domain.state import (
     Asked,
@@ -120,11 +121,14 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
             due = deadlines.falls_due(review, name, facts, at)
             if due is None:
                 return ()
+            _look_who_moved(happened, facts, at)
             happened.add(due)
         case TurnAway():
             happened.add(Refused(at=at, **{name: getattr(command, name) for name in TurnAway.model_fields}))
             return happened.events
         case Take(envelope=envelope, digest=digest, proof=proof):
+            _look_who_moved(happened, facts, at)
+            review = happened.review
             under = _mandate(review, command, facts, at)
             if isinstance(under, Mandate):
                 givers = _givers_of(under) if envelope.kind in JUDGING else ()
@@ -149,10 +153,13 @@ def decide(review: Review, command: Command, facts: Facts, at: datetime) -> tupl
     return happened.events
 
 
-def concerned_by(review: Review, holders: Iterable[Holder]) -> bool:
-    """Whether the roles and absences of these holders make something of the review that its record does not have yet."""
+def concerned_by(review: Review, holders: Iterable[Holder], units: Mapping[PersonId, str]) -> bool:
+    """Whether the roles and absences of these holders, or the units of these people, make something of the review that its
+    record does not have yet.
+    """
     found = tuple(holders)
-    return bool(claims.void(review, found)) or fulfilment.lacking(review, found) != review.blocked
+    lacks = fulfilment.lacking(review, found)
+    return lacks != review.blocked or bool(claims.void(review, found)) or bool(moved(review, units))
 
 
 def holds(review: Review, before: Event | None, event: Event) -> bool:
@@ -183,6 +190,8 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return event.outcome is Outcome.DECLINED and isinstance(before, Refused)
         case Closed():
             return _ends(review, event.at) == event
+        case Moved(units=units):
+            return units != {} and units == moved(review, units)
         case Unclaimed(person=person):
             return review.claim_of(person) is not None
         case Struck(person=person, decisions=gone):
@@ -504,6 +513,12 @@ def _strike(happened: _Happened, before: Review, person: PersonId, at: datetime)
             happened.add(Returned(at=at, stage=back, because=because))
 
 
+def _look_who_moved(happened: _Happened, facts: Facts, at: datetime) -> None:
+    """Put on record, before anything else, where else the proposal comes from by now: it says who is too close to it."""
+    if units := moved(happened.review, facts.units):
+        happened.add(Moved(at=at, registry=facts.standing.registry, units=units))
+
+
 def _look_for_who_can(happened: _Happened, facts: Facts, at: datetime) -> None:
     """Put on record whose claim holds nothing any more, and that somebody is lacking for the route, or no longer."""
     for person in claims.void(happened.review, facts.holders):
@@ -605,6 +620,8 @@ def _evolve(review: Review, event: Event) -> Review:
             following = ORDER[min(ORDER.index(stage) + 1, len(ORDER) - 1)]
             passed = {**review.passed, stage: Passage(result=result, because=because)}
             return _with(deadlines.at_rest(review), stage=following, passed=passed)
+        case Moved(units=units):
+            return with_moved(review, units)
         case Unclaimed(person=person):
             return claims.ended(review, person)
         case Blocked(lacking=lacks, at=at):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from domain.decisions import Reason
 from domain.entitlement import ROLES, speaks_for_the_unit
 from domain.people import Grant, Holder, Role, belongs_to
-from domain.state import Review
+from domain.state import Review, joined
 from domain.turns import Turn
 from domain.values import PersonId
 
@@ -291,6 +291,23 @@ def givers(review: Review, person: PersonId, of: PersonId, role: Role) -> frozen
     """Those whose doing it was, as far as the record tells, that `person` was heard in this role with the voice of `of`."""
     spoke = (voice for voice in review.heard if (voice.person, voice.of, voice.role) == (person, of, role))
     return frozenset(giver for voice in spoke for giver in voice.given_by)
+
+
+def moved(review: Review, units: Mapping[PersonId, str]) -> dict[PersonId, str]:
+    """Those who ever stood for the proposal of this review, while it is open, and belong, by these `units` of people, to
+    none of those that it is known to come from; and where they belong.
+    """
+    found: dict[PersonId, str] = {}
+    for person in sorted(review.proposed_by) if review.open else ():
+        unit = units.get(person)
+        if unit is not None and not belongs_to(unit, (*review.units, *found.values())):
+            found[person] = unit
+    return found
+
+
+def with_moved(review: Review, units: Mapping[PersonId, str]) -> Review:
+    """The review that is known to come from the units of these people, too."""
+    return review.model_copy(update={"units": joined(review.units, *(units[person] for person in sorted(units)))})
 
 
 def has_conflict(review: Review, person: PersonId, unit: str | None, under: Grant) -> bool:

@@ -14,7 +14,7 @@ from domain.authority import mandate, misstated, unpublished, unsigned
 from domain.canonical import sha256
 from domain.decisions import Discrepancy, Envelope, Revision
 from domain.dsse import KeyId
-from domain.events import Accepted, Assessed, Event, Refused
+from domain.events import Accepted, Assessed, Event, Mandate, Moved, Refused
 from domain.facts import Facts, Proposed, propose
 from domain.ledger import GENESIS, Entry, Recorded, Settlement, settlement
 from domain.people import Role
@@ -24,6 +24,7 @@ from domain.proposal import Proposal
 from domain.refusal import Refusal
 from domain.registry import Imported, IssuerKeySeen, RecordedEntry, RegistryAudit, RegistryEntry, RegistryEvent
 from domain.review import evolve, holds, puts_forward, state_digest, text_of, waits_for
+from domain.separation import moved, with_moved
 from domain.state import Review
 from domain.step_up import is_required
 from domain.turns import Turn
@@ -186,7 +187,7 @@ def _verify(evidence: Evidence, authority: _Authority | None) -> Verification:
         if told is not None and settled.setdefault(told.decision, told) != told:
             again = f"entry {number}: the decision {told.decision} was settled by entry {settled[told.decision].seq}"
             return Verification(number - 1, again, previous, review)
-        if authority is not None and isinstance(entry.event, Accepted):
+        if authority is not None:
             wrong = authority.problem_with(review, entry.event)
             if wrong is not None:
                 return Verification(number - 1, f"entry {number}: {wrong}", previous, review)
@@ -319,20 +320,33 @@ class _Authority:
         """The key that founded the registry."""
         return self._audit.founder
 
-    def problem_with(self, review: Review, event: Accepted) -> str | None:
-        """Why this decision should not have been applied to the review as it stood, if it should not."""
-        under, envelope = event.mandate, event.envelope
-        if under is None:
-            return "the decision does not say under what it was made"
-        problem = self._read_to(under.registry)
+    def problem_with(self, review: Review, event: Event) -> str | None:
+        """Why this should not have happened to the review as it stood, by what the registry says, if it should not."""
+        match event:
+            case Accepted(mandate=None):
+                return "the decision does not say under what it was made"
+            case Accepted(mandate=Mandate() as under):
+                return self._not_as_of(under.registry, event.at) or self._not_theirs(review, event, under)
+            case Moved(registry=seq, units=units):
+                differs = "its units are not those of whoever stands for the proposal"
+                known = self._audit.registry.units
+                return self._not_as_of(seq, event.at) or (differs if units != moved(review, known) else None)
+            case _:
+                return None
+
+    def _not_as_of(self, seq: int, at: datetime) -> str | None:
+        """Why a commit at this moment can't have read the registry up to this entry, and no farther, if it can't."""
+        problem = self._read_to(seq)
         if problem is not None:
             return problem
-        registry = self._audit.registry
-        if registry.seq != under.registry:
-            return f"it was applied as of entry {under.registry} of the registry, which is at {registry.seq} there"
-        problem = self._not_then(event.at)
-        if problem is not None:
-            return problem
+        read = self._audit.registry.seq
+        if read != seq:
+            return f"it was applied as of entry {seq} of the registry, which is at {read} there"
+        return self._not_then(at)
+
+    def _not_theirs(self, review: Review, event: Accepted, under: Mandate) -> str | None:
+        """Why this decision should not have been applied, made under this, if it should not."""
+        envelope, registry = event.envelope, self._audit.registry
         refused = unsigned(envelope, event.digest, event.proof, registry.keys.values())
         refused = refused or unpublished(envelope, registry.packs)
         if refused is not None:
@@ -341,7 +355,7 @@ class _Authority:
             standing=registry.standing(envelope.person),
             issuer_keys=tuple(registry.issuer_keys.values()),
         )
-        found = mandate(review, envelope, event.proof, facts)
+        found = mandate(with_moved(review, moved(review, registry.units)), envelope, event.proof, facts)
         if isinstance(found, Refusal):
             return f"the decision {envelope.decision_id} of {envelope.person} was not theirs to make: {found.detail}"
         if found != under:

@@ -18,8 +18,8 @@ from domain.decisions import Envelope, Receipt
 from domain.drafts import Draft, discrepancy, registry_changed, seal, stored_bytes, training_recorded
 from domain.dsse import DECISION, Signer, key_id
 from domain.entitlement import RECONCILER, REGISTER, REGISTRY
-from domain.facts import Standing
-from domain.people import Holder, Role
+from domain.facts import Facts, Standing
+from domain.people import Role
 from domain.proof import Proof, SignedIn
 from domain.proposal import Proposal
 from domain.review import concerned_by
@@ -337,25 +337,28 @@ class Decisions:
         async with pool.acquire() as connection:
             now = await self._database.now(connection)
             changes = await changes_of_roles(connection, now)
-            rows = await connection.fetch(_UNSEEN, changes, limit)
-            if not rows:
+            reviews = await self._unseen(connection, changes, limit)
+            if not reviews:
                 return 0
-            reviews = tuple(readable(rows).values())
-            holders = (await look(connection, None, named=Named.of(reviews, now))).holders
+            proposers = {person for review in reviews for person in review.proposed_by}
+            facts = await look(connection, None, named=Named.of(reviews, now), members=proposers)
         same, stored = [], 0
         for review in reviews:
-            if not concerned_by(review, holders):
+            if not concerned_by(review, facts.holders, facts.units):
                 same.append(review)
             else:
-                stored += await self._has_changed(review.id, holders)
+                stored += await self._has_changed(review.id, facts)
             await asyncio.sleep(0)  # others have their turn: this is the worker's loop
         await pool.execute(_SEEN, [review.id for review in same], [review.seq for review in same], changes)
         return stored
 
-    async def _has_changed(self, review_id: str, holders: Sequence[Holder]) -> bool:
+    async def _unseen(self, connection: Connection, changes: int, limit: int) -> tuple[Review, ...]:
+        return tuple(readable(await connection.fetch(_UNSEEN, changes, limit)).values())
+
+    async def _has_changed(self, review_id: str, facts: Facts) -> bool:
         async with self._database.transaction() as connection:
             review = await self._shared(connection, review_id)
-            if not concerned_by(review, holders):
+            if not concerned_by(review, facts.holders, facts.units):
                 return False
             now = await self._database.now(connection)
             await self._standing(connection, REGISTRY.person, now)

@@ -25,7 +25,7 @@ from domain.principles import judges
 from domain.proof import Proof
 from domain.proposal import Proposal
 from domain.review import fold, waits_for
-from domain.state import Review, Subject
+from domain.state import Review
 from domain.turns import Turn, changes
 from domain.values import PersonId
 from store.database import Connection, Database
@@ -214,7 +214,7 @@ class LockedHead:
             keys=() if proof is None else [signature.keyid for signature in proof.signatures],
             issuer_key=None if proof is None or proof.step_up is None else proof.step_up.key,
             named=_named(review, proposed, self.now),
-            members=() if proposed is None else _members(review, proposed.subject),
+            members=_members(review, proposed),
         )
         completions = await self._completions(review, proposed)
         pack = review.pack_digest if decision is None or review.open else decision.envelope.pack_digest
@@ -344,8 +344,10 @@ def _proposal(content: bytes) -> Proposal:
     return Proposal.model_validate_json(content, extra="ignore")
 
 
-def _members(review: Review, subject: Subject) -> tuple[PersonId, ...]:
-    return (*subject.proposers, *judges(review))
+def _members(review: Review, proposed: Proposed | None) -> tuple[PersonId, ...]:
+    if proposed is None:
+        return review.proposed_by
+    return (*review.proposed_by, *proposed.subject.proposers, *judges(review))
 
 
 def _named(review: Review, proposed: Proposed | None, at: datetime) -> Named | None:

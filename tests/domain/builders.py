@@ -248,7 +248,9 @@ class Case:
             packs=() if envelope is None else (envelope.pack_digest,),
             holders=self.holders(),
             completions=tuple(self.completions),
-            units={person: self.unit_of(person) for person in (self.owner, self.author, *judges(self.review))},
+            units={
+                p: self.unit_of(p) for p in (self.owner, self.author, *self.review.proposed_by, *judges(self.review))
+            },
             proposed=proposed,
             calendar=self.calendar,
         )

@@ -14,7 +14,7 @@ from domain.decisions import ChangeRequest, Question, Reason, RegistryChanged, R
 from domain.drafts import stored_bytes
 from domain.dsse import DECISION, Ed25519Signer
 from domain.entitlement import REGISTRY
-from domain.events import Accepted, Assessed, Refused
+from domain.events import Accepted, Assessed, Moved, Refused
 from domain.people import Delegation, Role
 from domain.proof import Proof
 from domain.registry import (
@@ -285,6 +285,46 @@ def test_verdicts_are_carried_by_what_the_registry_says(put: tuple[RegistryEvent
         forged = event.model_copy(update={"carried": carried})
         said = case.audit([*case.events[:place], forged]).difference
         assert f"entry {place + 1}: its carried is not what comes of the proposal and the policy pack" == said
+
+
+def moving(*put: RegistryEvent) -> AuditedCase:
+    """A review that Rin judged an hour after this was put on record of people."""
+    case = AuditedCase()
+    case.now += HOUR
+    case.registry += put
+    case.now += HOUR
+    case.say(RIN, sheet())
+    return case
+
+
+def test_a_move_is_on_record_as_the_registry_has_it() -> None:
+    """That of the owner, and nobody else's: told of another unit, of another entry, or of whoever did not move, it is found."""
+    to_sales = PeopleEntered(at=START + HOUR, by=OPERATOR, people=(Member(person=OWNER, unit="Sales"),))
+    case = moving(to_sales)
+    assert case.audit().difference is None
+    place, event = next((n, e) for n, e in enumerate(case.events) if isinstance(e, Moved))
+    for update, difference in (
+        ({"units": {OWNER: "Research"}}, "its units are not those of whoever stands for the proposal"),
+        ({"units": {AUTHOR: "Sales"}}, "its units are not those of whoever stands for the proposal"),
+        ({"registry": 4}, "it was applied as of entry 4 of the registry, when entry 5 was there already"),
+        ({"registry": 9}, "it was applied as of entry 9 of the registry, which is at 5 there"),
+    ):
+        said = case.audit([*case.events[:place], event.model_copy(update=update)]).difference
+        assert f"entry {place + 1}: {difference}" == said
+
+
+def test_who_judged_in_spite_of_a_move_is_found_although_the_record_does_not_tell_of_it() -> None:
+    """Rin is of the unit to which the owner moved."""
+    to_sales = PeopleEntered(
+        at=START + HOUR, by=OPERATOR, people=(Member(person=OWNER, unit="Sales"), Member(person=RIN, unit="Sales"))
+    )
+    case = moving(to_sales)
+    assert isinstance(case.events[-1], Refused)
+    unmoved = moving(PeopleEntered(at=START + HOUR, by=OPERATOR, people=(Member(person=RIN, unit="Sales"),)))
+    unmoved.registry[-1] = to_sales
+    assert "was not theirs to make: You belong to the unit that this proposal comes from" in (
+        unmoved.audit().difference or ""
+    )
 
 
 def test_staff_who_judged_are_found_although_the_record_is_told_without_them() -> None:

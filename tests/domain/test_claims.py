@@ -383,9 +383,9 @@ def test_the_claim_of_who_can_act_no_more_ends_on_record(how: str) -> None:
     """As soon as the registry tells the review; the turn is in the others' inboxes, and they hear of it."""
     case = several()
     case.accepts(JUN, SHEET)
-    assert not concerned_by(case.review, case.holders())
+    assert not concerned_by(case.review, case.holders(), case.facts().units)
     loses(case, JUN, how)
-    assert concerned_by(case.review, case.holders())
+    assert concerned_by(case.review, case.holders(), case.facts().units)
     before = case.review
     case.accepts(REGISTRY.person, RegistryChanged())
     ended = case.events[-1]
@@ -394,7 +394,7 @@ def test_the_claim_of_who_can_act_no_more_ends_on_record(how: str) -> None:
     assert [] == claimants(case)
     assert {RIN, KEI, MAO} == able(case)
     assert [Role.REVIEWER] == [notice.role for notice in noticed(before, case.review, (ended,))]
-    assert not concerned_by(case.review, case.holders())
+    assert not concerned_by(case.review, case.holders(), case.facts().units)
     assert holds(before, None, ended)
     assert not holds(case.review, None, ended), "there is none any more"
     assert case.review == fold(case.review.id, case.events)

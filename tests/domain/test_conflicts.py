@@ -13,15 +13,18 @@ from domain.decisions import (
     Question,
     QuestionAnswer,
     Reason,
+    RegistryChanged,
     Revision,
     Ruling,
     Submission,
+    Withdrawal,
 )
-from domain.events import Accepted, Assessed, Lapsed, Refused, Returned, Struck
+from domain.entitlement import REGISTRY
+from domain.events import Accepted, Assessed, Blocked, Lapsed, Moved, Refused, Returned, Struck
 from domain.fulfilment import lacking
 from domain.narrative import tell
 from domain.people import Assigned, Role
-from domain.review import fold, waits_for
+from domain.review import concerned_by, fold, holds, waits_for
 from domain.route import OWN, Phase
 from domain.stages import Outcome, Stage
 from domain.turns import falls_to
@@ -333,3 +336,51 @@ def test_the_owners_unit_counts_whoever_submits_for_them() -> None:
     (assessed,) = (event for event in case.events if isinstance(event, Assessed))
     assert (RIN,) == assessed.kept_away
     assert fold("R-1", case.events) == case.review
+
+
+@pytest.mark.parametrize("who", [OWNER, AUTHOR])
+def test_who_moves_makes_a_conflict_of_their_new_unit(who: str) -> None:
+    """Before anything else is decided, on record, and for good; what was said before stands, as it was nobody's then."""
+    case = Case()
+    case.accepts(JUN, sheet())
+    case.units |= {JUN: "Sales", RIN: "Sales", who: "sales"}
+    before = case.review
+    assert concerned_by(before, case.holders(), case.facts().units)
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(RIN, sheet())
+    found = next(event for event in case.events if isinstance(event, Moved))
+    assert {who: case.units[who]} == found.units
+    assert f"whose people don't judge it: {who} ({case.units[who]})." in tell(found).what
+    assert holds(before, None, found)
+    assert not holds(case.review, None, found), "it is known already"
+    assert not concerned_by(case.review, case.holders(), case.facts().units)
+    assert not case.may_read(RIN)
+    assert case.may_read(KEI)
+    assert JUN in {given.by.person for given in case.review.sheets}
+    case.units[who] = UNIT
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(RIN, sheet())
+    assert 1 == sum(isinstance(event, Moved) for event in case.events)
+    case.accepts(OFFICER, ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    assert Reason.CONFLICT_OF_INTEREST is case.refusal(RIN, sheet())
+    assert fold("R-1", case.events) == case.review
+
+
+def test_the_registry_tells_of_a_move_when_nobody_decides() -> None:
+    """So that whoever is too close by it does not see the case any more, and who is lacking by it is noticed."""
+    case = Case()
+    case.units |= dict.fromkeys((OWNER, RIN, JUN, KEI, MAO), "Sales")
+    assert case.may_read(RIN)
+    case.accepts(REGISTRY.person, RegistryChanged())
+    assert not case.may_read(RIN)
+    assert case.review.blocked
+    assert [Moved, Accepted, Blocked] == [type(event) for event in case.events[-3:]]
+
+
+def test_nobody_who_moves_after_the_outcome_changes_anything() -> None:
+    """It is closed: its record is as it is."""
+    case = Case()
+    case.accepts(OWNER, Withdrawal())
+    case.units[OWNER] = "Sales"
+    assert not concerned_by(case.review, case.holders(), case.facts().units)
+    assert Reason.LATE is case.refusal(RIN, Question())
+    assert not any(isinstance(event, Moved) for event in case.events)

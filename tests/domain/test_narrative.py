@@ -110,6 +110,7 @@ def everything() -> list[Event]:
     fifth.disabled |= {REVIEWERS[0], HEAD}
     fifth.accepts(REGISTRY.person, RegistryChanged())
     fifth.disabled.clear()
+    fifth.units[OWNER] = "Sales"
     fifth.accepts(REGISTRY.person, RegistryChanged())
     return [*case.events, *other.events, *third.events, *fourth.events, *fifth.events]
 

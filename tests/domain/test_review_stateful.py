@@ -51,6 +51,7 @@ from domain.ledger import GENESIS, append
 from domain.narrative import tell
 from domain.people import DELEGABLE, Assigned, Grant, Role
 from domain.review import concerned_by, decide, evolve, fold, state_digest, waits_for
+from domain.separation import moved
 from domain.stages import Outcome, Stage
 from domain.state import Clock, Review
 from domain.turns import Turn, falls_to
@@ -329,7 +330,7 @@ class Process(RuleBasedStateMachine):
     def the_registry_speaks(self) -> None:
         """As the sweep has it do; afterwards the record says what is so."""
         self.case.accepts(REGISTRY.person, RegistryChanged())
-        assert not concerned_by(self.case.review, self.case.holders())
+        assert not concerned_by(self.case.review, self.case.holders(), self.case.facts().units)
 
     @precondition(lambda self: not self.case.review.closed)
     @rule(text=st.integers(1, 6), principle=st.none() | st.sampled_from(PRINCIPLES))
@@ -356,6 +357,11 @@ class Process(RuleBasedStateMachine):
         chained = any(giver.person in (d.giver, d.taker) or taker == d.giver for d in overlapping)
         if giver.role in DELEGABLE and giver.person != taker and not chained:
             self.case.delegates(giver.person, taker, giver.role, days=days)
+
+    @rule(person=st.sampled_from((OWNER, AUTHOR)), to=st.sampled_from((*REVIEWERS, HEAD)))
+    def the_owner_or_author_moves(self, person: str, to: str) -> None:
+        self.case.units[person] = self.case.unit_of(to)
+        self.moved = True
 
     @rule(person=st.sampled_from((*REVIEWERS, OFFICER, HEAD, LEA)))
     def somebody_comes_to_the_unit_or_leaves_it(self, person: str) -> None:
@@ -456,8 +462,8 @@ class Process(RuleBasedStateMachine):
 
     @invariant()
     def whose_turn_it_is_is_let_through(self) -> None:
-        """What the process says that it waits for, it takes."""
-        if not self.news:
+        """What the process says that it waits for, it takes, unless it has not been told yet who is too close by now."""
+        if not self.news or moved(self.case.review, self.case.facts().units):
             return
         for turn in waits_for(self.case.review):
             able = self.able(turn)
@@ -474,7 +480,8 @@ class Process(RuleBasedStateMachine):
     @invariant()
     def what_is_claimed_is_refused_to_others(self) -> None:
         """Where whoever claimed it can still do it."""
-        for turn in waits_for(self.case.review) if self.news else ():
+        told = not moved(self.case.review, self.case.facts().units)
+        for turn in waits_for(self.case.review) if self.news and told else ():
             free = turn.model_copy(update={"taken": False})
             holders = [holder for holder in self.case.holders() if falls_to(free, holder)]
             able = [holder for holder in holders if holder.grant.person in turn.claimed_by]

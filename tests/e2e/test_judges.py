@@ -11,17 +11,19 @@ from domain.route import SignatoryStep
 from domain.stages import Stage
 from domain.verification import verify
 from store.registers import Registers
-from tests.support.harness import SIGNER
+from tests.support.harness import SIGNER, until
 from tests.support.system import (
     AUDITOR,
     AUTHOR,
     JUN,
     KEI,
+    OFFICER,
     OPERATOR,
     OWNER,
     PACK,
     RIN,
     SIGNATORIES,
+    Person,
     System,
     example,
     sheet,
@@ -124,6 +126,26 @@ async def test_a_reviewer_of_the_unit_or_on_the_staff_finds_it_nowhere(own_syste
         assert sees is bool(await waits_for(system, person, review))
         answered = await system.person(person).get(f"/reviews/{review}")
         assert (200 if sees else 404) == answered.status_code
+
+
+async def test_who_is_of_the_unit_to_which_the_owner_moves_sees_it_no_more(own_system: System) -> None:
+    """Within seconds, although nobody decides anything; and what they say of it at once is refused, on record."""
+    system = own_system
+    review, another = [await system.opened(example(3)) for _ in range(2)]
+    table = f"person,name,unit,role,office\nuna.reviewer,Una,Sales,reviewer,\n{OWNER},Owner,Sales,,\n"
+    assert 200 == (await system.person(OPERATOR).put_in("/people/import", table, "text/csv")).status_code
+    una = system.person("una.reviewer")
+    await until(lambda: hidden(una, another))
+    assert await hidden(una, review)
+    assert [] == (await una.get("/inbox")).json()["items"]
+    timeline = (await system.person(OFFICER).get(f"/reviews/{review}/timeline")).json()
+    assert f"{OWNER} (Sales)" in str(timeline)
+
+
+async def hidden(person: Person, review: str) -> bool:
+    """Whether this person finds nothing there."""
+    answered = await person.get(f"/reviews/{review}")
+    return answered.status_code == 404
 
 
 async def test_two_of_three_heads_sign(own_system: System) -> None:

@@ -356,10 +356,10 @@ class Case:
             await asyncio.sleep(0.05)
 
     async def word_from_the_registry(self) -> None:
-        """Let the dispatcher find that roles changed, and the review take note of it."""
+        """Let the dispatcher find that roles or units changed, and the review take note of it."""
         dispatcher = Dispatcher(self.world.decisions, self._courier, self.commits, Heedless())
         before = await self.state()
-        while (await self.state()).blocked == before.blocked:
+        while (await self.state()).seq == before.seq:
             await dispatcher.round()
             await asyncio.sleep(0.05)
 
@@ -927,6 +927,17 @@ async def nobody_can_sign_for_a_while(case: Case) -> None:
     for person in people:
         await case.world.registers.enable(person, OPERATOR, "Back.")
     await case.word_from_the_registry()
+    await case.signed()
+
+
+@scenario
+async def the_owner_moves_to_another_unit(case: Case) -> None:
+    """The registry's word that there is one more unit whose people don't judge it."""
+    await case.begin(1)
+    async with case.world.registers.registry.head() as head:
+        await head.append(PeopleEntered(at=head.now, by=OPERATOR, people=(Member(person=OWNER, unit="Sales"),)))
+    await case.word_from_the_registry()
+    await case.reviewed()
     await case.signed()
 
 

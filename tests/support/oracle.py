@@ -17,7 +17,7 @@ from domain.canonical import sha256
 from domain.commands import Command, FallDue, Take, TurnAway
 from domain.completions import Completion, required
 from domain.decisions import Envelope, Revision, Submission
-from domain.events import Accepted, Event, FellDue, Refused, Reminded
+from domain.events import Accepted, Event, FellDue, Moved, Refused, Reminded
 from domain.facts import Facts, Proposed, Standing, propose
 from domain.people import Holder, Role
 from domain.policy import PolicyPack
@@ -87,7 +87,7 @@ class Past:
             packs=tuple(registry.packs),
             holders=tuple(_named(review, proposed, holders(registry, at))),
             completions=self._completions(review, proposed, entered_by),
-            units={} if proposed is None else _units(registry, proposed, judges(review)),
+            units=_units(registry, review, proposed),
             proposed=proposed,
             unassessable=unassessable,
             calendar=calendar or MONDAY_TO_FRIDAY,
@@ -140,8 +140,10 @@ def holders(registry: Registry, at: datetime) -> Iterator[Holder]:
         )
 
 
-def _units(registry: Registry, proposed: Proposed, judging: Iterable[str]) -> dict[str, str]:
-    people = {proposed.subject.owner, proposed.subject.author, *judging}
+def _units(registry: Registry, review: Review, proposed: Proposed | None) -> dict[str, str]:
+    people = set(review.proposed_by)
+    if proposed is not None:
+        people |= {proposed.subject.owner, proposed.subject.author, *judges(review)}
     return {person: registry.units[person] for person in people if person in registry.units}
 
 
@@ -202,7 +204,7 @@ def differs(review_id: str, events: Sequence[Event], past: Past) -> str | None:
     review = Review(id=review_id)
     done = seen = 0
     while done < len(events):
-        command, stored = _command(events[done], past)
+        command, stored = _command(events[done:], past)
         if command is None:
             return f"entry {done + 1}: nothing brought it about: {events[done]}"
         at = events[done].at
@@ -215,13 +217,13 @@ def differs(review_id: str, events: Sequence[Event], past: Past) -> str | None:
             if matches and len(said) > len(best):
                 best, saw = said, seq
                 following = events[done + len(said) :]
-                if not following or _command(following[0], past)[0] is not None:
+                if not following or _command(following, past)[0] is not None:
                     break
         if not best:
             return (
                 f"entry {done + 1}: the model says {_brief(first or ())}, the record {_brief(events[done : done + 3])}"
             )
-        if isinstance(best[0], Accepted):
+        if isinstance(best[0], Accepted | Moved):
             seen = saw
         for event in best:
             review = evolve(review, event)
@@ -229,10 +231,11 @@ def differs(review_id: str, events: Sequence[Event], past: Past) -> str | None:
     return None
 
 
-def _command(event: Event, past: Past) -> tuple[Command | None, Stored | None]:
-    """What an entry answers that is the first of its command."""
-    match event:
-        case Refused(ordinal=int()):
+def _command(events: Sequence[Event], past: Past) -> tuple[Command | None, Stored | None]:
+    """What these entries answer, of which the first is the first of its command: but for a move, which goes before."""
+    moved = len(events) > 1 and isinstance(events[0], Moved)
+    match events[moved]:
+        case Refused(ordinal=int()) as event:
             return TurnAway.model_validate({name: getattr(event, name) for name in TurnAway.model_fields}), None
         case Accepted(envelope=Envelope(decision_id=decision)) | Refused(decision=UUID() as decision):
             stored = past.decisions.get(decision)
@@ -249,6 +252,8 @@ def _moments(event: Event, seen: int, past: Past) -> Iterator[tuple[int, datetim
     """The states of the registers that the commit of this entry may have seen, the likeliest first."""
     if isinstance(event, Accepted) and event.mandate is not None:
         possible = [event.mandate.registry]
+    elif isinstance(event, Moved):
+        possible = [event.registry]
     else:
         window = past.between(event.at - MOMENT, event.at + MOMENT)
         likely = past.between(event.at, event.at).start
