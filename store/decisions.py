@@ -108,11 +108,12 @@ and not exists (
 """
 
 _UNSEEN = """
-select id, state from reviews r where outcome is null and state is not null and roles_seen < $1
+select id, state, roles_seen from reviews r where outcome is null and state is not null and roles_seen < $1
+and ($3::bigint is null or (roles_seen, id) > ($3, $4))
 and not exists (
     select from decisions d where d.review_id = r.id and d.status = 'pending' and d.kind = 'registry_changed'
 )
-order by roles_seen limit $2
+order by roles_seen, id limit $2
 """
 
 # Not where a commit is under way, or has been since: it may have read the roles before they changed.
@@ -353,7 +354,14 @@ class Decisions:
         return stored
 
     async def _unseen(self, connection: Connection, changes: int, limit: int) -> tuple[Review, ...]:
-        return tuple(readable(await connection.fetch(_UNSEEN, changes, limit)).values())
+        """The first of them that can be read: those that can't hold up no other."""
+        after: tuple[int | None, str | None] = (None, None)
+        while rows := await connection.fetch(_UNSEEN, changes, limit, *after):
+            found = tuple(readable(rows).values())
+            if found or len(rows) < limit:
+                return found
+            after = (rows[-1]["roles_seen"], rows[-1]["id"])
+        return ()
 
     async def _has_changed(self, review_id: str, facts: Facts) -> bool:
         async with self._database.transaction() as connection:

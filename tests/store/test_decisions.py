@@ -305,6 +305,20 @@ async def test_the_registry_looks_at_so_many_reviews_at_a_time(system: Harness) 
     assert reviews == await of_the_registry(system)
 
 
+async def test_what_cannot_be_read_holds_up_no_other(system: Harness) -> None:
+    """However much of it is first in line."""
+    reviews = [await opened(system, tier=1) for _ in range(5)]
+    *broken, whole = sorted(reviews)
+    rows = await system.database.pool.fetch("select id, state from reviews where id = any($1)", broken)
+    await system.database.pool.execute("update reviews set state = '{}' where id = any($1)", broken)
+    await leave(system, *REVIEWERS)
+    assert [1, 0] == [await system.decisions.word_from_the_registry(2) for _ in range(2)]
+    assert [whole] == await of_the_registry(system)
+    for row in rows:
+        await system.database.pool.execute("update reviews set state = $2 where id = $1", row["id"], row["state"])
+    assert [2, 2, 0] == [await system.decisions.word_from_the_registry(2) for _ in range(3)]
+
+
 async def test_a_review_that_goes_on_meanwhile_is_looked_at_again(system: Harness, database: DatabaseUrls) -> None:
     """Its commit may have read the roles before they changed: it is not taken for looked at."""
     review = await opened(system, tier=1)
