@@ -41,7 +41,7 @@ AT_A_TIME = 500
 all are, in the same round.
 """
 
-_AT_ONCE = 8
+_AT_ONCE = 2
 
 _BEAT = 3.0
 """Seconds between two signs of life."""
