@@ -19,7 +19,7 @@ from api.away import away
 from api.description import install_description
 from api.identity import Identity, TokenVerifier, authenticated
 from api.middleware import RequestContext
-from api.problems import Unavailable, install_problems, problem_response
+from api.problems import Conflict, NotFound, Unavailable, install_problems, problem_response
 from api.provider import Provider
 from api.routes import (
     attempts,
@@ -62,7 +62,7 @@ from store.notices import Notices
 from store.receipts import Receipts
 from store.reconciliations import Reconciliations
 from store.registers import Registers
-from store.registry import InTheWayError, KeyNotInForceError, Registrar, RegistryRefusedError
+from store.registry import InTheWayError, KeyNotInForceError, NotThereError, Registrar, RegistryRefusedError
 from store.registry_check import RegistryCheck
 from store.reviews import Reviews
 from store.sessions import Sessions
@@ -119,7 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in OPEN:
         app.include_router(router)
     app.include_router(health_router(_checks(app)))
-    install_problems(app, RegistryRefusedError)
+    install_problems(app, {NotThereError: NotFound, RegistryRefusedError: Conflict})
     install_description(app)
     for kind in AWAY:
         app.add_exception_handler(kind, away)

@@ -19,9 +19,10 @@ Problem                    the base; a status, a stable type, a title, and what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPMethod, HTTPStatus
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastapi import FastAPI
@@ -261,9 +262,9 @@ def problem_response(error: Exception, request_id: str | None) -> ProblemRespons
     return ProblemResponse(document, headers)
 
 
-def install_problems(app: FastAPI, *conflicts: type[Exception]) -> None:
-    """Make every refusal of `app` a problem document, in its answers and in its OpenAPI description; `conflicts` are the
-    errors of what is behind it whose message says what stands against a request.
+def install_problems(app: FastAPI, refusals: Mapping[type[Exception], type[Problem]] = MappingProxyType({})) -> None:
+    """Make every refusal of `app` a problem document, in its answers and in its OpenAPI description; `refusals` are the
+    errors of what is behind it whose message says what stands against a request, and the problem that each is.
 
     What nobody expected is answered by `api.middleware.RequestContext`, which knows more about it.
     """
@@ -286,11 +287,14 @@ def install_problems(app: FastAPI, *conflicts: type[Exception]) -> None:
             request.state.person = error.person
         return response
 
-    async def conflict(request: Request, error: Exception) -> Response:
-        return await handle(request, Conflict(str(error)))
+    def refused_as(problem: type[Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def refused(request: Request, error: Exception) -> Response:
+            return await handle(request, problem(str(error)))
 
-    for kind in conflicts:
-        app.add_exception_handler(kind, conflict)
+        return refused
+
+    for kind, problem in refusals.items():
+        app.add_exception_handler(kind, refused_as(problem))
     app.add_exception_handler(HTTPException, handle)
     app.add_exception_handler(RequestValidationError, handle)
 

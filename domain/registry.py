@@ -389,6 +389,12 @@ def held(grant: Grant) -> Held:
     return grant.person, grant.role, grant.office
 
 
+class NotThere(str):
+    """Why what is about something that is not there, or not any more, can't be put on record."""
+
+    __slots__ = ()
+
+
 def refuse(registry: Registry, event: RegistryEvent) -> str | None:
     """Why this can't be put on record after what the registry says, in a sentence for whoever asked for it, if it can't.
 
@@ -422,7 +428,7 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
             return next((said for grant in grants if (said := _refuse_grant(registry, grant, by)) is not None), None)
         case GrantRevoked(grant=grant):
             if grant not in registry.grants:
-                return "No grant with this id is in force."
+                return NotThere("No grant with this id is in force.")
             # Nobody disables themselves, so by their being disabled the operators do not end.
             rest = {person for held_by, person in registry.operators.items() if held_by != grant}
             last = grant in registry.operators and rest <= registry.disabled
@@ -431,18 +437,19 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
             if person == by:
                 return "Nobody disables themselves."
             if person not in registry.units:
-                return _nobody(person)
+                return NotThere(_nobody(person))
             return "This person is disabled already." if person in registry.disabled else None
         case Enabled(person=person):
+            if person not in registry.units:
+                return NotThere(_nobody(person))
             return None if person in registry.disabled else "This person is not disabled."
         case Delegated(delegation=delegation):
             return _refuse_delegation(registry, delegation, event)
         case DelegationEnded(delegation=delegation_id):
             ended = registry.delegations.get(delegation_id)
-            if ended is None:
-                return "No delegation with this id is in force."
-            ends_it = event.by in (ended.giver, ended.taker, *registry.operators.values())
-            return None if ends_it else "A delegation is ended by who gave it, who took it, or an operator."
+            if ended is not None and event.by in (ended.giver, ended.taker, *registry.operators.values()):
+                return None
+            return NotThere("No delegation with this id is in force that is yours to end.")
         case Invited():
             return _refuse_invitation(registry, event)
         case InvitationUsed():
@@ -452,7 +459,7 @@ def _refuse_it(registry: Registry, event: RegistryEvent) -> str | None:
                 return "Invitations are for officers and operators to take back."
             known = registry.invitations.get(invitation)
             in_force = known is not None and known.status != "revoked" and event.at < known.expires_at
-            return None if in_force else "No invitation with this id is in force."
+            return None if in_force else NotThere("No invitation with this id is in force.")
         case PeopleEntered(people=people, by=by):
             # Whoever is entered can be disabled, and what a service says would be refused from then on.
             service = next((member.person for member in people if member.person.startswith(SERVICES_ARE)), None)
@@ -482,7 +489,7 @@ def _refuse_seeing(registry: Registry, event: IssuerKeySeen) -> str | None:
 def _refuse_revoking(registry: Registry, key: KeyId) -> str | None:
     in_force = [known for known, at in registry.keys.items() if at.revoked_at is None]
     if key not in in_force:
-        return "No key with this id is in force."
+        return NotThere("No key with this id is in force.")
     if in_force == [key]:
         return "This is the only key in force; register the next one first."
     return None

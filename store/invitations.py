@@ -51,8 +51,6 @@ from invitations i join people p on p.id = i.person where i.link = $1
 
 _USED = "update invitations set used_at = $2 where id = $1"
 
-_IN_FORCE = "select person from invitations where id = $1 and expires_at > clock_timestamp()"
-
 _REVOKED = "update invitations set revoked_at = $2, revoked_by = $3 where id = $1"
 
 Posted = Literal["waiting", "sent", "failed", "dropped"]
@@ -170,18 +168,16 @@ class Invitations:
         except RegistryRefusedError:
             return None
 
-    async def revoke(self, invitation: str, because: str, *, by: PersonId) -> bool:
-        """Revoke an invitation, used or not: what came of it ends at once. Returns whether it was in force."""
-        try:
-            async with self._database.transaction() as connection, self._registrar.head(connection) as head:
-                if await connection.fetchval(_IN_FORCE, invitation) is None:
-                    return False
-                await head.append(InvitationRevoked(at=head.now, by=by, invitation=invitation, because=because))
-                await connection.execute(_REVOKED, invitation, head.now, by)
-                await end_sessions_by(connection, invitation)
-                return True
-        except RegistryRefusedError:
-            return False
+    async def revoke(self, invitation: str, because: str, *, by: PersonId) -> None:
+        """Revoke an invitation, used or not: what came of it ends at once.
+
+        Raises:
+            NotThereError: it is not in force.
+        """
+        async with self._database.transaction() as connection, self._registrar.head(connection) as head:
+            await head.append(InvitationRevoked(at=head.now, by=by, invitation=invitation, because=because))
+            await connection.execute(_REVOKED, invitation, head.now, by)
+            await end_sessions_by(connection, invitation)
 
 
 def _invitation(row: asyncpg.Record) -> Invitation:

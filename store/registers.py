@@ -56,7 +56,6 @@ _SEEN = "select exists (select from issuer_keys where id = $1 and key = $2::json
 _IMPORT_SECONDS = 600
 """How long an import may take: everybody's rows, in one transaction."""
 
-_KNOWN = "select exists (select from people where id = $1)"
 
 _DISABLED_BY = "update people set disabled_by = $2, disabled_because = $3 where id = $1"
 
@@ -81,10 +80,6 @@ _PACK_OF_DIGEST = "select content from policy_packs where digest = $1"
 
 
 T = TypeVar("T")
-
-
-class NobodyError(Exception):
-    """There is nobody with this id."""
 
 
 class PublishedOtherwiseError(Exception):
@@ -191,7 +186,8 @@ class Registers:
         """Revoke a grant.
 
         Raises:
-            RegistryRefusedError: it is not in force.
+            NotThereError: it is not in force.
+            RegistryRefusedError: nobody would be an operator any more.
         """
         async with self.registry.head() as head:
             await head.append(GrantRevoked(at=head.now, by=by, grant=grant, because=because))
@@ -200,12 +196,10 @@ class Registers:
         """Take everything from a person at once: nothing that they ask for is answered, and their sessions end.
 
         Raises:
-            NobodyError: there is nobody with this id.
+            NotThereError: there is nobody with this id.
             RegistryRefusedError: they are disabled already, or would disable themselves.
         """
         async with self._database.transaction() as connection, self.registry.head(connection) as head:
-            if not await connection.fetchval(_KNOWN, person):
-                raise NobodyError
             await head.append(Disabled(at=head.now, by=by, person=person, because=because))
             await connection.execute(_DISABLED_BY, person, by, because)
             await end_sessions_of(connection, person)
@@ -252,7 +246,7 @@ class Registers:
         """End a delegation before its time.
 
         Raises:
-            RegistryRefusedError: it is not in force, or not theirs to end.
+            NotThereError: it is not in force, or not theirs to end.
         """
         async with self.registry.head() as head:
             await head.append(DelegationEnded(at=head.now, by=by, delegation=delegation))

@@ -34,6 +34,7 @@ from domain.registry import (
     IssuerKeySeen,
     KeyAdded,
     KeyRevoked,
+    NotThere,
     PackPublished,
     PeopleEntered,
     RecordedEntry,
@@ -136,6 +137,10 @@ class RegistryRefusedError(Exception):
     """A rule forbids the change; the message is the sentence that says so."""
 
 
+class NotThereError(RegistryRefusedError):
+    """What should be changed is not there, or not any more."""
+
+
 class KeyNotInForceError(Exception):
     """The key that this process signs with is not in force; the message says what to do."""
 
@@ -178,6 +183,7 @@ class RegistryHead:
             What is on record now that was not.
 
         Raises:
+            NotThereError: one of them is about something that is not there; none is on record.
             RegistryRefusedError: a rule forbids one of them; none is on record.
             KeyNotInForceError: nothing that this process signs counts.
             InTheWayError: what is none of its entries stands in their place.
@@ -191,7 +197,7 @@ class RegistryHead:
                 continue
             said = refuse(registry, new)
             if said is not None:
-                raise RegistryRefusedError(said)
+                raise NotThereError(said) if isinstance(said, NotThere) else RegistryRefusedError(said)
             self._must_count(registry, new)
             registry.apply(new)
             data, digest = entry_bytes(self._seq + 1, self._hash, new)
@@ -358,7 +364,8 @@ class Registrar:
         """Have what this key signs count no more; what it signed before stays valid.
 
         Raises:
-            RegistryRefusedError: it is not in force, or no other one is.
+            NotThereError: it is not in force.
+            RegistryRefusedError: no other one is.
         """
         async with self._database.transaction() as connection, self.head(connection) as head:
             # Whoever stores a decision has looked into this table before they looked at the keys: after this, what was

@@ -68,7 +68,7 @@ async def list_delegations(caller: TheCaller, services: TheServices, person: Per
     "/delegations/{delegation}",
     status_code=204,
     summary="End a delegation",
-    responses=problems(400, 401, 403, 409, 422, 503),
+    responses=problems(400, 401, 403, 404, 409, 422, 503),
 )
 async def end(delegation: DelegationId, caller: TheCaller, services: TheServices) -> None:
     """End a delegation before its time: its giver, its taker, or an operator."""

@@ -14,7 +14,7 @@ from api.bodies import BoundedRoute
 from api.cookies import SESSION_COOKIE
 from api.description import links
 from api.identity import KnownRoute
-from api.problems import Conflict, FieldError, Invalid, NotFound, problems, refused_with
+from api.problems import Conflict, FieldError, Invalid, problems, refused_with
 from api.routes.sign_in import HOME, keep_session
 from api.same_origin import must_come_from
 from api.schemas import NO_REASON, Because, In, Moment
@@ -122,8 +122,7 @@ async def revoke(
 ) -> None:
     """Revoke an invitation, used or not: its link and the session that came of it are no longer good, at once."""
     caller.must_hold(*INVITERS)
-    if not await services.invitations.revoke(invitation, because, by=caller.person):
-        raise NotFound("No invitation with this id is in force.")
+    await services.invitations.revoke(invitation, because, by=caller.person)
 
 
 @doors.get(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.description import links
 from api.identity import KnownRoute
-from api.problems import FieldError, Forbidden, Invalid, NotFound, problems
+from api.problems import FieldError, Forbidden, Invalid, problems
 from api.schemas import Because, In
 from api.services import TheCaller, TheServices
 from domain.access import may_audit
@@ -91,11 +91,7 @@ async def add_key(body: KeyIn, response: Response, caller: TheCaller, services: 
 async def revoke_key(key: KeyId, because: Because, caller: TheCaller, services: TheServices) -> None:
     """Have what a key signs count no more. What it signed before stays valid."""
     caller.must_hold(Role.OPERATOR)
-    registry = services.registers.registry
-    known = (await registry.keys()).get(key)
-    if known is None or known.revoked_at is not None:
-        raise NotFound("No key with this id is in force.")
-    await registry.revoke_key(key, because, by=caller.person)
+    await services.registers.registry.revoke_key(key, because, by=caller.person)
 
 
 @router.get(

@@ -12,13 +12,11 @@ from api.bodies import CSV, ImportRoute, body_of, media_type_of
 from api.description import links
 from api.identity import KnownRoute
 from api.imports import read_people
-from api.problems import NotFound, problems
+from api.problems import problems
 from api.schemas import NO_REASON, Because, In, Me
 from api.services import TheCaller, TheServices
 from domain.people import Role
 from domain.values import PersonId, Prose
-from store.registers import NobodyError
-from store.registry import RegistryRefusedError
 
 router = APIRouter(route_class=KnownRoute, tags=["people"])
 imports = APIRouter(route_class=ImportRoute, tags=["people"])
@@ -74,15 +72,12 @@ async def grants_of(person: PersonId, caller: TheCaller, services: TheServices) 
     "/grants/{grant}",
     status_code=204,
     summary="Revoke a grant",
-    responses=problems(401, 403, 404, 422),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def revoke(grant: GrantId, caller: TheCaller, services: TheServices, because: Because = NO_REASON) -> None:
     """Take a role away. It acts at once, on the next commit."""
     caller.must_hold(Role.OPERATOR)
-    try:
-        await services.registers.revoke(grant, because, by=caller.person)
-    except RegistryRefusedError as error:
-        raise NotFound(str(error)) from error
+    await services.registers.revoke(grant, because, by=caller.person)
 
 
 @router.post(
@@ -96,17 +91,14 @@ async def disable(person: PersonId, body: BecauseIn, caller: TheCaller, services
     Nobody disables themselves.
     """
     caller.must_hold(Role.OPERATOR)
-    try:
-        await services.registers.disable(person, caller.person, body.because)
-    except NobodyError as error:
-        raise NotFound("There is nobody with this id here.") from error
+    await services.registers.disable(person, caller.person, body.because)
 
 
 @router.delete(
     "/people/{person}/disabled",
     status_code=204,
     summary="Let somebody act again",
-    responses=problems(400, 401, 403, 409, 422, 503),
+    responses=problems(400, 401, 403, 404, 409, 422, 503),
 )
 async def enable(person: PersonId, caller: TheCaller, services: TheServices, because: Because = NO_REASON) -> None:
     """Let a disabled person act again, with the roles that they hold. They sign in anew."""

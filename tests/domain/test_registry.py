@@ -38,6 +38,7 @@ from domain.registry import (
     KeyAdded,
     KeyRevoked,
     Member,
+    NotThere,
     PackPublished,
     PeopleEntered,
     RecordedEntry,
@@ -295,6 +296,29 @@ def test_what_breaks_a_rule_is_refused(before: tuple[RegistryEvent, ...], event:
     said = refuse(registry(*before), event)
     assert said is not None
     assert re.search(sentence, said), said
+
+
+@pytest.mark.parametrize(
+    ("event", "is_there"),
+    [
+        (REVOKED, False),
+        (GrantRevoked(at=START, by=OPERATOR, grant="first", because="Enough."), True),
+        (ENDED, False),
+        (KeyRevoked(at=START, by=OPERATOR, key=SECOND.keyid, because="Old."), False),
+        (KeyRevoked(at=START, by=OPERATOR, key=SIGNER.keyid, because="Old."), True),
+        (WITHDRAWN, False),
+        (DISABLED.model_copy(update={"person": "no.body"}), False),
+        (ENABLED.model_copy(update={"person": "no.body"}), False),
+        (ENABLED, True),
+        (DISABLED.model_copy(update={"person": OPERATOR}), True),
+        (granted("no.body", Role.REVIEWER), True),
+    ],
+)
+def test_what_is_not_there_is_told_from_what_may_not_be(event: RegistryEvent, is_there: bool) -> None:
+    """Where it is what should be changed; whom else it speaks of has to be there, as other rules ask."""
+    said = refuse(registry(SEAT), event)
+    assert said
+    assert is_there is not isinstance(said, NotThere)
 
 
 @pytest.mark.parametrize(

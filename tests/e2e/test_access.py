@@ -357,9 +357,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     "POST /people/{person}/disabled": (Rule(204, OPERATORS, body=lambda _: {"because": "Left."}),),
-    "DELETE /people/{person}/disabled": (
-        Rule(204, OPERATORS, "because=Back.", {"person": a_disabled_person}, absent=409),
-    ),
+    "DELETE /people/{person}/disabled": (Rule(204, OPERATORS, "because=Back.", {"person": a_disabled_person}),),
     "GET /grants": (Rule(to=OPERATORS, query="person={person}"),),
     "DELETE /grants/{grant}": (Rule(204, OPERATORS),),
     "GET /attempts": (Rule(to=OPERATORS | AUDITOR_ALONE),),
@@ -369,7 +367,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "POST /delegations": (Rule(201, ENTERED, body=absence, otherwise=409),),
     "DELETE /delegations/{delegation}": (
-        Rule(204, OPERATORS | {"reviewer on leave", "reviewer's delegate"}, otherwise=409, absent=409),
+        Rule(204, OPERATORS | {"reviewer on leave", "reviewer's delegate"}, otherwise=404),
     ),
     "GET /notices": (
         Rule(to=OPERATORS | OFFICERS | {"auditor"}, query="review={review_id}", but={"officer's delegate": 404}),

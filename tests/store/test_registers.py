@@ -16,7 +16,7 @@ from domain.registry import PackPublished, RegistryEntry
 from runtime.packs import shipped_packs
 from store.database import connect
 from store.registers import PublishedOtherwiseError, Registers
-from store.registry import RegistryRefusedError
+from store.registry import NotThereError, RegistryRefusedError
 from tests.conftest import DatabaseUrls
 from tests.support.harness import SIGNER
 
@@ -108,7 +108,7 @@ async def test_a_grant_is_in_force_once_and_until_it_is_revoked(registers: Regis
     assert sorted(roles, key=str) == sorted(((g.person, g.role, g.office) for g in granted), key=str)
     (reviewer,) = (grant for grant in granted if grant.role is Role.REVIEWER)
     await registers.revoke(reviewer.id, "It is over.", by=OPERATOR)
-    with pytest.raises(RegistryRefusedError, match="No grant with this id is in force"):
+    with pytest.raises(NotThereError, match="No grant with this id is in force"):
         await registers.revoke(reviewer.id, "It is over.", by=OPERATOR)
     assert reviewer not in await registers.grants("a.person")
     assert 1 == await registers.enter_people(people, roles, by=OPERATOR)

@@ -57,7 +57,7 @@ from store.database import connect
 from store.decisions import Decisions
 from store.reconciliations import Reconciliations
 from store.registers import Registers
-from store.registry import KeyNotInForceError, Registrar, RegistryRefusedError, packs_on_record
+from store.registry import KeyNotInForceError, NotThereError, Registrar, RegistryRefusedError, packs_on_record
 from store.registry_check import RegistryCheck
 from store.standing import look, standing_of
 from tests.conftest import DatabaseUrls, Servers
@@ -670,6 +670,10 @@ async def test_only_operators_change_who_may_do_what(registers: Registers) -> No
         await registers.enter_people(people, [], by=BOOTSTRAP)
     await registers.enter_people(people, [("a.person", Role.OPERATOR, None)], by=OPERATOR)
     await registers.revoke(grant.id, "Two are one too many.", by="a.person")
+    (last,) = await registers.grants("a.person")
+    with pytest.raises(RegistryRefusedError, match="only operator") as refused:
+        await registers.revoke(last.id, "One is one too many.", by="a.person")
+    assert not isinstance(refused.value, NotThereError), "it is there"
     for act in (
         registers.enter_people(people, [("a.person", Role.OWNER, None)], by=OPERATOR),
         registers.registry.add_key(OTHER.public, by=OPERATOR),
