@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 from activities.commits import Commits
 from activities.dispatcher import Dispatcher
 from activities.notifier import Notifier
-from activities.reconciler import Reconciler
+from activities.reconciler import BEAT, Reconciler
 from domain.notices import Preferences
 from runtime import temporal
 from runtime.courier import TemporalCourier
@@ -72,6 +72,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[None]
         graceful_shutdown_timeout=DRAIN,
         max_concurrent_local_activities=settings.database_pool_max,
         max_concurrent_activities=settings.database_pool_max,
+        max_heartbeat_throttle_interval=BEAT,
     )
     notices = Notices(database, Preferences(time_zone=settings.time_zone), settings.public_url)
     webhooks = Webhooks(database, settings.public_url or UNNAMED)

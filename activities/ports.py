@@ -239,7 +239,7 @@ class Outbox(Protocol):
 
     async def word_from_the_registry(self, limit: int) -> int:
         """Store a decision of the registry for each of up to `limit` open reviews of which it has become another question
-        who can fulfil its route, since roles or absences changed.
+        who can do what it waits for, since roles, units or absences changed.
         """
 
 

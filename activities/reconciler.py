@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import activity
@@ -43,8 +44,8 @@ all are, in the same round.
 
 _AT_ONCE = 2
 
-_BEAT = 3.0
-"""Seconds between two signs of life."""
+BEAT = timedelta(seconds=3)
+"""Between two signs of life; a worker that keeps them back for longer is missed while it lives."""
 
 _log = logging.getLogger(__name__)
 
@@ -221,4 +222,4 @@ async def _each(what: Callable[[str], Awaitable[T]], reviews: Sequence[str]) -> 
 async def _beat() -> None:
     while True:
         activity.heartbeat()
-        await asyncio.sleep(_BEAT)
+        await asyncio.sleep(BEAT.total_seconds())

@@ -265,7 +265,7 @@ class TrainingRecorded(Content):
 
 
 class RegistryChanged(Content):
-    """The registry's own word that roles or absences changed in a way that concerns who can fulfil the route."""
+    """The registry's own word that roles, units or absences changed in a way that concerns who can do what of the review."""
 
     kind: Literal["registry_changed"] = "registry_changed"
 

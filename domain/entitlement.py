@@ -125,10 +125,14 @@ def speaks_for_the_unit(review: Review, office: str | None) -> bool:
 
 
 def units_of(review: Review, rule: Eligible) -> tuple[str, ...]:
-    """The units to which this rule keeps an act; none where it keeps it to none."""
+    """The units to which this rule keeps an act; none where it keeps it to none. Of those that the proposal comes from it
+    is the one that it names: nobody is entitled by where its people belong.
+    """
     if rule.unit is None:
         return ()
-    return review.units if rule.unit == OWN else (rule.unit,)
+    if rule.unit != OWN:
+        return (rule.unit,)
+    return () if review.subject is None else (review.subject.business_unit,)
 
 
 def eligible(review: Review, rule: Eligible, grant: Grant, unit: str | None) -> bool:

@@ -239,6 +239,15 @@ class Unclaimed(Happened):
     person: PersonId
 
 
+class Vacated(Happened):
+    """By the roles of now these reviewers can't complete what is carried of their verdicts, so that others have their
+    seats; nobody, where all can again.
+    """
+
+    type: Literal["vacated"] = "vacated"
+    people: tuple[PersonId, ...]
+
+
 class Blocked(Happened):
     """By the roles and absences of now there is nobody, or are too few people,
     for this of what the route still asks for.
@@ -281,6 +290,7 @@ Event = Annotated[
     | Passed
     | Moved
     | Unclaimed
+    | Vacated
     | Blocked
     | Unblocked
     | Closed,

@@ -97,9 +97,9 @@ class Facts(Value):
     `standing` is that of the person who decides; `keys` and `issuer_keys` are those that the decision's proof names;
     `packs` the published ones among those that it names;
     `holders` those who hold a role that the review's route names, and may act; `completions` those of the assigned
-    staff in the courses that the route requires; `units` are those of whoever ever stood for the proposal or
-    does by what is proposed now, and of whoever gave the verdicts that this may carry; `proposed` is what a submission or revision names, or, where it could
-    not be assessed, `unassessable` says why; `calendar` is that of the policy pack.
+    staff in the courses that the route requires; `units` are those of whoever stood for the proposal before, or stands
+    for what is proposed, and of whoever gave the verdicts that it may carry; `proposed` is what a submission or revision
+    names, or, where it could not be assessed, `unassessable` says why; `calendar` is that of the policy pack.
     """
 
     standing: Standing = Standing()

@@ -14,7 +14,7 @@ from functools import partial
 from domain import council, principles, training
 from domain.entitlement import eligible, entitles, officers, steps_left
 from domain.people import Holder, Role
-from domain.route import CouncilRule, SignatoryStep
+from domain.route import CouncilRule, ReviewersRule, SignatoryStep
 from domain.separation import excluded, forbidding
 from domain.stages import Stage
 from domain.state import Lack, Review
@@ -42,6 +42,25 @@ def lacking(review: Review, holders: Iterable[Holder]) -> tuple[Lack, ...]:
     found = tuple(holders)
     alone = [(part,) for part in _whoever(review, found) if not part.able]
     return tuple(_lack(parts) for parts in (*alone, *short(tuple(_places(review, found)))))
+
+
+def vacant(review: Review, holders: Iterable[Holder]) -> tuple[PersonId, ...]:
+    """The reviewers who have to complete their verdicts and, among these holders of roles, can't, nor can anybody in their
+    place: others have their seats. What is carried of them counts all the same.
+    """
+    if (
+        review.route is None
+        or not review.open
+        or review.stage is not Stage.PRINCIPLE_REVIEW
+        or review.changes is not None
+    ):
+        return review.vacated
+    able = {
+        holder.grant.person
+        for holder in holders
+        if _judges(review, review.route.reviewers, holder) and _may(review, "verdict_sheet", holder)
+    }
+    return tuple(person for person in principles.incomplete(review) if person not in able)
 
 
 def short(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
@@ -110,11 +129,7 @@ def _places(review: Review, holders: tuple[Holder, ...]) -> Iterator[Part]:
             Stage.PRINCIPLE_REVIEW,
             "judge it by the principles",
             "verdict_sheet",
-            lambda holder: (
-                holder.grant.role is Role.REVIEWER
-                and eligible(review, rule, holder.grant, holder.unit)
-                and bool(principles.open_to(review, holder.grant.person))
-            ),
+            partial(_judges, review, rule),
             needed=max(0, min(rule.needed - agreeing, rule.panel - heard)),
         )
     yield from _opinions(review, route.council, holders)
@@ -152,6 +167,12 @@ def _opinions(review: Review, rule: CouncilRule, holders: tuple[Holder, ...]) ->
         able = frozenset(grant.person for grant in members)
         held = any(grant.office in rule.seats for grant in seats)
         yield Part(Stage.COUNCIL, "advise on the Advisory Council", others, able, held)
+
+
+def _judges(review: Review, rule: ReviewersRule, holder: Holder) -> bool:
+    grant = holder.grant
+    holds = grant.role is Role.REVIEWER and eligible(review, rule, grant, holder.unit)
+    return holds and bool(principles.open_to(review, grant.person))
 
 
 def _signs(review: Review, step: SignatoryStep, holder: Holder) -> bool:

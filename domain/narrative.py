@@ -58,6 +58,7 @@ from domain.events import (
     TrainingChecked,
     Unblocked,
     Unclaimed,
+    Vacated,
 )
 from domain.route import Phase
 from domain.stages import Stage
@@ -176,6 +177,10 @@ def tell(event: Event) -> Told:
             return _engine(f"Who stands for it belongs to another unit by now, whose people don't judge it: {where}.")
         case Unclaimed(person=person):
             return _engine(f"The claim of {person} is ended: what they claimed falls to them no more.")
+        case Vacated(people=()):
+            return _engine("Whoever has verdicts to complete can do so again.")
+        case Vacated(people=people):
+            return _engine(f"Others have the seats of who can't complete their verdicts any more: {', '.join(people)}.")
         case Blocked(lacking=lacks):
             return _engine("The route can't be fulfilled as things are.", "\n".join(lack.what for lack in lacks))
         case Unblocked():
@@ -316,7 +321,7 @@ def _decision(envelope: Envelope) -> str:
         case TrainingRecorded():
             return "A completion was recorded that this review waits for."
         case RegistryChanged():
-            return "Roles or absences changed, and with them who can do what the review waits for."
+            return "Roles, units or absences changed, and with them who can do what the review waits for."
         case Discrepancy(what=what):
             return f"Temporal and this record differed: {DIFFERENCES[what]}."
         case Repair():

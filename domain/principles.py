@@ -49,7 +49,12 @@ def whole(review: Review) -> Voices:
 
 
 def unfinished(review: Review) -> tuple[PersonId, ...]:
-    """The reviewers who have to complete their voice, and may."""
+    """The reviewers who have to complete their voice, and as far as is known can."""
+    return tuple(person for person in incomplete(review) if person not in review.vacated)
+
+
+def incomplete(review: Review) -> tuple[PersonId, ...]:
+    """The reviewers who have to complete their voice, and whom no rule keeps from it, whatever became of their roles."""
     return tuple(
         person
         for person in voices(review)

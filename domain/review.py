@@ -67,6 +67,7 @@ from domain.events import (
     TrainingChecked,
     Unblocked,
     Unclaimed,
+    Vacated,
 )
 from domain.facts import Facts, Proposed
 from domain.people import Holder, Role
@@ -158,8 +159,12 @@ def concerned_by(review: Review, holders: Iterable[Holder], units: Mapping[Perso
     record does not have yet.
     """
     found = tuple(holders)
-    lacks = fulfilment.lacking(review, found)
-    return lacks != review.blocked or bool(claims.void(review, found)) or bool(moved(review, units))
+    return (
+        fulfilment.lacking(review, found) != review.blocked
+        or fulfilment.vacant(review, found) != review.vacated
+        or bool(claims.void(review, found))
+        or bool(moved(review, units))
+    )
 
 
 def holds(review: Review, before: Event | None, event: Event) -> bool:
@@ -194,6 +199,8 @@ def holds(review: Review, before: Event | None, event: Event) -> bool:
             return units != {} and units == moved(review, units)
         case Unclaimed(person=person):
             return review.claim_of(person) is not None
+        case Vacated(people=people):
+            return review.open and people != review.vacated and {*people} <= {*principles.incomplete(review)}
         case Struck(person=person, decisions=gone):
             return person in review.aside and gone != () and gone == conflicts.counted(review, person)
         case Lapsed(decisions=gone):
@@ -520,7 +527,10 @@ def _look_who_moved(happened: _Happened, facts: Facts, at: datetime) -> None:
 
 
 def _look_for_who_can(happened: _Happened, facts: Facts, at: datetime) -> None:
-    """Put on record whose claim holds nothing any more, and that somebody is lacking for the route, or no longer."""
+    """Put on record whose seat or claim holds nothing any more, and that somebody is lacking for the route, or no longer."""
+    vacant = fulfilment.vacant(happened.review, facts.holders)
+    if vacant != happened.review.vacated:
+        happened.add(Vacated(at=at, people=vacant))
     for person in claims.void(happened.review, facts.holders):
         happened.add(Unclaimed(at=at, person=person))
     lacks = fulfilment.lacking(happened.review, facts.holders)
@@ -624,6 +634,10 @@ def _evolve(review: Review, event: Event) -> Review:
             return with_moved(review, units)
         case Unclaimed(person=person):
             return claims.ended(review, person)
+        case Vacated(people=people):
+            for person in people:
+                review = deadlines.freed(review, person)
+            return _with(review, vacated=people)
         case Blocked(lacking=lacks, at=at):
             return _with(review, blocked=lacks, blocked_since=review.blocked_since or at)
         case Unblocked():
@@ -747,6 +761,7 @@ def _assessed(review: Review, event: Assessed) -> Review:
         council=Consultation(recused=review.council.recused),
         training=None,
         signatures=(),
+        vacated=(),
     )
 
 

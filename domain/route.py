@@ -55,13 +55,13 @@ def says_nothing(value: object) -> bool:
 
 
 OWN = "own"
-"""In place of the name of a unit: the one that the proposal comes from."""
+"""In place of the name of a unit: the one that the proposal names."""
 
 
 class Eligible(Value):
     """Who of a role's holders may act on a route: of these `people`, where any are named; of this `unit`, where one is.
 
-    `unit: own` is an office that speaks for the unit which the proposal comes from.
+    `unit: own` is an office that speaks for the unit which the proposal names.
     """
 
     people: tuple[PersonId, ...] = Field(default=(), max_length=50, exclude_if=says_nothing)

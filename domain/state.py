@@ -288,6 +288,9 @@ class Review(Value):
     # Left out where there are none, so that a state without claims has the digest that it always had.
     claims: tuple[Claimed, ...] = Field(default=(), exclude_if=lambda claims: not claims)
 
+    vacated: tuple[PersonId, ...] = Field(default=(), exclude_if=lambda people: not people)
+    """Who has verdicts to complete and can't any more."""
+
     proposed_by: tuple[PersonId, ...] = ()
     assigned: tuple[PersonId, ...] = ()
     reviewed_by: tuple[PersonId, ...] = ()
@@ -299,8 +302,8 @@ class Review(Value):
     grantors: tuple[PersonId, ...] = ()
     """Who gave a role that somebody acted under here."""
     units: tuple[Line, ...] = ()
-    """The units that the proposal comes from: those that its revisions name, and those of their owner, of their author,
-    and of whoever submitted them.
+    """The units that the proposal comes from: those that its revisions name, and those of whoever ever stood for it, and
+    to which these moved while it was open.
     """
 
     outcome: Outcome | None = None

@@ -24,7 +24,7 @@ from domain.proposal import Proposal
 from domain.refusal import Refusal
 from domain.registry import Imported, IssuerKeySeen, RecordedEntry, RegistryAudit, RegistryEntry, RegistryEvent
 from domain.review import evolve, holds, puts_forward, state_digest, text_of, waits_for
-from domain.separation import moved, with_moved
+from domain.separation import moved
 from domain.state import Review
 from domain.step_up import is_required
 from domain.turns import Turn
@@ -355,7 +355,9 @@ class _Authority:
             standing=registry.standing(envelope.person),
             issuer_keys=tuple(registry.issuer_keys.values()),
         )
-        found = mandate(with_moved(review, moved(review, registry.units)), envelope, event.proof, facts)
+        if moved(review, registry.units):
+            return "somebody who stands for the proposal had moved to another unit, and the record does not tell of it"
+        found = mandate(review, envelope, event.proof, facts)
         if isinstance(found, Refusal):
             return f"the decision {envelope.decision_id} of {envelope.person} was not theirs to make: {found.detail}"
         if found != under:

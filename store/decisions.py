@@ -328,7 +328,7 @@ class Decisions:
         return stored
 
     async def word_from_the_registry(self, limit: int) -> int:
-        """Look at who can fulfil the routes of up to `limit` open reviews, where that was not done since roles or
+        """Look at who can do what up to `limit` open reviews wait for, where that was not done since roles, units or
         absences changed; store a decision of the registry for each of which the record says something else.
 
         Returns:

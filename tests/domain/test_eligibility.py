@@ -6,15 +6,30 @@ import pytest
 from pydantic import ValidationError
 
 from domain.canonical import digest_of
-from domain.decisions import ChangeRequest, Question, Reason
-from domain.entitlement import eligible
+from domain.decisions import ChangeRequest, Question, Reason, RegistryChanged
+from domain.entitlement import REGISTRY, eligible
 from domain.events import Accepted, Refused
 from domain.people import Role
 from domain.review import waits_for
 from domain.route import OWN, ReviewersRule, Route, SignatoryStep
 from domain.stages import Outcome, Stage
 from domain.turns import falls_to
-from tests.domain.builders import GRANTS, HEAD, HEAD_DEPUTY, JUN, KEI, RIN, SECOND, UNIT, Case, grant, route, sheet
+from tests.domain.builders import (
+    AUTHOR,
+    GRANTS,
+    HEAD,
+    HEAD_DEPUTY,
+    JUN,
+    KEI,
+    OWNER,
+    RIN,
+    SECOND,
+    UNIT,
+    Case,
+    grant,
+    route,
+    sheet,
+)
 
 HEADS = ("bo.head", "cy.head", "du.head")
 
@@ -153,6 +168,20 @@ def test_the_office_of_ones_own_unit_is_kept_to_that_unit() -> None:
     assert Reason.NOT_ENTITLED is getattr(case.sign(HEADS[0]), "reason", None)
     case.time_runs_out()
     assert Reason.NOT_ENTITLED is getattr(case.sign(HEAD_DEPUTY), "reason", None)
+    assert isinstance(case.sign(HEADS[2]), Accepted)
+
+
+@pytest.mark.parametrize("person", [OWNER, AUTHOR])
+def test_nobody_comes_to_an_office_by_a_move_of_who_stands_for_the_proposal(person: str) -> None:
+    """The unit is the one that the proposal names, wherever its people belong or move to."""
+    heads = tuple(grant(head, Role.SIGNATORY, "head") for head in HEADS[1:])
+    case = Case(signed_by(unit=OWN), grants=(*GRANTS, *heads))
+    case.units |= {HEADS[0]: "Sales", HEADS[2]: UNIT}
+    case.agree()
+    case.units[person] = "Sales"
+    case.accepts(REGISTRY.person, RegistryChanged())
+    assert "Sales" in case.review.units
+    assert Reason.NOT_ENTITLED is getattr(case.sign(HEADS[0]), "reason", None)
     assert isinstance(case.sign(HEADS[2]), Accepted)
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decisions import ChangeRequest, Conflict, Reason, Recusal, RegistryChanged, TrainingRecorded
+from domain.decisions import ChangeRequest, Conflict, Reason, Recusal, RegistryChanged, Revision, TrainingRecorded
 from domain.entitlement import REGISTER, REGISTRY
-from domain.events import Accepted, Blocked, Event, Unblocked
+from domain.events import Accepted, Blocked, Event, Unblocked, Vacated
 from domain.fulfilment import Part, lacking, short
 from domain.narrative import tell
 from domain.notices import Kind, Pace, Preferences, concerned
 from domain.people import Role
-from domain.review import fold, holds, waits_for
+from domain.review import concerned_by, fold, holds, waits_for
 from domain.stages import Outcome, Stage
 from domain.state import Lack, Review
 from tests.domain.builders import (
@@ -50,6 +50,7 @@ from tests.domain.builders import (
     opinion,
     route,
     sheet,
+    text_digest,
 )
 
 NO_CONSUMER = "Nobody can advise in the consumer seat of the Advisory Council: nobody who may act has the role."
@@ -389,3 +390,65 @@ def test_what_is_lacking_does_not_depend_on_any_order(drawn: list[tuple[int, fro
     shuffled = parts.copy()
     random.shuffle(shuffled)
     assert {frozenset(g) for g in short(parts)} == {frozenset(g) for g in short(shuffled)}
+
+
+def incomplete(how: str, *breaches: str) -> Case:
+    """A panel of two of whom Jun, some of whose verdicts are carried to a new revision, is lost in this way."""
+    case = Case(route(needed=2, panel=2), inputs=lambda text: {"fairness": "a" * 64, "privacy": text})
+    case.accepts(JUN, sheet(*breaches))
+    case.accepts(OFFICER, ChangeRequest())
+    case.accepts(OWNER, Revision(proposal=text_digest(2)))
+    match how:
+        case "role":
+            without(case, JUN)
+        case "disabled":
+            case.disabled.add(JUN)
+        case "unit":
+            case.units[JUN] = UNIT
+        case _:
+            case.units |= {JUN: "Sales", OWNER: "Sales"}
+    return case
+
+
+@pytest.mark.parametrize("how", ["role", "disabled", "unit", "the owner moves"])
+def test_who_cannot_complete_their_verdicts_any_more_keeps_no_seat(how: str) -> None:
+    """On record as soon as the registry tells the review; and another reviewer is asked, and heard."""
+    case = incomplete(how)
+    before = case.review
+    assert concerned_by(before, case.holders(), case.facts().units)
+    case.accepts(RIN, sheet())
+    gone = next(event for event in case.events if isinstance(event, Vacated))
+    assert (JUN,) == gone.people
+    assert JUN in tell(gone).what
+    assert not concerned_by(case.review, case.holders(), case.facts().units)
+    assert all(turn.person is None for turn in waits_for(case.review))
+    assert () == case.review.blocked
+    case.accepts(KEI, sheet())
+    assert Stage.SIGN_OFF is case.review.stage
+    assert fold(case.review.id, case.events) == case.review
+
+
+def test_what_is_carried_of_who_lost_their_seat_counts_all_the_same() -> None:
+    """A breach that they found is found."""
+    case = incomplete("role", "fairness")
+    case.accepts(REGISTRY.person, RegistryChanged())
+    assert (JUN,) == case.review.vacated
+    case.accepts(RIN, sheet("fairness"))
+    assert Outcome.DECLINED is case.review.outcome
+
+
+def test_who_can_complete_their_verdicts_again_has_their_seat_again() -> None:
+    """As long as nobody else took it."""
+    case = incomplete("disabled")
+    case.accepts(REGISTRY.person, RegistryChanged())
+    case.disabled.clear()
+    case.accepts(REGISTRY.person, RegistryChanged())
+    back = case.events[-1]
+    assert isinstance(back, Vacated)
+    assert () == back.people
+    assert "again" in tell(back).what
+    assert not holds(case.review, None, back), "nobody has lost theirs"
+    assert [JUN] == [turn.person for turn in waits_for(case.review) if turn.person is not None]
+    case.accepts(JUN, sheet(on=("privacy",)))
+    case.accepts(RIN, sheet())
+    assert Stage.SIGN_OFF is case.review.stage

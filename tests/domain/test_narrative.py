@@ -112,7 +112,15 @@ def everything() -> list[Event]:
     fifth.disabled.clear()
     fifth.units[OWNER] = "Sales"
     fifth.accepts(REGISTRY.person, RegistryChanged())
-    return [*case.events, *other.events, *third.events, *fourth.events, *fifth.events]
+    sixth = Case(route(needed=2, panel=3), inputs=lambda text: {"fairness": "a" * 64, "privacy": text})
+    sixth.accepts(REVIEWERS[0], sheet())
+    sixth.accepts(OFFICER, ChangeRequest())
+    sixth.accepts(OWNER, Revision(proposal=text_digest(2)))
+    sixth.disabled.add(REVIEWERS[0])
+    sixth.accepts(REGISTRY.person, RegistryChanged())
+    sixth.disabled.clear()
+    sixth.accepts(REGISTRY.person, RegistryChanged())
+    return [*case.events, *other.events, *third.events, *fourth.events, *fifth.events, *sixth.events]
 
 
 EVERYTHING = everything()

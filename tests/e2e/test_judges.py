@@ -136,7 +136,7 @@ async def test_who_is_of_the_unit_to_which_the_owner_moves_sees_it_no_more(own_s
     assert 200 == (await system.person(OPERATOR).put_in("/people/import", table, "text/csv")).status_code
     una = system.person("una.reviewer")
     await until(lambda: hidden(una, another))
-    assert await hidden(una, review)
+    await until(lambda: hidden(una, review))
     assert [] == (await una.get("/inbox")).json()["items"]
     timeline = (await system.person(OFFICER).get(f"/reviews/{review}/timeline")).json()
     assert f"{OWNER} (Sales)" in str(timeline)
