@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -33,9 +33,12 @@ class CompletionIn(Completion):
     expires_at: Moment | None = None
 
 
-def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[PersonId, Role, str | None]]]:
+def read_people(
+    data: bytes, *, by: PersonId, held: Collection[tuple[Role, str | None]] = ()
+) -> tuple[list[Person], list[tuple[PersonId, Role, str | None]]]:
     """People, and the roles they are to be granted: columns person, name, unit, role, office and, optionally, email.
-    Without that column, addresses stay as they are. All rows about one person say the same of them. `by` is who imports.
+    Without that column, addresses stay as they are. All rows about one person say the same of them. `by` is who imports,
+    and holds the roles `held`: these may stand there, and are not granted again.
 
     Raises:
         Invalid: a row can't be taken; each mistake names its line and column.
@@ -56,6 +59,8 @@ def read_people(data: bytes, *, by: PersonId) -> tuple[list[Person], list[tuple[
                     mistakes.at(line, column, detail, "contradiction")
             if row["role"] or row["office"]:
                 grant = Grant(id="new", person=person.id, role=_role(row["role"]), office=row["office"] or None)
+                if grant.person == by and (grant.role, grant.office) in held:
+                    continue
                 _check_grant(grant, by)
                 roles.append((grant.person, grant.role, grant.office))
         except ValidationError as error:

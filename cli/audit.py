@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,8 @@ from domain.registry import RecordedEntry
 from domain.verification import Evidence
 from domain.verification import verify as verify_evidence
 
+_IS_DIGEST = re.compile("[0-9a-f]{64}").fullmatch
+
 
 def verify(
     review: Annotated[str | None, typer.Argument(metavar="[ID]", help="The review.", show_default=False)] = None,
@@ -39,7 +42,7 @@ def verify(
         str | None,
         typer.Option(
             "--key",
-            metavar="FINGERPRINT",
+            metavar="KEY",
             help="The id of the key that founded the registry, as you know it from elsewhere: without it, a registry that "
             "was written anew as a whole looks as good as the true one.",
             show_default=False,
@@ -74,6 +77,9 @@ def verify(
     that came of each proposal comes of its text, and say the first place where record, registry, read model and workflow
     differ.
     """
+    for option, key in (("--key", founder), *(("--issuer-key", key) for key in issuer_keys or ())):
+        if key is not None and not _IS_DIGEST(key.lower()):
+            raise CliError(Exit.USAGE, f"{option} takes 64 hexadecimal digits, and {key!r} is something else.")
     if (review is None) == (file is None) or (save is not None and review is None):
         raise CliError(Exit.USAGE, "Name either a review (and, if you like, --save FILE) or --file FILE.")
     if review is None:
@@ -100,6 +106,7 @@ def verify(
             "The proposals and policy packs are not with this evidence, so whom the record keeps from judging, and by which "
             "route it went, can't be checked. --record-alone checks the rest.",
         )
+    founder = None if founder is None else founder.lower()
     result = verify_evidence(evidence, evidence.registry, founder, [key.lower() for key in issuer_keys or ()] or None)
     if as_json:
         show.raw(
@@ -122,7 +129,7 @@ def verify(
             ).model_dump_json()
         )
     else:
-        show.verification(evidence, result)
+        show.verification(evidence, result, pinned=founder is not None)
     if not result.holds:
         raise CliError(Exit.REFUSED, "")
 

@@ -57,12 +57,14 @@ class StepUpNeededError(CliError):
 class Session:
     """Requests to one API in one person's name."""
 
-    def __init__(self, url: str, token: str, *, as_json: bool = False) -> None:
+    def __init__(self, url: str, token: str, *, as_json: bool = False, unreached: str = "") -> None:
         """Args:
         url: of the API.
         token: the access token that says who asks.
         as_json: whether answers, refusals among them, go to standard output as they are.
+        unreached: what to say to somebody to whom the API gave no answer.
         """
+        self._unreached = unreached
         self._url = url.rstrip("/")
         self._as_json = as_json
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, application/problem+json"}
@@ -118,7 +120,8 @@ class Session:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise CliError(Exit.USAGE, f"{self._url} is no URL of an API: {error}.") from error
         except httpx2.TransportError as error:
-            raise UnreachableError(f"{self._url} gave no answer: {str(error) or type(error).__name__}.") from error
+            said = f"{self._url} gave no answer: {str(error) or type(error).__name__}.{self._unreached}"
+            raise UnreachableError(said) from error
         return self._answer(response)
 
     def show(self, answer: Answer, render: Callable[[dict[str, Any]], None]) -> None:
@@ -166,7 +169,8 @@ def open_session(url: str | None, token: str | None, person: str | None, data: P
         raise CliError(
             Exit.USAGE, "Say who you are: with --as PERSON on the machine of `ringi up`, or by a token in RINGI_TOKEN."
         )
-    return Session(url or addresses(data).api, token, as_json=as_json)
+    hint = "" if url else " Does it run? `ringi up` starts it."
+    return Session(url or addresses(data).api, token, as_json=as_json, unreached=hint)
 
 
 def review_path(review: str, *parts: str) -> str:

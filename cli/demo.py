@@ -310,7 +310,7 @@ class _Story:
         evidence = Evidence.model_validate_json(self._success(response))
         evidence = evidence.model_copy(update={"registry": await self._registry()})
         result = verify(evidence, evidence.registry)
-        show.verification(evidence, result)
+        show.verification(evidence, result, pinned=False)
         _check(result.holds, f"the record does not hold: {result.difference}")
         _check(result.entries == len(entries), f"{result.entries} entries are verified, {len(entries)} were told")
         word = evidence.workflow.status

@@ -68,7 +68,10 @@ def repair(
         raise CliError(Exit.USAGE, "Name the reviews to repair, or say --all.")
     session = open_session(url, access_token, person, data, as_json=as_json)
     worst = Exit.DONE
-    for review in _to_repair(session) if every else reviews or ():
+    wanted = _to_repair(session) if every else reviews or ()
+    if not wanted:
+        show.note("The doctor names none that needs it.")
+    for review in wanted:
         try:
             answer = session.post(review_path(review, "repair"), {"terminate": terminate}, wait=wait)
         except UnreachableError:

@@ -83,7 +83,10 @@ def inbox(
 ) -> None:
     """See what waits for you, the most urgent first."""
     session = open_session(url, access_token, person, data, as_json=as_json)
-    session.show(session.get("/inbox"), show.inbox)
+    answer = session.get("/inbox")
+    session.show(answer, show.inbox)
+    if not answer.data["items"] and not session.get("/me").data["grants"]:
+        show.note("Nobody of this name holds a role here.")
 
 
 def reviews(

@@ -115,6 +115,8 @@ def inbox(given: Mapping[str, Any]) -> None:
     for item in given["items"]:
         line(item["title"], "bold")
         pair("review", item["review"], indent=2)
+        if item["for_person"] is not None:
+            pair("in place of", item["for_person"], indent=2)
         turn(item["turn"])
         pair("digest", item["digest"], indent=2)
         if item["basis"] is not None:
@@ -253,8 +255,10 @@ def keys(given: Mapping[str, Any]) -> None:
         line(f"since {moment(key['added_at'])}, {until}", indent=2)
 
 
-def verification(evidence: Evidence, result: Verification) -> None:
-    """Whether a record holds, what its workflow said, and what the registry rests on."""
+def verification(evidence: Evidence, result: Verification, *, pinned: bool) -> None:
+    """Whether a record holds, what its workflow said, and what the registry rests on; and whether whoever checked knew the
+    key that founded it.
+    """
     if result.difference is None:
         line(f"The record of {evidence.review} holds: {result.entries} entries, the last {result.head}.", "green")
     else:
@@ -271,7 +275,8 @@ def verification(evidence: Evidence, result: Verification) -> None:
         line("There is no registry with it: whose decisions and keys counted was not checked.", "dim", indent=2)
     elif result.founder is not None:
         line(f"Signatures and roles were checked by {result.registry} entries of the registry.", "dim", indent=2)
-        line(f"It was founded with the key {result.founder}.", "dim", indent=2)
+        by = "pinned" if pinned else "not pinned: that it is the true registry's is its own word (--key)"
+        line(f"It was founded with the key {result.founder} ({by}).", "dim", indent=2)
         rest = "decision rests" if result.spoken == 1 else "decisions rest"
         by_token = f"{result.signed_in} of them also on the identity provider's ID token over the decision"
         line(f"{result.spoken} {rest} on the service's word for the person; {by_token}.", "dim", indent=2)

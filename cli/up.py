@@ -14,12 +14,13 @@ from typing import NoReturn
 
 from cli import show
 from cli.exits import CliError, Exit
-from cli.local import DEFAULT_DATA, Addresses
+from cli.local import DEFAULT_DATA, NOTE, Addresses, addresses
 from cli.setup import SetUpError, enter_examples, set_up
 from domain.dsse import Ed25519Signer, Signer
 from runtime.embedded import Child, DataFolder, EmbeddedError, PostgresServer, TemporalServer, free_port
 from runtime.embedded.processes import check_port
 from runtime.issuer import AUDIENCE, CLIENT_ID, issuer_app, signing_key
+from runtime.issuer import KEY_FILE as ISSUER_KEY_FILE
 from runtime.keys import KEY_FILE, key_in
 from runtime.private_files import UnusableKeyError
 from runtime.serving import serving
@@ -192,6 +193,12 @@ def _announce(system: System) -> None:
     show.line("Ctrl-C stops it.", "dim")
 
 
+def _forget_key_of_another(data: Path, issuer: str) -> None:
+    """A key that renewed sign-ins rest on is on record for one issuer; under another name it would be refused."""
+    if (data / NOTE).exists() and addresses(data).issuer != issuer:
+        (data / ISSUER_KEY_FILE).unlink(missing_ok=True)
+
+
 def _signer(folder: DataFolder) -> Ed25519Signer:
     try:
         return key_in(folder.path)
@@ -255,6 +262,7 @@ async def _child(
 async def _issuer(folder: DataFolder, port: int, url: str) -> AsyncIterator[None]:
     """Serve the issuer's documents from this process."""
     async with AsyncExitStack() as stack:
+        _forget_key_of_another(folder.path, url)
         try:
             await stack.enter_async_context(serving(issuer_app(signing_key(folder.path), url), port))
         except UnusableKeyError as error:

@@ -49,7 +49,8 @@ async def import_people(request: Request, caller: TheCaller, services: TheServic
     """
     caller.must_hold(Role.OPERATOR)
     media_type_of(request, CSV)
-    people, roles = await asyncio.to_thread(read_people, await request.body(), by=caller.person)
+    held = {(grant.role, grant.office) for grant in caller.grants if grant.person == caller.person}
+    people, roles = await asyncio.to_thread(read_people, await request.body(), by=caller.person, held=held)
     granted = await services.registers.enter_people(people, roles, by=caller.person)
     return PeopleImported(people=len(people), grants=granted)
 

@@ -10,6 +10,7 @@ import pytest
 from api import imports
 from api.imports import read_completions, read_people
 from api.problems import MAX_ERRORS, FieldError, Invalid
+from domain.people import Role
 
 PEOPLE = "person,name,unit,role,office"
 TRAINING = "person,course,completed_at,expires_at"
@@ -81,6 +82,15 @@ def test_a_person_of_several_rows_is_one() -> None:
     text = f"{PEOPLE}\np,Name,Unit,owner,\np, Name,Unit ,reviewer,\n"
     people, roles = read_people(text.encode(), by="ops.operator")
     assert (["p"], ["owner", "reviewer"]) == ([person.id for person in people], [role for _, role, _ in roles])
+
+
+def test_a_table_may_name_the_roles_that_its_importer_holds() -> None:
+    """They are not granted again; any other is one that they would grant to themselves."""
+    text = f"{PEOPLE}\nops.operator,Name,Unit,operator,\n"
+    people, roles = read_people(text.encode(), by="ops.operator", held={(Role.OPERATOR, None)})
+    assert (["ops.operator"], []) == ([person.id for person in people], roles)
+    (error,) = errors_of(refused_people(text))
+    assert ("/2/role", "Nobody grants a role to themselves.") == (error["pointer"], error["detail"])
 
 
 @pytest.mark.parametrize(

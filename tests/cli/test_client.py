@@ -163,3 +163,41 @@ def test_a_server_that_is_not_ringi_is_three(status: int, body: bytes) -> None:
         result = ringi(url, "inbox", "--json")
     assert (3, "") == (result.exit_code, result.stdout)
     assert "not as Ringi does" in result.stderr
+
+
+def test_whoever_holds_no_role_is_told_so() -> None:
+    """Nothing waits for a name that nobody has, either."""
+    nothing = (200, b'{"items": []}')
+    with answering(nothing, (200, b'{"grants": []}')) as url:
+        result = ringi(url, "inbox")
+    assert (0, "Nothing waits for you.\n") == (result.exit_code, result.stdout)
+    assert "Nobody of this name holds a role here." in result.stderr
+    with answering(nothing, (200, b'{"grants": [{"role": "reviewer"}]}')) as url:
+        assert "" == ringi(url, "inbox").stderr
+
+
+def test_whose_voice_an_inbox_speaks_of_is_told() -> None:
+    """A delegate's, that of whoever they act for."""
+    turn = {
+        "what": "Sign.",
+        "person": None,
+        "role": "signatory",
+        "office": "head",
+        "not_for": [],
+        "claimed_by": [],
+        "taken": False,
+        "since": "2026-11-23T00:00:00Z",
+        "due_at": None,
+        "paused": False,
+        "kinds": ["signature"],
+    }
+    item = {"title": "T", "review": "r", "for_person": "bo.head", "turn": turn, "digest": "0" * 64, "basis": None}
+    with answering((200, json.dumps({"items": [item]}).encode())) as url:
+        assert "  in place of   bo.head" in ringi(url, "inbox").stdout.split("\n")
+
+
+def test_a_repair_of_all_says_that_there_is_none() -> None:
+    """Instead of nothing."""
+    with answering((200, b'{"discrepancies": []}')) as url:
+        result = ringi(url, "repair", "--all")
+    assert (0, True) == (result.exit_code, "The doctor names none that needs it." in result.stderr)

@@ -28,6 +28,7 @@ from domain.review import fold
 from domain.verification import Evidence, WorkflowState, read_model
 from runtime.issuer import signing_key
 from runtime.packs import load_proposal, shipped_packs
+from tests.domain.builders import SIGNER
 from tests.domain.registers import PROVIDER, THIEF, published, recorded, seen, signed_in, stepping_up
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -270,6 +271,21 @@ def test_it_is_said_on_which_keys_renewed_sign_ins_rest(tmp_path: Path) -> None:
     )
     file.write_text(case.evidence().model_dump_json())
     assert 2 == ringi(*verify, "--issuer-key", key).exit_code
+
+
+def test_it_is_said_whether_whoever_checks_knew_the_key_of_the_beginning(tmp_path: Path) -> None:
+    """And what is no such key is a mistake in the command, and no sign of a forged record."""
+    file = tmp_path / "evidence.json"
+    case = stepping_up()
+    file.write_text(case.evidence().model_copy(update={"registry": recorded(case.registry)}).model_dump_json())
+    verify = ("audit", "verify", "--record-alone", "--file", file)
+    assert f"founded with the key {SIGNER.keyid} (not pinned: " in ringi(*verify).stdout
+    assert f"founded with the key {SIGNER.keyid} (pinned)" in ringi(*verify, "--key", SIGNER.keyid.upper()).stdout
+    assert 1 == ringi(*verify, "--key", "0" * 64).exit_code
+    for option in ("--key", "--issuer-key"):
+        result = ringi(*verify, option, "2b4e")
+        assert 2 == result.exit_code
+        assert f"{option} takes 64 hexadecimal digits" in result.stderr
 
 
 @pytest.mark.parametrize(("rehashed", "named"), [(False, 2), (True, 3)])

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.local import Addresses
+from cli.up import _forget_key_of_another
 from domain.proposal import Proposal
 from domain.verification import Evidence
+from runtime.issuer import signing_key
 from runtime.packs import load_proposal
 from tests.cli.place import Place
 from tests.cli.processes import ROOT, Started, started, until
@@ -41,7 +44,9 @@ def test_a_review_from_the_command_line(place: Place) -> None:
         assert 0 == ringi.ends(), ringi.said()
         assert ringi.said().endswith("Stopping, the worker first ...\nStopped.\n")
         place.assert_nothing_is_left(ringi)
-        assert "gave no answer" in place.ringi("inbox", "--as", "hana.owner", code=3).stderr
+        unreached = place.ringi("inbox", "--as", "hana.owner", code=3).stderr
+        assert "gave no answer" in unreached
+        assert "`ringi up` starts it." in unreached
 
     with started(place.folder, *place.up) as ringi:
         ringi.wait_for("Ctrl-C stops it.")
@@ -50,6 +55,18 @@ def test_a_review_from_the_command_line(place: Place) -> None:
         assert 3 == ringi.ends()
         assert "API ended with exit code -9" in ringi.said()
         place.assert_nothing_is_left(ringi)
+
+
+def test_a_key_is_one_issuers(tmp_path: Path) -> None:
+    """What renewed sign-ins rest on is on record for one address: at another there is another key, and else the same."""
+    key = signing_key(tmp_path)
+    _forget_key_of_another(tmp_path, "http://127.0.0.1:1")
+    assert key.thumbprint() == signing_key(tmp_path).thumbprint(), "nothing tells where it was"
+    Addresses(issuer="http://127.0.0.1:1").write(tmp_path)
+    _forget_key_of_another(tmp_path, "http://127.0.0.1:1")
+    assert key.thumbprint() == signing_key(tmp_path).thumbprint()
+    _forget_key_of_another(tmp_path, "http://127.0.0.1:2")
+    assert key.thumbprint() != signing_key(tmp_path).thumbprint()
 
 
 def play(place: Place) -> None:
