@@ -7,7 +7,7 @@ From the ground up:
 - What it amounts to: state, turns, facts, certificate.
 - Who may: entitlement, separation, authority, access; drafts and step_up, on the way in.
 - The stages: assessment, principles, council, training with completions, sign_off.
-- Across the stages: deadlines, claims, conflicts, fulfilment, revisions.
+- Across the stages: owner, deadlines, claims, conflicts, fulfilment, revisions.
 - The whole: review, with `decide` and `evolve`.
 - Around it: ledger and verification; registry; reconciliation with discrepancies; and what is told: narrative, notices,
   letters, cloud_events.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
 
-from domain import claims, conflicts, council, deadlines, fulfilment, principles, revisions, sign_off, training
+from domain import claims, conflicts, council, deadlines, fulfilment, owner, principles, revisions, sign_off, training
 from domain.authority import mandate, misstated, unpublished, unsigned
 from domain.canonical import digest_of
 from domain.commands import Command, FallDue, Take, TurnAway
@@ -74,10 +74,9 @@ from domain.people import Holder, Role
 from domain.refusal import Refusal
 from domain.registry import BOOTSTRAP
 from domain.route import Phase
-from domain.separation import JUDGING, OFFERING, PROPOSING, excluded, moved, restricted, too_close, with_moved
+from domain.separation import JUDGING, OFFERING, PROPOSING, moved, restricted, too_close, with_moved
 from domain.stages import Outcome, Stage
 from domain.state import (
-    Asked,
     Called,
     Consultation,
     Given,
@@ -262,8 +261,8 @@ def waits_for(review: Review) -> tuple[Turn, ...]:
     """Whose turn it is, for what, since when: the whole answer to "what is blocking?". Empty once closed."""
     if review.stage is None or review.closed or review.phase_since is None or review.subject is None:
         return ()
-    with_owner = (*_owner_turns(review), *deadlines.turns(review))
-    if review.changes is not None or _held(review):
+    with_owner = (*owner.turns(review), *deadlines.turns(review))
+    if review.changes is not None or owner.holds_sign_off(review):
         return restricted(review, (*with_owner, *fulfilment.turns(review)))
     match review.stage:
         case Stage.PRINCIPLE_REVIEW:
@@ -331,23 +330,11 @@ def _refuses_on_record(review: Review, envelope: Envelope, voice: PersonId) -> R
         case Submission() | Discrepancy() | RegistryChanged() | Repair():  # not of what was shown to anybody
             return None
         case Revision() as revision:
-            return _refuses_revision(review, envelope, revision)
+            return owner.refuse_revision(review, envelope, revision)
     shown = (envelope.content_digest, envelope.pack_digest, envelope.round)
     if shown != (review.content_digest, review.pack_digest, review.round):
         return Refusal(Reason.STALE, revisions.stale(review, envelope))
     return _refuses_content(review, envelope, voice)
-
-
-def _refuses_revision(review: Review, envelope: Envelope, revision: Revision) -> Refusal | None:
-    if envelope.content_digest != review.content_digest:
-        return Refusal(Reason.STALE, revisions.stale(review, envelope))
-    if review.changes is None:
-        return Refusal(Reason.OUT_OF_STAGE, "Nobody asked for changes; a revision answers a change request.")
-    if revision.proposal == review.content_digest:
-        return Refusal(Reason.INVALID, "The revision is the same text as the one it should replace.")
-    if envelope.pack_digest != review.pack_digest:
-        return Refusal(Reason.STALE, "The review is pinned to another policy pack than you were shown.")
-    return None
 
 
 def _refuses_content(review: Review, envelope: Envelope, voice: PersonId) -> Refusal | None:
@@ -357,16 +344,11 @@ def _refuses_content(review: Review, envelope: Envelope, voice: PersonId) -> Ref
         case Reopening() as reopening:
             return principles.refuse_reopening(review, reopening)
         case ChangeRequest():
-            if review.changes is not None:
-                return Refusal(Reason.ALREADY_GIVEN, "Changes were asked for already.")
+            return owner.refuse_change_request(review)
         case Question():
-            if len(review.questions) >= 20:
-                return Refusal(Reason.OUT_OF_STAGE, "Twenty questions are open; the owner's answers come first.")
-            if sum(not {envelope.person, voice}.isdisjoint(asked.by.people) for asked in review.questions) >= 5:
-                return Refusal(Reason.OUT_OF_STAGE, "Five of your questions are open; the owner's answers come first.")
-        case QuestionAnswer(question=question):
-            if all(asked.by.decision != question for asked in review.questions):
-                return Refusal(Reason.UNKNOWN_REFERENCE, "No open question has this id.")
+            return owner.refuse_question(review, envelope.person, voice)
+        case QuestionAnswer() as answer:
+            return owner.refuse_answer(review, answer)
         case Escalation():
             return council.refuse_escalation(review)
         case Opinion() | Recusal():
@@ -572,7 +554,7 @@ def _stage_follows(review: Review, facts: Facts, at: datetime) -> Event | None:
         case Stage.TRAINING:
             return training.follows(review, facts, at)
         case Stage.SIGN_OFF:
-            return None if _held(review) else sign_off.follows(review, at)
+            return None if owner.holds_sign_off(review) else sign_off.follows(review, at)
         case None:
             return None
 
@@ -589,10 +571,6 @@ def _wanted_phase(review: Review) -> Phase:
             return Phase.SIGNING
         case _:
             return Phase.REVIEWING
-
-
-def _held(review: Review) -> bool:
-    return review.stage is Stage.SIGN_OFF and any(asked.holds_sign_off for asked in review.questions)
 
 
 def _evolve(review: Review, event: Event) -> Review:
@@ -676,15 +654,9 @@ def _accepted(review: Review, event: Accepted) -> Review:
         case ChangeRequest():
             return _with(review, changes=given)
         case Question():
-            holds = envelope.role is Role.SIGNATORY
-            asked = Asked(by=given, holds_sign_off=holds, wait=review.wait, text=envelope.reason)
-            return _with(review, questions=(*review.questions, asked))
+            return owner.with_question(review, given, envelope)
         case QuestionAnswer(question=question):
-            return _with(
-                deadlines.answered(review, question),
-                questions=tuple(asked for asked in review.questions if asked.by.decision != question),
-                answered=(*review.answered, event.digest),
-            )
+            return owner.with_answer(deadlines.answered(review, question), question, event.digest)
         case Escalation():
             return _with(review, called=Called(person=envelope.person, reason=reason))
         case Opinion() as opinion:
@@ -771,37 +743,3 @@ def _prose(text: str) -> str:
 
 def _with(review: Review, **update: object) -> Review:
     return review.model_copy(update=update)
-
-
-def _owner_turns(review: Review) -> tuple[Turn, ...]:
-    if review.subject is None or review.stage is None or review.phase_since is None:
-        return ()
-    if review.changes is None and not review.questions:
-        return ()
-    owner = review.subject.owner
-    not_in_their_place = (person for person in review.aside if person != owner)
-    base = Turn(
-        stage=review.stage,
-        kinds=("revision",),
-        what="Answer the change request with a new revision.",
-        role=Role.OWNER,
-        person=owner,
-        not_for=tuple(sorted({*excluded(review, "revision"), *not_in_their_place})),
-        since=review.phase_since,
-        due_at=review.due_at,
-    )
-    revise = () if review.changes is None else (base,)
-    answers = tuple(
-        base.model_copy(
-            update={
-                "kinds": ("answer",),
-                "what": f"Answer the question {asked.by.decision} of {asked.by.person}.",
-                "since": asked.by.at,
-                "due_at": None if clock is None else clock.due_at,
-                "blocking": asked.holds_sign_off and _held(review),
-            }
-        )
-        for asked in review.questions
-        for clock in (review.clock_for(asked.by.decision),)
-    )
-    return (*revise, *answers)
