@@ -298,8 +298,13 @@ class System:
         return counts
 
     async def granted(self, *rows: tuple[str, str, str]) -> None:
-        """Have people entered with a role and an office, if not empty."""
-        lines = ["person,name,unit,role,office", *(f"{who},Example,Example,{role},{of}" for who, role, of in rows)]
+        """Have people entered with a role and an office, if not empty; whoever is known stays where they are."""
+        known = await self.database.pool.fetch(
+            "select id, name, unit from people where id = any($1)", [r[0] for r in rows]
+        )
+        where = {row["id"]: f"{row['name']},{row['unit']}" for row in known}
+        lines = ["person,name,unit,role,office"]
+        lines += [f"{who},{where.get(who, 'Example,Example')},{role},{of}" for who, role, of in rows]
         response = await self.person(OPERATOR).put_in("/people/import", "\n".join(lines), "text/csv")
         assert 200 == response.status_code, response.text
 
