@@ -43,6 +43,7 @@ all are, in the same round.
 """
 
 _AT_ONCE = 2
+"""A person's decision waits behind as many of them in the worker's loop."""
 
 BEAT = timedelta(seconds=3)
 """Between two signs of life; a worker that keeps them back for longer is missed while it lives."""
